@@ -1,0 +1,67 @@
+"""The port between what users type and where secrets are kept. `vault.Vault` is one adapter."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+
+class SecretInfo(NamedTuple):
+    """What may be shown of a secret."""
+
+    name: str
+    owner: str
+    """User name of the owner; `environment` where a variable overrides the store."""
+    shared_by: str
+    """User name of the one who shared it; empty for one's own."""
+    updated_at: int | None
+    """When the value was stored, in seconds since 1970; None where that is not known."""
+
+
+class Finding(NamedTuple):
+    """One line of `%secret doctor`."""
+
+    topic: str
+    state: str
+    ok: bool = True
+    remedy: str = ""
+
+
+class SecretBackend(Protocol):
+    """
+    Secrets of one user, by name.
+
+    Raises (all methods): StoreError if the store cannot be used. Names in errors are names; a value is in none.
+    """
+
+    def names(self) -> list[str]:
+        """Return the names that can be used, the oldest first."""
+
+    def describe(self) -> list[SecretInfo]:
+        """Return what may be shown of each, the oldest first."""
+
+    def require(self, name: str) -> None:
+        """Raise NoSuchSecretError, with the nearest name, unless *name* can be used."""
+
+    def reveal(self, name: str) -> str:
+        """Return the plaintext. Only `Secret.get_secret_value` and connections call this."""
+
+    def set(self, name: str, value: str, *, replace: bool) -> bool:
+        """Store a value durably; return whether it replaced one. Raises SecretExistsError and, for bad input, UsageError."""
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename an own secret. Raises NoSuchSecretError, SecretExistsError, InvalidNameError."""
+
+    def delete(self, name: str) -> None:
+        """Delete an own secret and its shares. Raises NoSuchSecretError."""
+
+    def used_by(self, name: str) -> list[str]:
+        """Return the saved connections that use a secret, by name."""
+
+    def save_connection(self, name: str, body: str) -> None:
+        """Keep the definition of a connection; *body* holds references only."""
+
+    def connection_bodies(self) -> dict[str, str]:
+        """Return the saved definitions by name."""
+
+    def findings(self) -> list[Finding]:
+        """Return what `%secret doctor` says about this backend."""

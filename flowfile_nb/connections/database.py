@@ -1,0 +1,183 @@
+"""
+Databases, as a SQLAlchemy `Engine` with late binding.
+
+The engine's URL holds references (`${secret:prod_pw}`) where values will be. At each new database connection SQLAlchemy's
+`do_connect` event fills them in, and the filled URL lives no longer than that call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme
+from flowfile_nb.connections.failures import explain
+from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec
+from flowfile_nb.core.references import fill, fill_all, names_in
+from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL, Dialect, Engine
+
+Reveal = Callable[[str], str]
+
+TIMEOUT_S = 10
+_TIMEOUT_ARGUMENT = {"psycopg": "connect_timeout", "psycopg2": "connect_timeout", "pymysql": "connect_timeout"}
+_PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args"}
+
+
+def make_engine(spec: Spec, reveal: Reveal) -> Engine:
+    """
+    Return an engine that asks *reveal* for values at each new connection; nothing is opened yet.
+
+    Raises:
+        ConnectionSpecError: If the description does not make a database URL, or holds a password in clear.
+        MissingDriverError: If SQLAlchemy or the driver is not installed.
+    """
+    try:
+        import sqlalchemy
+    except ModuleNotFoundError:
+        raise missing("sqlalchemy", "a database connection") from None
+
+    url = _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
+    arguments = dict(spec.parts.get("connect_args", {})) if isinstance(spec, TableSpec) else {}
+    try:
+        engine = sqlalchemy.create_engine(url, hide_parameters=True, pool_pre_ping=True)
+    except sqlalchemy.exc.NoSuchModuleError:
+        raise unknown_scheme(url.drivername) from None
+    except ModuleNotFoundError as error:
+        raise missing(error.name or url.drivername, f"a connection of type {url.get_backend_name()!r}") from None
+    except (sqlalchemy.exc.ArgumentError, ValueError, TypeError):
+        raise ConnectionSpecError(
+            f"the driver of {url.get_backend_name()!r} does not take this description",
+            hint="compare it with SQLAlchemy's page on that database",
+        ) from None
+    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, arguments, reveal))
+    return engine
+
+
+def check(engine: Engine) -> None:
+    """
+    Open the engine once, so that what is wrong is said now.
+
+    Raises:
+        ConnectionFailedError: If that fails. The engine is disposed of.
+    """
+    try:
+        with engine.connect():
+            pass
+    except FlowfileNbError:
+        engine.dispose()
+        raise
+    except Exception as error:  # noqa: BLE001 - drivers raise what they like; chained, theirs can print the whole DSN
+        engine.dispose()
+        raise explain(error, target(engine.url), _used(engine.url)) from None
+
+
+def target(url: URL) -> str:
+    """Return where a URL leads, to be read and not to be parsed: `postgresql://app@db.example.com:5432/sales`."""
+    bare = url._replace(drivername=url.get_backend_name(), password=None, query=type(url.query)())
+    return unquote(bare.render_as_string())
+
+
+def _late_binding(url: URL, arguments: dict[str, Any], reveal: Reveal) -> Callable[..., Any]:
+    """Return a `do_connect` listener, which opens the driver's connection itself."""
+
+    def connect(dialect: Dialect, *_: Any) -> Any:
+        filled = _fill_url(url, reveal)
+        # The dialect builds its arguments from the filled URL, so each value is encoded for its place by the one who knows it.
+        positional, named = dialect.create_connect_args(filled)
+        timeout = _TIMEOUT_ARGUMENT.get(dialect.driver)
+        defaults = {timeout: TIMEOUT_S} if timeout else {}
+        return dialect.connect(*positional, **{**defaults, **named, **fill_all(arguments, reveal)})
+
+    def do_connect(dialect: Dialect, *_: Any) -> Any:
+        try:
+            return connect(dialect)
+        except FlowfileNbError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in `check`
+            raise explain(error, target(url), _used(url)) from None
+        except KeyboardInterrupt:
+            # Raised anew, so that its traceback has no frame in which a value is a local variable.
+            raise KeyboardInterrupt from None
+
+    return do_connect
+
+
+def _from_url(spec: UrlSpec) -> URL:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(spec.marked.text)
+    except (ArgumentError, ValueError):
+        raise ConnectionSpecError(
+            "this is not a URL that a database connection can be made of",
+            hint="postgresql://user:%secret NAME@host:5432/database   (the port is a number)",
+        ) from None
+    return _with_driver(
+        parsed._replace(
+            username=_restored(spec, parsed.username),
+            password=_restored(spec, parsed.password),
+            host=_restored(spec, parsed.host),
+            database=_restored(spec, parsed.database),
+            query=type(parsed.query)({spec.marked.restore(key): _restored(spec, item) for key, item in parsed.query.items()}),
+        )
+    )
+
+
+def _from_parts(spec: TableSpec) -> URL:
+    from sqlalchemy.engine import URL
+
+    parts = spec.parts
+    if "url" in parts:
+        raise ConnectionSpecError("a description is a URL or its parts, not both", hint="write the URL alone in the cell")
+    port = parts.get("port")
+    if not isinstance(port, (int, type(None))):
+        raise ConnectionSpecError("the port is not a number", hint="port = 5432")
+    others = {key: str(item) for key, item in parts.items() if key not in _PARTS}
+    try:
+        return _with_driver(
+            URL.create(
+                parts["type"],
+                username=parts.get("username", parts.get("user")),
+                password=parts.get("password"),
+                host=parts.get("host"),
+                port=port,
+                database=parts.get("database"),
+                query={**others, **parts.get("query", {})},
+            )
+        )
+    except (TypeError, ValueError, AttributeError):
+        raise ConnectionSpecError(
+            "a part of the description is of the wrong kind",
+            hint='text in quotes, and the port as a number:  host = "db.example.com"',
+        ) from None
+
+
+def _with_driver(url: URL) -> URL:
+    driver = DRIVERS.get(url.drivername)
+    return url.set(drivername=driver.dialect) if driver else url
+
+
+def _restored(spec: UrlSpec, part: Any) -> Any:
+    if isinstance(part, tuple):
+        return tuple(spec.marked.restore(item) for item in part)
+    return part if part is None else spec.marked.restore(part)
+
+
+def _fill_url(url: URL, reveal: Reveal) -> URL:
+    return url._replace(
+        username=None if url.username is None else fill(url.username, reveal),
+        password=None if url.password is None else fill(str(url.password), reveal),
+        host=None if url.host is None else fill(url.host, reveal),
+        database=None if url.database is None else fill(url.database, reveal),
+        query=type(url.query)(fill_all(dict(url.query), reveal)),
+    )
+
+
+def _used(url: URL) -> list[str]:
+    texts = [url.username, url.password, url.host, url.database, *url.query.values()]
+    return [name for text in texts if isinstance(text, str) for name in names_in(text)]

@@ -1,0 +1,72 @@
+"""
+Values typed into a cell's source where they do not belong, found so that they stay out of the input history.
+
+The magics refuse such a line; this module takes the value out of the text that IPython is about to remember.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+REMOVED = "[removed by flowfile_nb]"
+
+# `%secret …`, also behind `x =` or `%time`; automagic's bare `secret set …`; and the call that IPython makes of either.
+_LINE = re.compile(r"(?m)(?:%secret|^[ \t]*secret)[ \t]+(?P<args>.*(?:\\\n.*)*)$")
+_CALL = re.compile(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2).)*)\2")
+
+
+def value_on_line(words: Sequence[str]) -> str | None:
+    """
+    Return the name for which the words of a `%secret` line also give a value, or None where they give none.
+
+    >>> value_on_line(["set", "prod_pw", "hunter2"])
+    'prod_pw'
+    >>> value_on_line(["prod_pw=hunter2"])
+    'prod_pw'
+    >>> value_on_line(["set", "prod_pw", "--replace"]) is None
+    True
+    """
+    setting = words[:1] == ["set"]
+    options = {"--file", "--env", "--generate"}
+    rest = list(words[1:] if setting else words)
+    names = [
+        word for before, word in zip(["", *rest], rest, strict=False) if not word.startswith("--") and before not in options
+    ]
+    if not names:
+        return None
+    name, equals, _ = names[0].partition("=")
+    if name and equals and (setting or len(words) == 1):
+        return name
+    if len(names) > 1 and (setting or names[1].startswith("=")):
+        return name
+    return None
+
+
+def hide_values(cell: str) -> str:
+    """
+    Return *cell* with the value part of each refused `%secret` line replaced by a note.
+
+    >>> hide_values("%secret set prod_pw hunter2")
+    '%secret set prod_pw [removed by flowfile_nb]'
+    """
+
+    def hide(match: re.Match[str]) -> str:
+        args = match["args"]
+        name = value_on_line(_words(args.replace("\\\n", " ")))
+        if name is None:
+            return match[0]
+        start = match.start("args") - match.start()
+        verb = "set " if args.split()[0] == "set" else ""
+        tail = match[0][start + len(args) :]
+        return f"{match[0][:start]}{verb}{name} {REMOVED}{tail}"
+
+    return _CALL.sub(hide, _LINE.sub(hide, cell))
+
+
+def _words(args: str) -> list[str]:
+    try:
+        return shlex.split(args)
+    except ValueError:
+        return args.split()

@@ -1,0 +1,142 @@
+"""
+Keys and tokens, to the byte as Flowfile writes them.
+
+A token is `$ffsec$1$<owner id>$<Fernet token>`. Older rows hold a bare Fernet token, under the owner's user key or, older
+still, under the master key itself. Source: Flowfile 0.23.3, `flowfile_core/secret_manager/secret_manager.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from flowfile_nb.errors import DamagedSecretError, MasterKeyError
+
+_SALT = b"flowfile-secrets-v1"
+_PREFIX = "$ffsec$1$"
+_ANY_VERSION = "$ffsec$"
+
+
+def generate_master_key() -> bytes:
+    """Return a new Fernet key: 44 characters of URL-safe base64, as bytes."""
+    return Fernet.generate_key()
+
+
+def derive_user_key(master_key: bytes, user_id: int) -> bytes:
+    """
+    Derive one user's Fernet key from the master key (HKDF-SHA256).
+
+    Args:
+        master_key: The 44-character Fernet key as text bytes, as Flowfile feeds it. Not a passphrase: HKDF does not stretch.
+        user_id: Row id in `users`. Another id gives another, unrelated key.
+
+    Returns:
+        44 URL-safe base64 characters.
+
+    Raises:
+        MasterKeyError: If *master_key* is not a Fernet key.
+    """
+    _fernet(master_key)
+    hkdf = HKDF(algorithm=SHA256(), length=32, salt=_SALT, info=b"user-%d" % user_id)
+    return base64.urlsafe_b64encode(hkdf.derive(master_key))
+
+
+def token_owner(token: str) -> int | None:
+    """
+    Return the owner's user id that a token carries, or None for a bare one from before tokens carried it.
+
+    Raises:
+        DamagedSecretError: If the token is of a version we do not know, or cut short.
+    """
+    if not token.startswith(_ANY_VERSION):
+        return None
+    owner, dollar, body = token.removeprefix(_PREFIX).partition("$")
+    if not token.startswith(_PREFIX) or not dollar or not body or not owner.isdecimal():
+        raise DamagedSecretError(
+            "a stored token is of an unknown version or cut short",
+            hint="a newer Flowfile may have written it:  pip install -U flowfile-nb",
+        )
+    return int(owner)
+
+
+def token_time(token: str) -> int | None:
+    """Return when a token was made, in seconds since 1970 (Fernet keeps it in clear), or None if it is not a token."""
+    try:
+        head = base64.urlsafe_b64decode(token.rpartition("$")[-1][:12])
+    except ValueError:
+        return None
+    # Fernet: one version byte 0x80, then 8 bytes of big-endian seconds.
+    return int.from_bytes(head[1:9], "big") if len(head) == 9 and head[0] == 0x80 else None
+
+
+class Keychain:
+    """
+    One master key and the user keys derived from it, each derived once.
+
+    Args:
+        master_key: A Fernet key, 44 characters of URL-safe base64 as bytes.
+
+    Raises:
+        MasterKeyError: If *master_key* is not a Fernet key.
+    """
+
+    def __init__(self, master_key: bytes) -> None:
+        self._master_key = master_key
+        self._master = _fernet(master_key)
+        self._users: dict[int, Fernet] = {}
+
+    def __repr__(self) -> str:
+        return f"<Keychain {self.key_id}>"
+
+    @property
+    def key_id(self) -> str:
+        """8 hex digits that name the master key and tell nothing about it (truncated HMAC-SHA256)."""
+        return hmac.digest(self._master_key, b"flowfile_nb key id v1", "sha256").hex()[:8]
+
+    def encrypt_secret(self, value: str, user_id: int) -> str:
+        """Return the token of *value* under the key of user *user_id*."""
+        token = self._user(user_id).encrypt(value.encode()).decode()
+        return f"{_PREFIX}{user_id}${token}"
+
+    def decrypt_secret(self, token: str, user_id: int) -> str:
+        """
+        Return the plaintext of a token.
+
+        Args:
+            token: As stored; of the current format or bare.
+            user_id: The row's owner: used for bare tokens, which do not carry it.
+
+        Raises:
+            DamagedSecretError: If no key of this chain opens it.
+        """
+        owner = token_owner(token)
+        keys = [self._user(user_id), self._master] if owner is None else [self._user(owner)]
+        body = token.rpartition("$")[2].encode()
+        for key in keys:
+            try:
+                return key.decrypt(body).decode()
+            except (InvalidToken, UnicodeDecodeError):
+                continue
+        raise DamagedSecretError(
+            "a stored token cannot be decrypted: it is damaged, or was written with another master key",
+            hint="%secret doctor  names what is stored and which key is in use",
+        )
+
+    def _user(self, user_id: int) -> Fernet:
+        if user_id not in self._users:
+            self._users[user_id] = Fernet(derive_user_key(self._master_key, user_id))
+        return self._users[user_id]
+
+
+def _fernet(master_key: bytes) -> Fernet:
+    try:
+        return Fernet(master_key)
+    except ValueError:
+        raise MasterKeyError(
+            "the master key is not a Fernet key (44 characters of URL-safe base64)",
+            hint="put the right key back from a backup; a new key cannot open what the old one wrote",
+        ) from None

@@ -1,0 +1,97 @@
+"""Which names and values a secret may have, and what a mistyped name may have meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from flowfile_nb.errors import InvalidNameError, InvalidValueError
+
+MAX_VALUE_BYTES = 512 * 1024
+_MANY = 5_000
+
+
+def require_name(name: object) -> str:
+    """
+    Return *name* if a secret may be called that: any text that is not blank and has no control characters.
+
+    Raises:
+        InvalidNameError: Otherwise.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidNameError("a secret needs a name", hint="%secret set prod_pw")
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 for char in name):
+        raise InvalidNameError(
+            "a secret's name cannot hold line breaks or other control characters",
+            hint="letters, digits, spaces and punctuation are fine:  %secret set prod_pw",
+        )
+    return name
+
+
+def require_value(value: object) -> str:
+    """
+    Return *value* if it can be stored and reach a driver unchanged: text, 1 byte to 512 KiB in UTF-8, no NUL.
+
+    Raises:
+        InvalidValueError: Otherwise. The message holds a size at most, never the value.
+    """
+    if not isinstance(value, str):
+        raise InvalidValueError(
+            f"a secret's value is text, not {type(value).__name__}",
+            hint="bytes become text with  value.decode()  or  base64.b64encode(value).decode()",
+        )
+    if not value:
+        raise InvalidValueError("an empty value was not stored", hint="to remove a secret:  %secret delete NAME")
+    if "\0" in value:
+        raise InvalidValueError(
+            "a value with a NUL character was not stored: no driver could be given it",
+            hint="store binary data as base64 text",
+        )
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise InvalidValueError(
+            "a value that is not valid Unicode was not stored (it has half of a surrogate pair)",
+            hint="read it again with the right encoding",
+        ) from None
+    if size > MAX_VALUE_BYTES:
+        raise InvalidValueError(
+            f"a value of {size:,} bytes was not stored: the limit is {MAX_VALUE_BYTES:,}",
+            hint="a secret is a credential; keep the data elsewhere, encrypted, and store its key here",
+        )
+    return value
+
+
+def environment_variable(name: str) -> str:
+    """
+    Return the variable that overrides secret *name*, as Flowfile spells it.
+
+    >>> environment_variable("prod-db password")
+    'FLOWFILE_SECRET_PROD_DB_PASSWORD'
+    """
+    return "FLOWFILE_SECRET_" + re.sub(r"[^A-Za-z0-9]+", "_", name).upper()
+
+
+def quoted(name: str) -> str:
+    """
+    Return *name* as it is typed on a magic line.
+
+    >>> quoted("prod_pw"), quoted("name with spaces")
+    ('prod_pw', '"name with spaces"')
+    """
+    if re.fullmatch(r"\w+(?:[.-]\w+)*", name):
+        return name
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def suggest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that *name* most likely meant, or None."""
+    # Imported here: difflib is needed only where something went wrong.
+    from difflib import get_close_matches
+
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    if len(by_folded) > _MANY:
+        # Comparing takes some 10 µs a name.
+        by_folded = {folded: name_ for folded, name_ in by_folded.items() if folded[0] == name[:1].casefold()}
+    close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    return by_folded[close[0]] if close else None

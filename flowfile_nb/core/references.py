@@ -1,0 +1,148 @@
+"""
+References to secrets in text: `%secret NAME`, `%secret "a name with spaces"`, and `${secret:NAME}`.
+
+Text with references is never pasted together with values and parsed afterwards. It is parsed first, with a harmless stand-in
+for each reference; then each *parsed* part that holds a reference gets its value. So no value can change the structure of a
+URL or a TOML document, and what the driver receives is the value itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from flowfile_nb.core.names import quoted
+from flowfile_nb.errors import ReferenceSyntaxError
+
+# Bare names end where a letter, digit, `_`, or a `.` or `-` between them, ends: in `%secret pw@db.example.com` it is `pw`.
+_REFERENCE = re.compile(
+    r"""
+    %secret\s+ (?: "(?P<quoted>(?:[^"\\\n]|\\.)*)" | (?P<bare>\w+(?:[.-]\w+)*) )
+    | \$\{secret: (?P<braced>[^}\n]*) \}
+    """,
+    re.VERBOSE,
+)
+_BROKEN = re.compile(r"%secret\b|\$\{secret:")
+_STAND_IN = re.compile(r"fnbref(\d+)x")
+
+
+def reference(name: str) -> str:
+    """
+    Return the spelling of a reference to *name* that is safe in any place.
+
+    >>> reference("prod_pw")
+    '${secret:prod_pw}'
+    """
+    if "}" in name:
+        return f"%secret {quoted(name)}"
+    return f"${{secret:{name}}}"
+
+
+def names_in(text: str) -> list[str]:
+    """
+    Return the names *text* refers to, in order, each once.
+
+    Raises:
+        ReferenceSyntaxError: If something begins like a reference and is none, or one stands inside another.
+    """
+    return list(dict.fromkeys(name for _, _, name in _find(text)))
+
+
+def fill(text: str, value_of: Callable[[str], str]) -> str:
+    """
+    Return *text* with each reference replaced by its value, in one pass: a value that looks like a reference stays as it is.
+
+    Only for text that needs no encoding any more: a parsed part of a URL, a TOML string.
+
+    >>> fill("Bearer ${secret:token}", {"token": "${secret:other}"}.__getitem__)
+    'Bearer ${secret:other}'
+    """
+    done, end = [], 0
+    for start, stop, name in _find(text):
+        done += [text[end:start], value_of(name)]
+        end = stop
+    return "".join([*done, text[end:]])
+
+
+def fill_all(tree: Any, value_of: Callable[[str], str]) -> Any:
+    """Return a copy of *tree* (mappings, lists, tuples, strings) in which every string went through `fill`."""
+    if isinstance(tree, str):
+        return fill(tree, value_of)
+    if isinstance(tree, Mapping):
+        return {key: fill_all(item, value_of) for key, item in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(fill_all(item, value_of) for item in tree)
+    return tree
+
+
+class StandIns:
+    """
+    Text whose references are replaced by words of letters and digits, which mean nothing to any parser.
+
+    Args:
+        text: Text with references.
+
+    Raises:
+        ReferenceSyntaxError: As `names_in`.
+
+    >>> marked = StandIns("sqlite:///%secret path?x=1")
+    >>> marked.text
+    'sqlite:///fnbref0x?x=1'
+    >>> marked.restore("fnbref0x")
+    '${secret:path}'
+    """
+
+    def __init__(self, text: str) -> None:
+        self.names: list[str] = []
+        done, end = [], 0
+        for start, stop, name in _find(text):
+            # A `fnbref0x` that the user wrote is left out of the count, so that it stays what it was.
+            while f"fnbref{len(self.names)}x" in text:
+                self.names.append("")
+            done += [text[end:start], f"fnbref{len(self.names)}x"]
+            self.names.append(name)
+            end = stop
+        self.text = "".join([*done, text[end:]])
+
+    def restore(self, part: str) -> str:
+        """Return a parsed *part* with each stand-in turned into `reference(name)`."""
+
+        def back(match: re.Match[str]) -> str:
+            index = int(match[1])
+            known = index < len(self.names) and self.names[index] and match[0] == f"fnbref{index}x"
+            return reference(self.names[index]) if known else match[0]
+
+        return _STAND_IN.sub(back, part)
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """Yield where the stand-ins are in `text`."""
+        for match in _STAND_IN.finditer(self.text):
+            if self.restore(match[0]) != match[0]:
+                yield match.span()
+
+
+def _find(text: str) -> Iterator[tuple[int, int, str]]:
+    end = 0
+    for match in _REFERENCE.finditer(text):
+        _refuse_broken(text[end : match.start()])
+        quoted = match["quoted"]
+        name = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else match["bare"] or match["braced"] or ""
+        if not name.strip():
+            raise ReferenceSyntaxError("a reference without a name", hint="write  %secret NAME  or  ${secret:NAME}")
+        if _BROKEN.search(name):
+            raise ReferenceSyntaxError(
+                "a reference stands inside another reference",
+                hint="a secret's value is used as it is; write one  ${secret:NAME}  for each",
+            )
+        yield match.start(), match.end(), name
+        end = match.end()
+    _refuse_broken(text[end:])
+
+
+def _refuse_broken(text: str) -> None:
+    if _BROKEN.search(text):
+        raise ReferenceSyntaxError(
+            "a reference that does not end, or has no name",
+            hint='write  %secret NAME,  %secret "a name with spaces"  or  ${secret:NAME}',
+        )

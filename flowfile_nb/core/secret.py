@@ -1,0 +1,86 @@
+"""A named secret that shows its name and never its value."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import NoReturn
+from urllib.parse import quote
+
+from flowfile_nb.errors import SecretFormatError
+
+
+class Secret:
+    """
+    A reference to a stored secret: its name, and one door to its value.
+
+    The value is not kept here. `get_secret_value` reads it from the store each time, so a replaced secret takes effect at
+    once and a deleted one stops. `repr` and `str` show the name; putting a Secret into text by accident raises.
+
+    Args:
+        name: The secret's name.
+        reveal: Returns the plaintext of that name.
+
+    >>> pw = Secret("prod_pw", lambda: "p@ss:w/or d?#")
+    >>> pw
+    Secret('prod_pw')
+    >>> f"postgresql://app:{pw:url}@db.example.com/sales"
+    'postgresql://app:p%40ss%3Aw%2For%20d%3F%23@db.example.com/sales'
+    """
+
+    __slots__ = ("_reveal", "name")
+
+    name: str
+
+    def __init__(self, name: str, reveal: Callable[[], str]) -> None:
+        self.name = name
+        self._reveal = reveal
+
+    def get_secret_value(self) -> str:
+        """
+        Return the plaintext, read from the store now.
+
+        Raises:
+            NoSuchSecretError: If it was deleted since.
+            StoreError: If the store cannot be read or decrypted.
+        """
+        return self._reveal()
+
+    def __repr__(self) -> str:
+        return f"Secret({self.name!r})"
+
+    def __format__(self, spec: str) -> str:
+        if spec == "url":
+            return quote(self._reveal(), safe="")
+        if spec == "plain":
+            return self._reveal()
+        return self._refuse_text()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        # Constant time: how long a comparison takes must not tell how much of it agrees.
+        return hmac.compare_digest(self._reveal().encode(), other._reveal().encode())
+
+    # Equal by value, and a hash of the value would tell the value of a short one.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __add__(self, other: object) -> NoReturn:
+        self._refuse_text()
+
+    __radd__ = __add__
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Secret:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} is not pickled: pass its name, and look it up where it is used")
+
+    def _refuse_text(self) -> NoReturn:
+        raise SecretFormatError(
+            f"{self!r} does not turn into text by itself",
+            hint='use %%connect with  %secret NAME,  or  f"{pw:url}"  for a part of a URL,  or  pw.get_secret_value()',
+        )

@@ -1,0 +1,137 @@
+"""
+Every exception this package raises on purpose.
+
+    FlowfileNbError                 message + hint; shown in a notebook as two lines
+    ├── UsageError                  the line or the call is not of the right form
+    │   ├── ValueOnLineError        a value was typed where only names belong
+    │   ├── InvalidNameError        a name no secret may have
+    │   ├── InvalidValueError       a value no secret may have
+    │   └── SecretFormatError       a Secret was put into text: f"{pw}", "…" + pw
+    ├── NoSuchSecretError           (also a KeyError) no secret of that name
+    ├── SecretExistsError           the name is taken, and --replace was not said
+    ├── NoPromptError               a value is needed and nobody can be asked
+    ├── StoreError                  the files on disk
+    │   ├── UnsafePermissionsError  a key file that others can read
+    │   ├── MasterKeyError          the key is missing, damaged or not a key
+    │   ├── WrongKeyError           the key is fine, but the store was written with another
+    │   └── DamagedSecretError      one row that no key opens
+    ├── ConnectionSpecError         the body of %%connect
+    │   ├── ReferenceSyntaxError    a `%secret` or `${secret:…}` that cannot be read
+    │   ├── LiteralPasswordError    a password in clear
+    │   └── UnknownSchemeError      no family of connections for that URL or type
+    ├── MissingDriverError          (also an ImportError) what to install
+    ├── ConnectionFailedError       the other side said no, or said nothing
+    └── UnsupportedPlatformError    browser-only Python
+
+No message and no hint ever holds a value, a key, a token or a DSN.
+"""
+
+from __future__ import annotations
+
+
+class FlowfileNbError(Exception):
+    """
+    Base of all errors here: what happened, and what to do next.
+
+    Args:
+        message: What happened, one line.
+        hint: The next move, one line; may be empty.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook prints: the two lines, no frames, no locals (IPython's protocol)."""
+        return f"{type(self).__name__}: {self}".split("\n")
+
+
+class UsageError(FlowfileNbError):
+    """The line or the call is not of the right form."""
+
+
+class ValueOnLineError(UsageError):
+    """A value was typed on a magic line; it was not stored and not used."""
+
+
+class InvalidNameError(UsageError, ValueError):
+    """A name no secret may have: empty, or with control characters."""
+
+
+class InvalidValueError(UsageError, ValueError):
+    """A value no secret may have: empty, too long, with a NUL or not text."""
+
+
+class SecretFormatError(UsageError, TypeError):
+    """A Secret was put into text, where it would have become a silently wrong string."""
+
+
+class NoSuchSecretError(FlowfileNbError, KeyError):
+    """No secret of that name, neither your own nor shared with you."""
+
+    # KeyError's __str__ shows the repr of its argument.
+    __str__ = FlowfileNbError.__str__
+
+
+class SecretExistsError(FlowfileNbError):
+    """The name is taken; replacing must be said."""
+
+
+class NoPromptError(FlowfileNbError):
+    """A value is needed, and there is nobody to ask: a headless run."""
+
+
+class StoreError(FlowfileNbError):
+    """The files on disk cannot be read or written as they should."""
+
+
+class UnsafePermissionsError(StoreError):
+    """A key file that other users of this machine can read."""
+
+
+class MasterKeyError(StoreError):
+    """The master key is missing, damaged or not a Fernet key. It was not replaced."""
+
+
+class WrongKeyError(StoreError):
+    """The master key is a key, but not the one this store was written with."""
+
+
+class DamagedSecretError(StoreError):
+    """One row of the store cannot be decrypted, although the key is the right one."""
+
+
+class ConnectionSpecError(FlowfileNbError):
+    """The description of a connection cannot be understood."""
+
+
+class ReferenceSyntaxError(ConnectionSpecError):
+    """A `%secret` or `${secret:…}` that cannot be read."""
+
+
+class LiteralPasswordError(ConnectionSpecError):
+    """The description of a connection holds a password in clear."""
+
+
+class UnknownSchemeError(ConnectionSpecError):
+    """No family of connections for this URL scheme or `type`."""
+
+
+class MissingDriverError(FlowfileNbError, ImportError):
+    """A library that this connection needs is not installed."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        FlowfileNbError.__init__(self, message, hint=hint)
+
+
+class ConnectionFailedError(FlowfileNbError):
+    """The other side refused, or did not answer."""
+
+
+class UnsupportedPlatformError(FlowfileNbError):
+    """Browser-only Python: credentials are not stored there."""

@@ -1,0 +1,141 @@
+"""
+`%load_ext flowfile_nb` and its mirror image.
+
+Loading must cost a millisecond, so this module imports nothing of ours: what a magic needs is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+from IPython.core.completer import context_matcher
+from IPython.core.magic import no_var_expand
+
+if TYPE_CHECKING:
+    from IPython.core.completer import CompletionContext
+    from IPython.core.interactiveshell import InteractiveShell
+
+_loaded: dict[InteractiveShell, Any] = {}
+
+
+@no_var_expand
+def secret(line: str) -> Any:
+    """Store, list and use secrets. A value is never an argument.
+
+    %secret                       the panel; where no widgets are shown, a table
+    %secret NAME                  a Secret:  pw = %secret prod_pw
+    %secret get NAME              the same, for a name that is also a verb
+    %secret set NAME              ask for the value, hidden, and store it
+        --replace                 replace the value; shares and connections stay
+        --file PATH               take it from a file (one line break at the end is dropped)
+        --env VAR                 take it from an environment variable
+        --generate [LENGTH]       make a random one (default 32 characters)
+    %secret list                  a table: name, owner, shared by, age
+    %secret rename OLD NEW        the value and its shares stay
+    %secret delete NAME…          says what uses it, and asks;  --yes  does not ask
+    %secret env NAME [VAR]        put one value into os.environ of this kernel, on purpose
+    %secret doctor                what is in use, and how to mend what is wrong
+
+    Quotes round a name with spaces:  %secret "my name"
+    In a connection write  %secret NAME  or  ${secret:NAME};  see %%connect?
+    Headless, nobody is asked: set  FLOWFILE_SECRET_<NAME>  instead.
+    """
+    from flowfile_nb.notebook import magics
+
+    return magics.secret(_shell(), line)
+
+
+@no_var_expand
+def connect(line: str, cell: str | None = None) -> Any:
+    """Open a connection with secrets by name, and bind it to a variable.
+
+    %%connect warehouse           the cell below it describes the connection:
+    postgresql://app:%secret prod_pw@db.example.com:5432/sales
+
+    %%connect warehouse           or by its parts, as TOML:
+    type     = "postgresql"
+    host     = "db.example.com"
+    database = "sales"
+    username = "app"
+    password = %secret prod_pw
+
+        --save                    keep the description (references only) for other notebooks
+        --no-test                 do not open it once now
+
+    %connect                      a table: what is open, and what is saved
+    %connect NAME                 open a saved one
+    %connect -x NAME              close one
+
+    The variable is a SQLAlchemy Engine:  pandas.read_sql("select 1", warehouse)
+    The password is read from the store at each new database connection, never kept in the engine.
+    """
+    from flowfile_nb.notebook import magics
+
+    return magics.connect(_shell(), line, cell)
+
+
+def load(shell: InteractiveShell) -> None:
+    """
+    Put both magics, their completion and the watch over the input history into *shell*.
+
+    Raises:
+        UnsupportedPlatformError: In browser-only Python.
+    """
+    if sys.platform == "emscripten":
+        from flowfile_nb.session import require_platform
+
+        require_platform()
+    if shell in _loaded:
+        return
+    register: Any = shell.register_magic_function  # IPython's annotation of it is wrong
+    register(secret, "line", "secret")
+    register(connect, "line_cell", "connect")
+    shell.Completer.custom_matchers.append(_match)
+    _loaded[shell] = _watch_inputs(shell) if shell.history_manager is not None else None
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take out of *shell* what `load` put in."""
+    if shell not in _loaded:
+        return
+    for kind, name in (("line", "secret"), ("line", "connect"), ("cell", "connect")):
+        shell.magics_manager.magics[kind].pop(name, None)
+    shell.Completer.custom_matchers.remove(_match)
+    watch, history = _loaded.pop(shell), cast("Any", shell.history_manager)
+    # Where another extension has wrapped ours since, ours stays underneath: taking it out would take out theirs.
+    if watch is not None and history.store_inputs is watch:
+        del history.store_inputs
+
+
+def _watch_inputs(shell: InteractiveShell) -> Any:
+    """Keep refused values out of `In`, `_ih`, `_i*` and history.sqlite: they all come from one method."""
+    history: Any = shell.history_manager
+    store_inputs = history.store_inputs
+
+    def store_clean_inputs(line_num: int, source: str, source_raw: str | None = None) -> None:
+        if "secret" in source or "connect" in source:
+            from flowfile_nb.notebook.inputs import clean
+
+            source, source_raw = clean(shell, source, source_raw)
+        store_inputs(line_num, source, source_raw)
+
+    history.store_inputs = store_clean_inputs
+    return store_clean_inputs
+
+
+@context_matcher()  # type: ignore[untyped-decorator]
+def _match(context: CompletionContext) -> Any:
+    """Complete verbs, names and files on the lines of our magics, and say nothing about any other line."""
+    line = context.line_with_cursor
+    if "secret" not in line and "connect" not in line:
+        return {"completions": []}
+    from flowfile_nb.notebook.completion import complete
+
+    return complete(line)
+
+
+def _shell() -> InteractiveShell:
+    from IPython import get_ipython
+
+    return cast("InteractiveShell", get_ipython())

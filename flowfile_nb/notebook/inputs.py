@@ -1,0 +1,40 @@
+"""Cell sources as IPython may remember them: without the values that our magics refuse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowfile_nb.connections.spec import read_spec
+from flowfile_nb.core.cell_source import REMOVED, hide_values
+from flowfile_nb.errors import ConnectionSpecError
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def clean(shell: InteractiveShell, source: str, source_raw: str | None) -> tuple[str, str | None]:
+    """
+    Return both forms of a cell without the values in it that our magics refuse.
+
+    Args:
+        shell: Turns the raw form into the other again.
+        source: The cell as Python, after IPython's transformations.
+        source_raw: The cell as typed; None means *source*.
+    """
+    raw = source if source_raw is None else source_raw
+    kept = _hide_literal_password(hide_values(raw))
+    if kept != raw:
+        return str(shell.transform_cell(kept)), kept  # type: ignore[no-untyped-call]
+    return hide_values(source), source_raw
+
+
+def _hide_literal_password(cell: str) -> str:
+    """Drop the body of a `%%connect` cell that holds a password in clear: it was not opened, so nothing is lost."""
+    first, _, body = cell.partition("\n")
+    if not first.lstrip().startswith("%%connect"):
+        return cell
+    try:
+        read_spec(body)
+    except ConnectionSpecError:
+        return f"{first}\n{REMOVED}"
+    return cell

@@ -1,0 +1,58 @@
+"""Asking the person at the keyboard, and saying clearly when there is nobody."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import warnings
+
+from IPython import get_ipython
+from IPython.core.error import StdinNotImplementedError
+
+from flowfile_nb.core.names import environment_variable, quoted
+from flowfile_nb.errors import NoPromptError
+
+
+def ask_value(name: str) -> str:
+    """
+    Ask for a secret's value without echo; it goes into no output and no history.
+
+    Raises:
+        NoPromptError: In a headless run, or where a terminal cannot hide what is typed.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Where it cannot hide the input, getpass warns and echoes; we would rather not ask.
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            _require_someone()
+            return getpass.getpass(f"Value of {name} (hidden): ")
+    except (StdinNotImplementedError, EOFError, getpass.GetPassWarning):
+        raise NoPromptError(
+            f"nobody can be asked for the value of {name!r}: this is a headless run",
+            hint=f"set the variable {environment_variable(name)}, or use  %secret set {quoted(name)} --file PATH  or  --env VAR",
+        ) from None
+
+
+def confirm(question: str, *, otherwise: str) -> bool:
+    """
+    Ask a question that is answered with y or n; anything but y is no.
+
+    Args:
+        question: What is asked.
+        otherwise: What to do in a headless run, for the hint.
+
+    Raises:
+        NoPromptError: In a headless run.
+    """
+    try:
+        _require_someone()
+        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    except (StdinNotImplementedError, EOFError):
+        raise NoPromptError("nobody can be asked: this is a headless run; nothing was changed", hint=otherwise) from None
+
+
+def _require_someone() -> None:
+    """A kernel asks its front end, and says itself when that cannot; a terminal has to be one."""
+    in_kernel = getattr(get_ipython(), "kernel", None) is not None
+    if not in_kernel and not (sys.stdin and sys.stdin.isatty()):
+        raise EOFError

@@ -1,0 +1,60 @@
+"""Small tables that show as HTML in a notebook and as text elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from html import escape
+
+from flowfile_nb.backend import SecretInfo
+
+_UNITS = ((86_400 * 365, "y"), (86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+class Table:
+    """
+    Rows under a header.
+
+    Args:
+        header: The columns' names.
+        rows: One text for each column.
+        note: A line below the table, or instead of an empty one.
+    """
+
+    def __init__(self, header: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
+        self.header = header
+        self.rows = rows
+        self.note = note
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return self.note
+        lines = [self.header, *self.rows]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(self.header))]
+        text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+        text.insert(1, "  ".join("─" * width for width in widths))
+        return "\n".join([*text, self.note] if self.note else text)
+
+    def _repr_html_(self) -> str:
+        if not self.rows:
+            return f"<p>{escape(self.note)}</p>"
+        head = "".join(f"<th scope='col' style='text-align:left'>{escape(cell)}</th>" for cell in self.header)
+        body = "".join(
+            "<tr>" + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
+        )
+        note = f"<p>{escape(self.note)}</p>" if self.note else ""
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
+
+
+def secrets_table(secrets: Sequence[SecretInfo]) -> Table:
+    """Return the table of `%secret list`: names and who owns them, never a value."""
+    rows = [(info.name, info.owner, info.shared_by, age(info.updated_at)) for info in secrets]
+    return Table(("name", "owner", "shared by", "age"), rows, "" if rows else "No secrets yet. Add one:  %secret set NAME")
+
+
+def age(seconds: int | None) -> str:
+    """Return how long ago a moment was: `12 d`; empty if unknown."""
+    if seconds is None:
+        return ""
+    passed = time.time() - seconds
+    return next((f"{passed / size:.0f} {unit}" for size, unit in _UNITS if passed >= size), "just now")

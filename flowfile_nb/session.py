@@ -1,0 +1,145 @@
+"""The one file with state: the backend of this process and the connections it has opened."""
+
+from __future__ import annotations
+
+import copyreg
+import sys
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from flowfile_nb.core.secret import Secret
+from flowfile_nb.errors import InvalidNameError, UnsupportedPlatformError, UsageError
+
+if TYPE_CHECKING:
+    from flowfile_nb.backend import SecretBackend
+
+_backend: SecretBackend | None = None
+opened: dict[str, Any] = {}
+"""The native objects that `%%connect` bound, by variable name."""
+
+
+def require_platform() -> None:
+    """
+    Let the call pass only where credentials can be kept.
+
+    Raises:
+        UnsupportedPlatformError: In browser-only Python (Pyodide, JupyterLite).
+    """
+    if sys.platform == "emscripten":
+        raise UnsupportedPlatformError(
+            "flowfile_nb does not run in browser-only Python: credentials are not stored in a browser",
+            hint="open the notebook in JupyterLab, Notebook 7 or VS Code with a Python kernel",
+        )
+
+
+def backend() -> SecretBackend:
+    """Return the backend in use; the user's own vault unless `use_backend` chose another."""
+    global _backend  # noqa: PLW0603 - this file is where the state is
+    if _backend is None:
+        require_platform()
+        from flowfile_nb.vault import open_vault
+
+        _backend = open_vault()
+    return _backend
+
+
+def use_backend(chosen: SecretBackend | None) -> None:
+    """Use another backend from now on; None goes back to the vault, as the environment now says."""
+    global _backend  # noqa: PLW0603 - this file is where the state is
+    _backend = chosen
+
+
+class Secrets(MutableMapping[str, Secret]):
+    """
+    The user's secrets as a mapping from name to `Secret`.
+
+    `secrets[name] = value` stores durably and replaces in place; `secrets[name]` is a `Secret`, which shows no value.
+    """
+
+    def __getitem__(self, name: str) -> Secret:
+        if not isinstance(name, str):
+            raise InvalidNameError(f"a secret's name is text, not {type(name).__name__}", hint='secrets["prod_pw"]')
+        backend().require(name)
+        return Secret(name, partial(_reveal, name))
+
+    def __setitem__(self, name: str, value: str | Secret) -> None:
+        plain = value.get_secret_value() if isinstance(value, Secret) else value
+        backend().set(name, plain, replace=True)
+
+    def __delitem__(self, name: str) -> None:
+        backend().delete(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(backend().names())
+
+    def __len__(self) -> int:
+        return len(backend().names())
+
+    def __repr__(self) -> str:
+        return f"<Secrets: {len(self)} names>"
+
+    def clear(self) -> NoReturn:
+        """Refused: it would delete every credential, Flowfile's too."""
+        raise UsageError("all secrets are not deleted at once", hint="name them:  %secret delete NAME NAME")
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return backend().names()
+
+
+secrets = Secrets()
+
+
+def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True, **parts: Any) -> Any:
+    """
+    Open a connection and return the native object of its kind: a SQLAlchemy `Engine` for a database.
+
+    Args:
+        target: A URL, the text of a TOML description, or its keys as a mapping; with references instead of values.
+        test: Whether to open the connection once now and report what is wrong.
+        parts: The description's keys as arguments. A `Secret` is taken as a reference to itself.
+
+    Raises:
+        ConnectionSpecError: If the description cannot be understood, or holds a password in clear.
+        NoSuchSecretError: If it refers to a secret that does not exist.
+        MissingDriverError: If a library is needed; the hint installs it.
+        ConnectionFailedError: If the other side cannot be reached or refuses.
+
+    >>> connect("duckdb:///:memory:").dialect.name
+    'duckdb'
+    """
+    require_platform()
+    from flowfile_nb.connections import open_connection
+
+    description = {**target, **parts} if isinstance(target, Mapping) else parts if target is None else target
+    if parts and isinstance(target, str):
+        raise UsageError("a connection is described by a text or by its parts, not by both", hint='connect("postgresql://…")')
+    return open_connection(description, _require, _reveal, test=test)
+
+
+def close(name: str) -> None:
+    """
+    Close a connection that `%%connect` opened under *name*, and its pooled database connections.
+
+    Raises:
+        UsageError: If none of that name is open.
+    """
+    if name not in opened:
+        raise UsageError(f"no open connection is named {name!r}", hint="list them:  %connect")
+    opened.pop(name).dispose()
+
+
+def _require(name: str) -> None:
+    backend().require(name)
+
+
+def _reveal(name: str) -> str:
+    return backend().reveal(name)
+
+
+def _reduce_secret(secret: Secret) -> tuple[Callable[[str], Secret], tuple[str]]:
+    """Pickle a Secret as its name; where it is loaded, that process's own store is asked."""
+    return secrets.__getitem__, (secret.name,)
+
+
+copyreg.pickle(Secret, _reduce_secret)

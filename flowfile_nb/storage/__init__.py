@@ -1,0 +1,1 @@
+"""The local edges: disk and environment. Never sees a plaintext."""

@@ -1,0 +1,122 @@
+"""
+Opening a SQLite database so that an acknowledged write survives and a second kernel waits instead of failing.
+
+Our own database is in WAL mode on a local disk and in rollback mode elsewhere: WAL's shared memory needs one machine.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+from flowfile_nb.errors import StoreError
+from flowfile_nb.storage.filesystem import is_local
+from flowfile_nb.storage.migrations import STEPS, migrate, schema_version
+
+BUSY_TIMEOUT_S = 30.0
+
+
+def create_database(path: str) -> None:
+    """
+    Create our own database, or bring it to the newest schema and the journal mode that fits its disk.
+
+    Callers hold the store's lock: switching to WAL does not wait for the busy timeout.
+
+    Raises:
+        StoreError: If it cannot be written, is damaged, or is from a newer version.
+    """
+    with translated(path):
+        # 0600 from the first byte; SQLite gives its journal and WAL files the same permissions.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = connect(path)
+        try:
+            if not _fits_its_disk(connection, path):
+                connection.execute(f"PRAGMA journal_mode={_journal_mode(path)}")
+            migrate(connection)
+        finally:
+            connection.close()
+
+
+def is_current(connection: sqlite3.Connection, path: str) -> bool:
+    """
+    Return whether `create_database` has nothing to do on our own database.
+
+    Raises:
+        StoreError: If a newer version of this package wrote it.
+    """
+    return schema_version(connection) == len(STEPS) and _fits_its_disk(connection, path)
+
+
+def _journal_mode(path: str) -> str:
+    return "wal" if is_local(path) else "delete"
+
+
+def _fits_its_disk(connection: sqlite3.Connection, path: str) -> bool:
+    mode: str = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    return mode == _journal_mode(path)
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Open *path* for reading and writing, or for reading alone where its folder cannot be written."""
+    mode = "rw" if os.access(os.path.dirname(path), os.W_OK) else "ro&immutable=1"
+    connection = sqlite3.connect(
+        f"file:{quote(path)}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,  # the store has a lock of its own
+    )
+    # FULL syncs WAL at each commit; in rollback mode EXTRA also syncs the directory after the journal is gone.
+    connection.execute("PRAGMA synchronous=EXTRA")
+    # A deleted or replaced token is overwritten, not left in a free page.
+    connection.execute("PRAGMA secure_delete=ON")
+    return connection
+
+
+def has_table(connection: sqlite3.Connection, name: str) -> bool:
+    """Return whether a table of that name exists."""
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)).fetchone()
+    return found is not None
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One write transaction: all of it or nothing; other writers wait."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn SQLite's errors into ours. SQLite's own texts name tables and files, never values."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise _store_error(path, error) from None
+
+
+def _store_error(path: str, error: Exception) -> StoreError:
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return StoreError(
+            f"another program has kept {path} locked for {BUSY_TIMEOUT_S:.0f} s; nothing was changed",
+            hint="close it, or wait until it is done, and try again",
+        )
+    if isinstance(error, OSError) or "readonly" in text or "unable to open" in text:
+        return StoreError(
+            f"cannot write {path}; nothing was changed",
+            hint="make its folder writable, or set FLOWFILE_SECURE_STORAGE_PATH to a folder of your own",
+        )
+    if "malformed" in text or "not a database" in text:
+        return StoreError(f"{path} is damaged ({text})", hint="put it back from a backup; nothing was changed")
+    if "full" in text:
+        return StoreError(f"the disk is full: {path} was not changed", hint="free some space and try again")
+    return StoreError(f"{path}: {text}; nothing was changed", hint="%secret doctor  shows what is in use")

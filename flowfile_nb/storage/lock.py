@@ -1,0 +1,62 @@
+"""One writer at a time, over all processes of a user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+
+from flowfile_nb.storage.paths import not_writable
+
+_held = threading.local()
+
+
+@contextlib.contextmanager
+def exclusive(path: str) -> Iterator[None]:
+    """
+    Hold the lock file *path*; wait for it as long as it takes (an interrupt ends the wait).
+
+    It keeps waiting writers in a queue, where SQLite alone would have them poll, and it covers the two things that SQLite's
+    own locks do not: making the key, and switching a database to WAL. Where a file system has no locks, SQLite's remain.
+    A thread that holds it may take it again.
+
+    Raises:
+        StoreError: If the lock file cannot be made.
+    """
+    paths: set[str] = _held.__dict__.setdefault("paths", set())
+    if path in paths:
+        yield
+        return
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    except OSError as error:
+        raise not_writable(os.path.dirname(path), error) from None
+    try:
+        _lock(descriptor)
+        paths.add(path)
+        yield
+    finally:
+        paths.discard(path)
+        # Closing releases it, also when the process is killed.
+        os.close(descriptor)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        # Tries ten times, a second apart, then raises: go on trying.
+        locked = False
+        while not locked:
+            with contextlib.suppress(OSError):
+                msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+                locked = True
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,0 +1,181 @@
+"""
+Where key and database are, as Flowfile has them, and files that only their owner can read.
+
+Source: Flowfile 0.23.3, `flowfile_core/auth/secrets.py` and `shared/storage_config.py`. Flowfile uses `~/.config` on every
+system but Windows, so platformdirs (another folder on macOS, `XDG_CONFIG_HOME` on Linux) would miss its store.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from flowfile_nb.errors import StoreError, UnsafePermissionsError
+
+
+class Paths(NamedTuple):
+    """Where everything is. Absolute paths; the files need not exist."""
+
+    directory: str
+    """The key's directory, 0700: `~/.config/flowfile`."""
+    catalog: str
+    """Flowfile's own database: `~/.flowfile/database/flowfile_catalog.db`."""
+    mounted_key: str = "/run/secrets/flowfile_master_key"
+    """A master key that a container is given as a file."""
+
+    @property
+    def secret_key(self) -> str:
+        """A Fernet key that seals `key_store`."""
+        return os.path.join(self.directory, ".secret_key")
+
+    @property
+    def key_store(self) -> str:
+        """One Fernet token of a JSON object; its entry `master_key` is the master key."""
+        return os.path.join(self.directory, "flowfile.json.enc")
+
+    @property
+    def database(self) -> str:
+        """Our own database."""
+        return os.path.join(self.directory, "flowfile_nb.db")
+
+    @property
+    def lock(self) -> str:
+        """An empty file; whoever creates a key or writes a secret locks it."""
+        return os.path.join(self.directory, "flowfile_nb.lock")
+
+
+def find_paths(environ: Mapping[str, str]) -> Paths:
+    """
+    Return the paths that Flowfile would use with this environment.
+
+    Raises:
+        StoreError: If Flowfile's catalog is set to a server instead of a file.
+    """
+    config = environ.get("APPDATA") or os.path.expanduser("~/.config")
+    directory = environ.get("FLOWFILE_SECURE_STORAGE_PATH") or os.path.join(config, "flowfile")
+    catalog = environ.get("FLOWFILE_DATABASE_URL") or environ.get("FLOWFILE_DB_PATH")
+    if catalog and "://" in catalog:
+        if not catalog.startswith("sqlite:///"):
+            raise StoreError(
+                "Flowfile's catalog is on a database server; secrets are kept in a file here",
+                hint="unset FLOWFILE_DATABASE_URL, or set FLOWFILE_DB_PATH to a file",
+            )
+        catalog = catalog.removeprefix("sqlite:///")
+    if not catalog:
+        default = "/app/internal_storage" if environ.get("FLOWFILE_MODE") == "docker" else os.path.expanduser("~/.flowfile")
+        base = environ.get("FLOWFILE_STORAGE_DIR") or default
+        catalog = os.path.join(base, "database", "flowfile_catalog.db")
+    return Paths(directory=os.path.abspath(directory), catalog=os.path.abspath(catalog))
+
+
+def make_private_directory(path: str) -> None:
+    """
+    Make *path* and its parents; *path* itself is 0700 from its first moment.
+
+    Raises:
+        StoreError: If it cannot be made or written.
+    """
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if sys.platform != "win32" and stat.S_IMODE(os.stat(path).st_mode) & 0o077:
+                # Flowfile does the same at each start. Nothing readable by others was in a file of ours.
+                os.chmod(path, 0o700)
+    except OSError as error:
+        raise not_writable(path, error) from None
+
+
+def not_writable(path: str, error: OSError) -> StoreError:
+    """Return the error for a folder in which nothing can be written."""
+    return StoreError(
+        f"cannot write in {path}: {error.strerror or 'not permitted'}",
+        hint="make the folder writable, or set FLOWFILE_SECURE_STORAGE_PATH to a folder of your own",
+    )
+
+
+def read_private(path: str, environ: Mapping[str, str]) -> bytes | None:
+    """
+    Return the bytes of a file that only its owner can read, or None if there is no such file.
+
+    Raises:
+        UnsafePermissionsError: If others could read it. Where a file system has no permissions to set (some network and
+            Windows drives), Jupyter's own switch `JUPYTER_ALLOW_INSECURE_WRITES=true` allows it.
+        StoreError: If it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if sys.platform != "win32" and mode & 0o077 and not _insecure_allowed(environ):
+                raise UnsafePermissionsError(
+                    f"{path} can be read by others on this machine (mode {mode:04o})",
+                    hint=f"chmod 600 '{path}'",
+                )
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}", hint=f"make it readable for you:  ls -l '{path}'") from None
+
+
+def create_private(path: str, content: bytes) -> bool:
+    """
+    Create *path* whole, durable and 0600, or leave it alone if it exists.
+
+    The file appears under its name only when it is complete and on disk, so no other process ever reads half of it.
+
+    Returns:
+        Whether this call created it; False means that somebody else was first.
+    """
+    temporary = _write_temporary(path, content)
+    try:
+        try:
+            os.link(temporary, path)
+            created = True
+        except FileExistsError:
+            created = False
+        except OSError:
+            # No hard links here (FAT, some network drives). Our callers hold the lock, so a test and a rename are as good.
+            created = not os.path.exists(path)
+            if created:
+                os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+    _sync_directory(path)
+    return created
+
+
+def replace_private(path: str, content: bytes) -> None:
+    """Replace *path* whole, durable and 0600; a reader sees the old content or the new, nothing between."""
+    temporary = _write_temporary(path, content)
+    os.replace(temporary, path)
+    _sync_directory(path)
+
+
+def _write_temporary(path: str, content: bytes) -> str:
+    temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary
+
+
+def _sync_directory(path: str) -> None:
+    """Make the name of *path* durable: without this a power cut can lose a file whose content was synced."""
+    if sys.platform != "win32":
+        descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _insecure_allowed(environ: Mapping[str, str]) -> bool:
+    return environ.get("JUPYTER_ALLOW_INSECURE_WRITES", "").lower() in {"true", "1"}

