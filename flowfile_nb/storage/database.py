@@ -33,8 +33,7 @@ def create_database(path: str) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = connect(path)
         try:
-            if not _fits_its_disk(connection, path):
-                connection.execute(f"PRAGMA journal_mode={_journal_mode(path)}")
+            _set_journal_mode(connection, path)
             migrate(connection)
         finally:
             connection.close()
@@ -52,6 +51,17 @@ def is_current(connection: sqlite3.Connection, path: str) -> bool:
 
 def _journal_mode(path: str) -> str:
     return "wal" if is_local(path) else "delete"
+
+
+def _set_journal_mode(connection: sqlite3.Connection, path: str) -> None:
+    if _fits_its_disk(connection, path):
+        return
+    try:
+        connection.execute(f"PRAGMA journal_mode={_journal_mode(path)}")
+    except sqlite3.OperationalError:
+        # Another kernel has it open: whoever opens it alone next changes it. A new one has to have the right mode at once.
+        if schema_version(connection) == 0:
+            raise
 
 
 def _fits_its_disk(connection: sqlite3.Connection, path: str) -> bool:

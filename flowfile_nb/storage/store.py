@@ -301,8 +301,10 @@ class Store:
         try:
             if path == self.paths.database and not is_current(db, path) and os.access(self.paths.directory, os.W_OK):
                 # Written by an earlier version, or its home moved to another kind of disk since.
+                db.close()
                 with exclusive(self.paths.lock):
                     create_database(path)
+                db = connect(path)
             ready = has_table(db, "secrets") and db.execute("SELECT 1 FROM users WHERE id = 1").fetchone() is not None
             if ready and path == self.paths.catalog:
                 move_rows(self.paths, db)

@@ -1,0 +1,78 @@
+"""A home directory, an environment, a shell and a database of their own for each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from flowfile_nb import session
+from flowfile_nb.notebook import extension
+from notebooks.throwaway import Postgres
+from tests.support.postgres import running_postgres
+from tests.support.shell import Shell
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty home directory, no variable of Flowfile's, and a session that has opened nothing."""
+    for name in list(os.environ):
+        if name.startswith(("FLOWFILE_", "XDG_", "JUPYTER_ALLOW")) or name == "APPDATA":
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.setenv("IPYTHONDIR", str(home / ".ipython"))
+    session.use_backend(None)
+    yield home
+    for name in list(session.opened):
+        session.close(name)
+    session.use_backend(None)
+
+
+@pytest.fixture
+def key_directory(home: Path) -> Path:
+    """Where the key and our own database are."""
+    return home / ".config" / "flowfile"
+
+
+@pytest.fixture
+def shell(home: Path) -> Iterator[Shell]:
+    """A real IPython shell with its history on disk, and the extension loaded."""
+    InteractiveShell.clear_instance()
+    config = Config()
+    config.HistoryManager.hist_file = str(home / "history.sqlite")
+    config.InteractiveShell.colors = "nocolor"
+    real = InteractiveShell.instance(config=config)
+    shell = Shell(real)
+    shell.run("%load_ext flowfile_nb")
+    yield shell
+    extension.unload(real)
+    real.history_manager.end_session()
+    real.history_manager.db.close()
+    real.atexit_operations()
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL that asks for a password full of special characters."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Somebody at a terminal, who types one text at each prompt."""
+
+    def type_(text: str) -> None:
+        monkeypatch.setattr("flowfile_nb.notebook.prompt._require_someone", lambda: None)
+        monkeypatch.setattr("getpass.getpass", lambda prompt: text)
+        monkeypatch.setattr("builtins.input", lambda prompt: text)
+
+    return type_

@@ -1,0 +1,62 @@
+"""Values typed on a `%secret` line are found, and only they."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowfile_nb.core.cell_source import hide_values
+
+CANARY = "hunter2-canary"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f"%secret set prod_pw {CANARY}",
+        f"%secret set prod_pw={CANARY}",
+        f"%secret set prod_pw = {CANARY}",
+        f"%secret prod_pw={CANARY}",
+        f"%secret prod_pw = {CANARY}",
+        f"  pw = %secret set prod_pw {CANARY}",
+        f"x = 1\nif x:\n    %secret set prod_pw --replace {CANARY}\ny = 2",
+        f"%secret set prod_pw '{CANARY} with spaces'",
+        f"%secret set prod_pw 'open {CANARY}",
+        f"%secret set 'my name' {CANARY}",
+        f"secret set prod_pw {CANARY}",
+        f"%time %secret set prod_pw {CANARY}",
+        f"%secret set prod_pw \\\n  {CANARY}",
+        f"%secret set prod_pw #{CANARY}",
+        f"get_ipython().run_line_magic('secret', 'set prod_pw {CANARY}')",
+        f'get_ipython().run_line_magic("secret", "prod_pw={CANARY}")',
+    ],
+)
+def test_values_are_hidden(cell: str) -> None:
+    """The value goes, the name and the rest of the cell stay."""
+    hidden = hide_values(cell)
+
+    assert CANARY not in hidden
+    assert "[removed by flowfile_nb]" in hidden
+    assert cell.split("\n")[0].split("set")[0].split("=")[0] in hidden
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%secret",
+        "%secret set prod_pw",
+        "%secret set prod_pw --replace",
+        "%secret set 'my name' --generate 40",
+        "%secret set prod_pw --file /tmp/x --replace",
+        "%secret set --env VAR prod_pw",
+        "%secret get list",
+        "%secret rename old new",
+        "%secret delete a b c --yes",
+        "%secret env prod_pw PGPASSWORD",
+        "secret = 'not a magic'\nsecret == 5",
+        "postgresql://app:%secret prod_pw@db/x",
+        "print('secret set up')",
+    ],
+)
+def test_good_lines_stay(cell: str) -> None:
+    """What the magic accepts is remembered as it was typed."""
+    assert hide_values(cell) == cell

@@ -1,0 +1,86 @@
+"""References in text: both spellings, where a name ends, and what cannot be read."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowfile_nb.core.references import StandIns, fill, fill_all, names_in, reference
+from flowfile_nb.errors import ReferenceSyntaxError
+
+NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1).filter(
+    lambda name: name.strip() and "%secret" not in name and "${secret:" not in name
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("postgresql://app:%secret prod_pw@db.example.com/x", ["prod_pw"]),
+        ("postgresql://app:%secret prod-pw@db", ["prod-pw"]),
+        ("x?a=%secret one&b=%secret two", ["one", "two"]),
+        ('%secret "name with spaces":x', ["name with spaces"]),
+        (r'%secret "a \"quoted\" \\ name"', ['a "quoted" \\ name']),
+        ("%secret\tname.", ["name"]),
+        ("${secret:prod_pw}@db.example.com", ["prod_pw"]),
+        ("${secret:a b:c/d}", ["a b:c/d"]),
+        ("%secret pässwörd/x", ["pässwörd"]),
+        ("%secret a %secret a ${secret:a}", ["a"]),
+        ("nothing", []),
+        ("100% secret", []),
+        ("${other:x} %secretly %%", []),
+    ],
+)
+def test_names(text: str, names: list[str]) -> None:
+    """Both spellings are found, and a name ends where the text around it goes on."""
+    assert names_in(text) == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["%secret", "%secret ", "%secret @host", '%secret "open', "${secret:}", "${secret: }", "${secret:open", '%secret ""', "x${secret:\n}"],
+)
+def test_broken_references(text: str) -> None:
+    """What begins like a reference and is none is an error, never silently text."""
+    with pytest.raises(ReferenceSyntaxError):
+        names_in(text)
+
+
+@pytest.mark.parametrize("text", ["${secret:${secret:x}}", "${secret:%secret x}", '%secret "${secret:x}"', "%secret ${secret:x}"])
+def test_reference_inside_a_reference(text: str) -> None:
+    """Nesting is refused: a value is used as it is."""
+    with pytest.raises(ReferenceSyntaxError):
+        names_in(text)
+
+
+@given(name=NAMES)
+def test_reference_is_read_back(name: str) -> None:
+    """`reference(name)` means exactly that name, whatever it is made of."""
+    assert names_in(f"@{reference(name)}@") == [name]
+
+
+@given(values=st.dictionaries(NAMES, st.text(), min_size=1, max_size=4), around=st.sampled_from(["", "x", "@", "fnbref0x", "fnbref1x"]))
+def test_stand_ins_and_filling_give_the_values(values: dict[str, str], around: str) -> None:
+    """Marked, parsed, restored and filled, each reference becomes its value, once, and all else stays as it was."""
+    text = around.join(reference(name) for name in values) + around
+
+    marked = StandIns(text)
+
+    assert "secret" not in marked.text.replace(around, "")
+    assert names_in(marked.restore(marked.text)) == list(values)
+    assert fill(marked.restore(marked.text), values.__getitem__) == around.join(values.values()) + around
+
+
+def test_a_value_that_looks_like_a_reference_stays() -> None:
+    """Filling is one pass."""
+    values = {"a": "${secret:b}", "b": "never"}
+
+    assert fill("%secret a", values.__getitem__) == "${secret:b}"
+
+
+def test_filling_a_tree() -> None:
+    """Strings in mappings, lists and tuples are filled; other things stay."""
+    tree = {"a": ["${secret:x}", 1, ("%secret x",)], "b": None}
+
+    assert fill_all(tree, lambda name: name.upper()) == {"a": ["X", 1, ("X",)], "b": None}
