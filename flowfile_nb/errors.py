@@ -48,7 +48,8 @@ class FlowfileNbError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Return what a notebook prints: the two lines, no frames, no locals (IPython's protocol)."""
-        return f"{type(self).__name__}: {self}".split("\n")
+        # As one item: what IPython puts between items depends on %xmode.
+        return [f"{type(self).__name__}: {self}"]
 
 
 class UsageError(FlowfileNbError):

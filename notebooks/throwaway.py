@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import csv
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -84,6 +85,20 @@ def start_postgres(password: str, user: str = "app", database: str = "sales") ->
     server = Postgres("127.0.0.1", port, user, password, database, stop)
     with server._replace(database="postgres").admin() as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+    return server
+
+
+def start_practice_database() -> Postgres:
+    """
+    Start a PostgreSQL with real data in it, for the notebooks: the database `palmer`, its table `penguins`, the login `app`.
+
+    Its password is random, full of special characters, and handed over as a company might: in the environment variable
+    `PRACTICE_PASSWORD`. `PGPORT` is set too, so that a URL needs no port.
+    """
+    server = start_postgres(f"p@ss:w/or d?#{secrets.token_urlsafe(8)}", database="palmer")
+    load_penguins(server)
+    os.environ.update(PRACTICE_PASSWORD=server.password, PGPORT=str(server.port))
+    print("A PostgreSQL is running in this notebook's kernel: database palmer, table penguins, user app.")
     return server
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,9 +54,8 @@ def shell(home: Path) -> Iterator[Shell]:
     shell.run("%load_ext flowfile_nb")
     yield shell
     extension.unload(real)
-    real.history_manager.end_session()
-    real.history_manager.db.close()
     real.atexit_operations()
+    atexit.unregister(real.atexit_operations)
     InteractiveShell.clear_instance()
 
 

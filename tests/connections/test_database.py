@@ -177,7 +177,7 @@ def test_a_wrong_password_shows_no_value_and_no_dsn(postgres: Postgres) -> None:
     assert "wrong-canary" not in shown
     assert "from secret 'pg'" in shown
     assert "%secret set pg --replace" in shown
-    assert len(caught.value._render_traceback_()) == 2
+    assert "".join(caught.value._render_traceback_()).count("\n") == 1
     assert "OperationalError" not in shown
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
@@ -28,7 +29,8 @@ class Shell:
 
     def complete(self, line: str) -> list[str]:
         """Return what Tab offers at the end of *line*."""
-        return self.real.complete("", line)[1]
+        with provisionalcompleter():
+            return [found.text for found in self.real.Completer.completions(line, len(line))]
 
     def remembered(self) -> str:
         """Return everything IPython remembers of the inputs: in memory, in `_i*` and on disk."""

@@ -1,0 +1,158 @@
+"""`%%connect` in a real IPython shell, against a real PostgreSQL."""
+
+from __future__ import annotations
+
+import pytest
+
+import flowfile_nb as fnb
+from flowfile_nb import session
+from flowfile_nb.errors import FlowfileNbError, LiteralPasswordError, UsageError
+from notebooks.throwaway import Postgres
+from tests.support.shell import Shell
+
+CANARY = "hunter2-canary"
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> str:
+    fnb.secrets["pg"] = postgres.password
+    return f"postgresql://{postgres.user}:%secret pg@{postgres.host}:{postgres.port}/{postgres.database}"
+
+
+def test_binds_an_engine_that_pandas_and_jupysql_use(shell: Shell, url: str, postgres: Postgres) -> None:
+    """One cell, and the variable works with pandas, Polars and JupySQL; no output has the password."""
+    shown = shell.run(f"%%connect warehouse\n{url}")
+    assert f"warehouse = postgresql://app@{postgres.host}:{postgres.port}/{postgres.database}" in shown
+
+    shell.run("import pandas as pd, polars as pl\npd.read_sql('SELECT 42 AS answer', warehouse)['answer'][0]")
+    assert shell.result == 42
+    shell.run("pl.read_database('SELECT 43 AS answer', warehouse)['answer'][0]")
+    assert shell.result == 43
+    shell.run("%load_ext sql\n%sql warehouse\nresult = %sql SELECT 44 AS answer")
+    assert shell.error is None, shell.shown
+    assert shell.real.user_ns["result"].DataFrame()["answer"][0] == 44
+    shown = "".join(shell.run(cell) for cell in ("warehouse", "warehouse.url", "vars(warehouse)", "%connect", "%sql --connections"))
+    assert postgres.password not in shown
+    assert f"{fnb.secrets['pg']:url}" not in shown
+
+
+def test_toml_body(shell: Shell, url: str, postgres: Postgres) -> None:
+    """The same by its parts, with a bare reference."""
+    shell.run(
+        f'%%connect warehouse\ntype     = "postgresql"\nhost     = "{postgres.host}"\nport     = {postgres.port}\n'
+        f'database = "{postgres.database}"\nusername = "app"\npassword = %secret pg'
+    )
+
+    assert shell.error is None
+    assert shell.real.user_ns["warehouse"].connect().close() is None
+
+
+def test_save_open_list_close(shell: Shell, url: str) -> None:
+    """A saved description opens by its name; the list shows what is open and what is saved; closing unbinds."""
+    assert "No connections yet" in shell.run("%connect")
+    shell.run(f"%%connect warehouse --save\n{url}")
+    assert "%secret pg" in session.backend().connection_bodies()["warehouse"]
+
+    assert "Closed" in shell.run("%connect -x warehouse")
+    assert "warehouse" not in shell.real.user_ns
+    assert "saved" in shell.run("%connect")
+
+    shell.run("%connect warehouse")
+    assert shell.error is None
+    assert "open" in shell.run("%connect")
+    assert "used by warehouse" in shell.run("%secret delete pg --yes").replace("was", "is").replace("It is ", "")
+
+
+def test_opening_again_replaces(shell: Shell, url: str) -> None:
+    """The same name again closes the first engine's pool and binds the new one."""
+    shell.run(f"%%connect warehouse\n{url}")
+    first = shell.real.user_ns["warehouse"]
+
+    shell.run(f"%%connect warehouse\n{url}")
+
+    assert shell.real.user_ns["warehouse"] is not first
+    assert first.pool.checkedin() == 0
+
+
+def test_a_failed_connection_binds_nothing_and_keeps_what_was(shell: Shell, url: str) -> None:
+    """An error leaves the variable as it was, open and bound."""
+    shell.run(f"%%connect warehouse\n{url}")
+    first = shell.real.user_ns["warehouse"]
+
+    shell.run("%%connect warehouse --save\npostgresql://app:%secret pg@127.0.0.1:1/x")
+
+    assert isinstance(shell.error, FlowfileNbError)
+    assert shell.real.user_ns["warehouse"] is first
+    assert session.backend().connection_bodies() == {}
+
+
+@pytest.mark.parametrize("body", [f"postgresql://app:{CANARY}@h/x", f'type = "postgresql"\npassword = "{CANARY}"', f"broken {CANARY}"])
+def test_a_literal_password_is_refused_and_forgotten(shell: Shell, body: str) -> None:
+    """The cell's text stays out of everything that IPython remembers."""
+    shown = shell.run(f"%%connect warehouse\n{body}")
+
+    assert isinstance(shell.error, FlowfileNbError)
+    assert CANARY not in shown
+    assert CANARY not in shell.remembered()
+    assert "%%connect warehouse" in shell.remembered()
+    assert "warehouse" not in shell.real.user_ns
+
+
+def test_good_cells_are_remembered(shell: Shell) -> None:
+    """A body with references is kept as it was typed."""
+    shell.run("%%connect db\nsqlite:////tmp/%secret none")
+
+    assert shell.real.history_manager.input_hist_raw[-1] == "%%connect db\nsqlite:////tmp/%secret none"
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("%%connect\nsqlite://", "needs a name"),
+        ("%%connect 2x\nsqlite://", "name of a variable"),
+        ("%%connect class\nsqlite://", "name of a variable"),
+        ("%%connect db --what\nsqlite://", "not understood"),
+        ("%%connect db\n# only a comment", "empty"),
+        ("%connect nothing", "no saved connection"),
+        ("%connect -x nothing", "no open connection"),
+        ("%connect -x", "needs a name"),
+    ],
+)
+def test_bad_lines_have_two_lines(shell: Shell, cell: str, words: str) -> None:
+    """Each wrong line says what happened and what to do."""
+    shown = shell.run(cell)
+
+    assert isinstance(shell.error, FlowfileNbError)
+    assert words in shown
+    assert len(shown.strip().split("\n")) == 2
+
+
+def test_wrong_password_shows_no_dsn(shell: Shell, url: str) -> None:
+    """Two lines in the notebook, whatever the traceback mode; no value and no driver text."""
+    fnb.secrets["pg"] = CANARY
+    for mode in ("Context", "Verbose", "Plain", "Minimal"):
+        shell.run(f"%xmode {mode}")
+
+        shown = shell.run(f"%%connect warehouse\n{url}")
+
+        assert CANARY not in shown
+        assert len(shown.strip().split("\n")) == 2
+    shell.run("%tb")
+    assert CANARY not in shell.shown
+
+
+def test_no_test_binds_without_opening(shell: Shell, url: str) -> None:
+    """`--no-test` is for a server that is not up yet."""
+    shown = shell.run("%%connect db --no-test\npostgresql://app:%secret pg@127.0.0.1:1/x")
+
+    assert "not tested" in shown
+    assert isinstance(shell.error, UsageError | None)
+    assert "db" in shell.real.user_ns
+
+
+def test_literal_error_names_the_remedy(shell: Shell) -> None:
+    """The two lines of the remedy: store it, refer to it."""
+    shell.run(f"%%connect db\npostgresql://app:{CANARY}@h/x")
+
+    assert isinstance(shell.error, LiteralPasswordError)
+    assert "%secret set my_pw" in shell.shown

@@ -1,0 +1,114 @@
+"""Loading and unloading, completion, and where loading is refused."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+import flowfile_nb as fnb
+from flowfile_nb import session
+from flowfile_nb.errors import UnsupportedPlatformError
+from flowfile_nb.notebook import extension
+from tests.support.shell import Shell
+
+
+def test_unload_is_the_mirror_image_of_load(shell: Shell) -> None:
+    """After unloading, magics, matchers and history are what they were before; loading again works."""
+    real = shell.real
+    shell.run("%unload_ext flowfile_nb")
+
+    assert "secret" not in real.magics_manager.magics["line"]
+    assert "connect" not in real.magics_manager.magics["line"]
+    assert "connect" not in real.magics_manager.magics["cell"]
+    assert extension._match not in real.Completer.custom_matchers
+    assert "store_inputs" not in vars(real.history_manager)
+
+    shell.run("%load_ext flowfile_nb")
+    assert "No secrets yet" in shell.run("%secret")
+
+
+def test_loading_twice_is_loading_once(shell: Shell) -> None:
+    """`%reload_ext` and a second load leave one matcher and one watch."""
+    shell.run("%reload_ext flowfile_nb")
+    extension.load(shell.real)
+
+    assert shell.real.Completer.custom_matchers.count(extension._match) == 1
+
+
+def test_a_wrapper_put_over_ours_stays(shell: Shell) -> None:
+    """Unloading does not take out what another extension has put over the history since."""
+    history = shell.real.history_manager
+    ours = history.store_inputs
+    history.store_inputs = lambda *args: ours(*args)
+
+    shell.run("%unload_ext flowfile_nb")
+
+    assert "store_inputs" in vars(history)
+    del history.store_inputs
+
+
+def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where `sys.platform` is emscripten, loading and every use refuse with one clear sentence."""
+    shell.run("%unload_ext flowfile_nb")
+    monkeypatch.setattr(sys, "platform", "emscripten")
+    session.use_backend(None)
+
+    shown = shell.run("%load_ext flowfile_nb")
+    assert isinstance(shell.error, UnsupportedPlatformError)
+    assert "not stored in a browser" in shown
+    for action in (lambda: fnb.secrets.update(x="v"), lambda: fnb.secrets["x"], lambda: fnb.connect("sqlite://")):
+        with pytest.raises(UnsupportedPlatformError):
+            action()
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("%secret ", {"get", "set", "list", "rename", "delete", "env", "doctor", "prod_pw", '"my name"'}),
+        ("%secret pro", {"prod_pw"}),
+        ("pw = %secret pro", {"prod_pw"}),
+        ("%secret de", {"delete"}),
+        ("%secret delete pro", {"prod_pw"}),
+        ("%secret set x --", {"--replace", "--file", "--env", "--generate"}),
+        ("%secret set x --rep", {"--replace"}),
+        ("%secret delete --", {"--yes"}),
+        ("postgresql://app:%secret pro", {"prod_pw"}),
+        ("postgresql://app:${secret:my", {"my name"}),
+        ("password = %secret pro", {"prod_pw"}),
+        ("%connect ware", {"warehouse"}),
+        ("%connect -x ware", {"warehouse"}),
+    ],
+)
+def test_completion(shell: Shell, line: str, offered: set[str]) -> None:
+    """Tab offers verbs, options and names, on magic lines and in bodies, and nothing of Python's beside them."""
+    fnb.secrets.update({"prod_pw": "1", "my name": "2"})
+    session.backend().save_connection("warehouse", "sqlite://")
+
+    assert set(shell.complete(line)) == offered
+
+
+def test_completion_of_files_and_variables(shell: Shell, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--file` completes paths, `--env` completes variables."""
+    monkeypatch.setenv("CANARY_VARIABLE", "1")
+    (tmp_path / "canary.pem").touch()  # type: ignore[attr-defined]
+
+    assert shell.complete("%secret set x --env CANARY_V") == ["CANARY_VARIABLE"]
+    assert shell.complete(f"%secret set x --file {tmp_path}/can") == [f"{tmp_path}/canary.pem"]
+
+
+def test_completion_of_other_lines_is_left_alone(shell: Shell) -> None:
+    """Python's own completion is not disturbed, not even by a name with `secret` in it."""
+    shell.run("secretary_of_state = 1")
+
+    assert "secretary_of_state" in shell.complete("secretary_of")
+    assert "print" in shell.complete("x = 1; pri")
+
+
+def test_completion_survives_a_broken_store(shell: Shell, key_directory: object) -> None:
+    """Tab never raises: what is wrong is said by the magic."""
+    fnb.secrets["prod_pw"] = "1"
+    session.use_backend(None)
+    (key_directory / "flowfile_nb.db").write_bytes(b"damaged" * 1000)  # type: ignore[operator]
+
+    assert "prod_pw" not in shell.complete("%secret pro")

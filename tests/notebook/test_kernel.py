@@ -1,0 +1,96 @@
+"""A real kernel: what it sends, what it leaves on disk, what loading costs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from notebooks.throwaway import Postgres
+from tests.support.kernel import Kernel, running_kernel
+
+CANARY = "canary-p@ss:w/or d?#%\"'\\ü"
+FORMS = [CANARY, json.dumps(CANARY)[1:-1], repr(CANARY)[1:-1], quote(CANARY, safe=""), base64.b64encode(CANARY.encode()).decode()]
+
+
+@pytest.fixture
+def kernel(home: Path) -> Iterator[Kernel]:
+    with running_kernel() as kernel:
+        kernel.run("%load_ext flowfile_nb")
+        yield kernel
+
+
+def files_with_the_canary(home: Path) -> list[str]:
+    """Return the files under *home* that hold the canary in any form."""
+    found = [path for path in home.rglob("*") if path.is_file()]
+    return [str(path) for path in found if any(form.encode() in path.read_bytes() for form in FORMS)]
+
+
+def test_a_typed_value_is_seen_nowhere(kernel: Kernel, home: Path, postgres: Postgres) -> None:
+    """From the prompt to a connection with a wrong password: no message and no file has the value."""
+    shown = kernel.run("%secret set prod_pw", typed=CANARY)
+    assert "Stored prod_pw" in shown
+    assert any(message["msg_type"] == "input_request" and message["content"]["password"] for message in kernel.messages)
+
+    kernel.run("pw = %secret prod_pw\npw")
+    kernel.run("repr(pw), str(pw), [pw], {'pw': pw}")
+    kernel.run("f'{pw}'")
+    kernel.run("%secret list")
+    shown = kernel.run(f"%%connect db\npostgresql://app:%secret prod_pw@{postgres.host}:{postgres.port}/{postgres.database}")
+    assert "ConnectionFailedError" in shown
+    kernel.run("%debug?\n%tb")
+    kernel.run("1 / 0")
+
+    assert not any(form in kernel.shown() for form in FORMS)
+    assert (home / ".ipython/profile_default/history.sqlite").exists()
+    assert files_with_the_canary(home) == []
+
+
+def test_a_value_on_the_line_is_kept_out_of_the_history(kernel: Kernel, home: Path) -> None:
+    """`In`, `_ih`, `_i*` and history.sqlite of a real kernel hold the line without the value."""
+    shown = kernel.run("%secret set prod_pw hunter2-canary")
+    assert "ValueOnLineError" in shown
+    assert "hunter2" not in shown
+
+    remembered = kernel.run("print(repr((In, _ih, _i, _ii, _iii, [v for k, v in globals().items() if k.startswith('_i')])))")
+    assert "hunter2" not in remembered
+    assert "removed by flowfile_nb" in remembered
+    kernel.run("get_ipython().history_manager.writeout_cache()")
+    database = home / ".ipython/profile_default/history.sqlite"
+    rows = sqlite3.connect(database).execute("SELECT source, source_raw FROM history").fetchall()
+    assert "removed by flowfile_nb" in repr(rows)
+    assert "hunter2" not in repr(rows)
+
+
+def test_a_front_end_that_cannot_ask(kernel: Kernel) -> None:
+    """nbclient and papermill cannot prompt: two lines say which variable helps."""
+    shown = kernel.run("%secret set prod_pw")
+
+    assert "NoPromptError" in shown
+    assert "FLOWFILE_SECRET_PROD_PW" in shown
+    assert len(shown.strip().split("\n")) == 2
+
+
+def test_loading_imports_next_to_nothing(home: Path) -> None:
+    """At most four new modules, and none that is heavy; the second load is as clean."""
+    with running_kernel() as kernel:
+        kernel.run("import sys; before = set(sys.modules)\n%load_ext flowfile_nb\nnew = sorted(set(sys.modules) - before)")
+        new = kernel.run("print(*new)").split()
+
+    # IPython's own is its %load_ext, loaded at the first one.
+    assert new == ["IPython.core.magics.extension", "flowfile_nb", "flowfile_nb.notebook", "flowfile_nb.notebook.extension"]
+
+
+def test_two_kernels_see_each_others_secrets(kernel: Kernel) -> None:
+    """What one stores, the other has at once, and a replaced value too."""
+    with running_kernel() as other:
+        other.run("import flowfile_nb as fnb\nfnb.secrets['a'] = 'one'")
+        assert kernel.run("pw = %secret a\nprint(pw.get_secret_value())").strip() == "one"
+
+        kernel.run("import flowfile_nb as fnb\nfnb.secrets['a'] = 'two'")
+        assert other.run("print(fnb.secrets['a'].get_secret_value())").strip() == "two"

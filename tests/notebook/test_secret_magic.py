@@ -1,0 +1,301 @@
+"""`%secret` in a real IPython shell."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import string
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import flowfile_nb as fnb
+from flowfile_nb import session
+from flowfile_nb.core.secret import Secret
+from flowfile_nb.errors import FlowfileNbError, NoPromptError, SecretExistsError, UsageError, ValueOnLineError
+from tests.support.shell import Shell
+
+Typed = Callable[[str], None]
+CANARY = "hunter2-canary"
+
+
+def test_set_asks_and_get_returns_a_secret(shell: Shell, typed: Typed) -> None:
+    """The hidden prompt stores; `%secret NAME` is a Secret that can be assigned."""
+    typed(CANARY)
+
+    shown = shell.run("%secret set prod_pw")
+    assert "Stored prod_pw" in shown
+    assert "${secret:prod_pw}" in shown
+
+    shell.run("pw = %secret prod_pw")
+    assert repr(shell.real.user_ns["pw"]) == "Secret('prod_pw')"
+    assert shell.real.user_ns["pw"].get_secret_value() == CANARY
+    assert CANARY not in shell.run("pw") + shell.run("%secret get prod_pw") + shell.run("print(pw)") + shell.remembered()
+
+
+def test_replace_has_to_be_said_before_anything_is_asked(shell: Shell, typed: Typed) -> None:
+    """An existing name is refused at once, and `--replace` keeps the row."""
+    fnb.secrets["prod_pw"] = "old"
+
+    shell.run("%secret set prod_pw")
+    assert isinstance(shell.error, SecretExistsError)
+    assert "--replace" in shell.shown
+
+    typed("new")
+    assert "Replaced prod_pw" in shell.run("%secret set prod_pw --replace")
+    assert fnb.secrets["prod_pw"].get_secret_value() == "new"
+
+
+@pytest.mark.parametrize(
+    ("content", "stored"),
+    [(b"value\n", "value"), (b"value\r\n", "value"), (b"value", "value"), (b"-----\nkey\n-----\n", "-----\nkey\n-----\n"), (b" x ", " x ")],
+)
+def test_set_from_a_file(shell: Shell, tmp_path: Path, content: bytes, stored: str) -> None:
+    """One line loses the line break that `echo` leaves; several lines stay to the byte."""
+    (tmp_path / "my file.txt").write_bytes(content)
+
+    shell.run(f"%secret set x --file '{tmp_path}/my file.txt'")
+
+    assert fnb.secrets["x"].get_secret_value() == stored
+
+
+def test_set_from_the_environment_and_generated(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--env` takes a variable; `--generate` makes what no two calls make."""
+    monkeypatch.setenv("SOME_VARIABLE", CANARY)
+
+    shell.run("%secret set a --env SOME_VARIABLE")
+    shell.run("%secret set b --generate")
+    shell.run("%secret set c --generate 100")
+
+    a, b, c = (fnb.secrets[name].get_secret_value() for name in "abc")
+    assert a == CANARY
+    assert (len(b), len(c)) == (32, 100)
+    assert b != c[:32]
+    assert set(b + c) <= set(string.ascii_letters + string.digits + "-._~")
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("%secret set x --file /nowhere/at/all", "cannot read"),
+        ("%secret set x --file /", "cannot read"),
+        ("%secret set x --env NOT_SET_ANYWHERE", "no environment variable"),
+        ("%secret set x --generate 3", "8 to 1024"),
+        ("%secret set x --generate 99999", "8 to 1024"),
+        ("%secret set x --file /etc/hostname --generate", "not understood"),
+        ("%secret set x --unknown", "not understood"),
+        ("%secret set", "not understood"),
+        ("%secret set ''", "needs a name"),
+        ("%secret get", "not understood"),
+        ("%secret delete", "not understood"),
+        ("%secret rename only_one", "not understood"),
+        ("%secret bogus x", "no verb 'bogus'"),
+        ("%secret nothing_here", "no secret named"),
+        ("%secret get set", "no secret named"),
+        ("%secret 'open", "not closed"),
+        ("%secret rename none other", "no secret named"),
+        ("%secret delete none --yes", "no secret named"),
+        ("%secret env none", "no secret named"),
+    ],
+)
+def test_bad_lines_have_two_lines(shell: Shell, line: str, error: str) -> None:
+    """Each wrong line is an error of ours: what happened, and what to do; nothing is stored."""
+    shown = shell.run(line)
+
+    assert isinstance(shell.error, FlowfileNbError)
+    assert error in shown
+    assert "hint: " in shown
+    assert len(shown.strip().split("\n")) == 2
+    assert len(fnb.secrets) == 0
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f"%secret set prod_pw {CANARY}",
+        f"%secret set prod_pw={CANARY}",
+        f"%secret prod_pw={CANARY}",
+        f"x = %secret set prod_pw {CANARY}",
+        f"%secret set prod_pw --replace {CANARY}",
+        f"secret set prod_pw {CANARY}",
+        f"y = 1\n%secret set prod_pw '{CANARY}'",
+        f"get_ipython().run_line_magic('secret', 'set prod_pw {CANARY}')",
+    ],
+)
+def test_a_value_on_the_line_is_refused_and_forgotten(shell: Shell, cell: str) -> None:
+    """Nothing is stored, the right form is shown, and IPython remembers the line without the value, on disk too."""
+    shown = shell.run(cell)
+
+    assert isinstance(shell.error, ValueOnLineError)
+    assert "%secret set prod_pw" in shown
+    assert CANARY not in shown
+    assert len(fnb.secrets) == 0
+    assert CANARY not in shell.remembered()
+    assert "removed by flowfile_nb" in shell.remembered()
+    shell.run("_i")
+    assert CANARY not in shell.shown
+
+
+def test_other_cells_are_remembered_as_they_are(shell: Shell) -> None:
+    """The watch over the history changes nothing else, and not the numbering."""
+    shell.run("secret_number = 5  # %secret list")
+    shell.run("%secret list")
+
+    assert shell.real.history_manager.input_hist_raw[-2:] == ["secret_number = 5  # %secret list", "%secret list"]
+    assert "get_ipython().run_line_magic('secret', 'list')" in shell.real.history_manager.input_hist_parsed[-1]
+
+
+def test_names_that_are_verbs_or_have_spaces(shell: Shell) -> None:
+    """`%secret get list` reaches a secret named like a verb; quotes keep a name together."""
+    fnb.secrets.update({"list": "1", "my name": "2", "a=b": "3"})
+
+    assert isinstance(shell.run("%secret get list") and shell.result, Secret)
+    assert "my name" in repr(shell.run("%secret 'my name'") and shell.result)
+    assert shell.run('%secret "a=b"') and shell.result.name == "a=b"
+    assert "owner" in shell.run("%secret list")
+
+
+def test_list_and_bare_secret_show_names_only(shell: Shell) -> None:
+    """A table with name, owner, shared by and age; an empty one says how to add."""
+    assert "%secret set NAME" in shell.run("%secret list")
+    fnb.secrets["prod_pw"] = CANARY
+
+    for line in ("%secret", "%secret list"):
+        shown = shell.run(line)
+        assert "prod_pw" in shown
+        assert "local_user" in shown
+        assert "just now" in shown
+        assert CANARY not in shown + shell.result._repr_html_()
+    assert "<th scope='col'" in shell.result._repr_html_()
+
+
+def test_html_is_escaped(shell: Shell) -> None:
+    """A name cannot put markup into the notebook."""
+    fnb.secrets["<script>x"] = "v"
+
+    shell.run("%secret list")
+
+    assert "<script>" not in shell.result._repr_html_()
+
+
+def test_rename_says_who_uses_the_old_name(shell: Shell) -> None:
+    """The value stays; saved connections that refer to it are named."""
+    fnb.secrets["old"] = "v"
+    session.backend().save_connection("warehouse", "postgresql://a:%secret old@h/x")
+
+    shown = shell.run("%secret rename old new")
+
+    assert "Renamed old to new" in shown
+    assert "warehouse" in shown
+    assert fnb.secrets["new"].get_secret_value() == "v"
+    assert "old" not in fnb.secrets
+
+
+def test_delete_asks_and_says_who_uses_it(shell: Shell, typed: Typed) -> None:
+    """Anything but yes keeps it; `--yes` does not ask; several at once; an unknown one deletes none."""
+    fnb.secrets.update({"a": "1", "b": "2", "c": "3"})
+    session.backend().save_connection("warehouse", "postgresql://x:%secret a@h/x")
+
+    typed("n")
+    assert "Kept a." in shell.run("%secret delete a")
+    shell.run("%secret delete a none --yes")
+    assert set(fnb.secrets) == {"a", "b", "c"}
+
+    typed("y")
+    assert "used by warehouse" in shell.run("%secret delete a")
+    assert set(fnb.secrets) == {"b", "c"}
+    shell.run("%secret delete b c --yes")
+    assert len(fnb.secrets) == 0
+
+
+def test_headless_never_asks(shell: Shell) -> None:
+    """Without anybody to ask, one clear error says which variable or option helps; nothing changes."""
+    fnb.secrets["a"] = "1"
+    session.backend().save_connection("warehouse", "postgresql://x:%secret a@h/x")
+
+    shown = shell.run("%secret set prod_pw")
+    assert isinstance(shell.error, NoPromptError)
+    assert "FLOWFILE_SECRET_PROD_PW" in shown
+
+    shown = shell.run("%secret delete a")
+    assert isinstance(shell.error, NoPromptError)
+    assert "--yes" in shown
+    assert "used by warehouse" in shown
+    assert set(fnb.secrets) == {"a"}
+
+
+def test_empty_input_stores_nothing(shell: Shell, typed: Typed) -> None:
+    """Enter alone is not a value."""
+    typed("")
+
+    assert "empty value" in shell.run("%secret set prod_pw")
+    assert len(fnb.secrets) == 0
+
+
+def test_the_environment_overrides_headless(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`FLOWFILE_SECRET_<NAME>` works where nothing is stored."""
+    monkeypatch.setenv("FLOWFILE_SECRET_PROD_PW", CANARY)
+
+    shell.run("pw = %secret prod_pw")
+
+    assert shell.real.user_ns["pw"].get_secret_value() == CANARY
+
+
+def test_env_puts_one_value_into_the_environment(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On purpose, under its own name or another, and the value is not printed."""
+    fnb.secrets["PGPASSWORD"] = CANARY
+    for variable in ("PGPASSWORD", "OTHER"):
+        monkeypatch.delenv(variable, raising=False)
+
+    shown = shell.run("%secret env PGPASSWORD") + shell.run("%secret env PGPASSWORD OTHER")
+
+    assert os.environ["PGPASSWORD"] == os.environ["OTHER"] == CANARY
+    assert CANARY not in shown
+    shell.run("%secret env PGPASSWORD A=B")
+    assert isinstance(shell.error, UsageError)
+
+
+def test_doctor(shell: Shell, key_directory: Path) -> None:
+    """Where key and store are, which key, permissions; a finding that is wrong has its remedy."""
+    fnb.secrets["a"] = "1"
+
+    shown = shell.run("%secret doctor")
+    assert str(key_directory / "flowfile_nb.db") in shown
+    assert "master key" in shown
+    assert "mend" not in shown
+
+    (key_directory / ".secret_key").chmod(0o644)
+    assert f"chmod 600 '{key_directory / '.secret_key'}'" in shell.run("%secret doctor")
+
+
+def test_variables_are_not_pasted_into_the_line(shell: Shell) -> None:
+    """`$pw` and `{pw}` stay as they are typed: IPython would paste a value in clear."""
+    shell.run(f"pw = '{CANARY}'")
+
+    for line in ("%secret $pw", "%secret {pw}", "%secret set x$pw"):
+        assert CANARY not in shell.run(line)
+
+
+def test_store_magic_carries_the_reference(shell: Shell) -> None:
+    """`%store pw` keeps a name, not a value."""
+    fnb.secrets["prod_pw"] = CANARY
+    shell.run("%load_ext storemagic")
+    shell.run("pw = %secret prod_pw")
+
+    shell.run("%store pw")
+
+    kept = shell.real.db["autorestore/pw"]
+    assert isinstance(kept, Secret)
+    assert CANARY.encode() not in pickle.dumps(kept)
+
+
+def test_help_page(shell: Shell) -> None:
+    """`%secret?` is the help page, and it has every verb."""
+    from flowfile_nb.notebook import extension
+    from flowfile_nb.notebook.arguments import VERBS
+
+    page = extension.secret.__doc__ or ""
+
+    assert all(f"%secret {verb}" in page for verb in VERBS)
+    assert shell.real.find_line_magic("secret").__doc__ == page

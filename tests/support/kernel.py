@@ -1,0 +1,65 @@
+"""A real kernel in a process of its own, as a front end talks to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import start_new_kernel
+
+TIMEOUT_S = 60
+
+
+class Kernel:
+    """Runs cells and keeps every message that comes back."""
+
+    def __init__(self, client: BlockingKernelClient) -> None:
+        self.client = client
+        self.messages: list[dict[str, Any]] = []
+
+    def run(self, cell: str, *, typed: str | None = None) -> str:
+        """
+        Run a cell; return all text it shows.
+
+        Args:
+            cell: The source.
+            typed: What the person at the front end types when asked; None is a front end that cannot ask.
+        """
+        first = len(self.messages)
+
+        def answer(request: dict[str, Any]) -> None:
+            self.messages.append(request)
+            self.client.input(typed)
+
+        reply = self.client.execute_interactive(
+            cell, allow_stdin=typed is not None, output_hook=self.messages.append, stdin_hook=answer, timeout=TIMEOUT_S
+        )
+        self.messages.append(reply)
+        return "".join(map(_text, self.messages[first:]))
+
+    def shown(self) -> str:
+        """Return everything the kernel has ever sent, protocol fields included; what was typed into cells is left out."""
+        return repr([message for message in self.messages if message["msg_type"] != "execute_input"])
+
+
+@contextmanager
+def running_kernel() -> Iterator[Kernel]:
+    """Start a kernel with the environment as it is now, and stop it at the end."""
+    manager, client = start_new_kernel(kernel_name="python3", env=dict(os.environ), startup_timeout=TIMEOUT_S)
+    try:
+        yield Kernel(client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=False)
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message["content"]
+    if message["msg_type"] == "stream":
+        return str(content["text"])
+    if message["msg_type"] in {"execute_result", "display_data"}:
+        return str(content["data"].get("text/plain", ""))
+    return "\n".join(content["traceback"]) if message["msg_type"] == "error" else ""

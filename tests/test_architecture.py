@@ -1,0 +1,83 @@
+"""The stairs of the house: which room may import which. An exception is a visible line here."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "flowfile_nb"
+
+ROOMS = {
+    "__init__": {"errors", "core", "session", "notebook"},
+    "errors": set(),
+    "core": {"errors", "core"},
+    "storage": {"errors", "core", "storage"},
+    "backend": {"errors", "core"},
+    "checkup": {"errors", "core", "storage", "backend"},
+    "vault": {"errors", "core", "storage", "backend", "checkup"},
+    "connections": {"errors", "core", "backend", "connections"},
+    "session": {"errors", "core", "backend", "vault", "connections"},
+    # `backend` for the data it shows: SecretInfo.
+    "notebook": {"errors", "core", "backend", "session", "connections", "notebook"},
+}
+
+# Foreign libraries, and the only rooms (or files) that may name them.
+LIBRARIES = {
+    "cryptography": {"core/crypto.py", "storage/master_key.py"},
+    "sqlite3": {"storage", "checkup.py"},
+    "IPython": {"notebook", "__init__.py"},
+    "ipywidgets": {"notebook"},
+    "anywidget": {"notebook/panel.py"},
+    "sqlalchemy": {"connections/database.py"},
+}
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Return the full names of the modules a file imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_up_the_stairs_only(path: Path) -> None:
+    """A room imports what stands above it in the table, and nothing else of ours."""
+    room = path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+    ours = {name.split(".")[1] for name in imports(path) if name.startswith("flowfile_nb.") and name.count(".") > 1}
+
+    assert ours <= ROOMS[room], f"{path.name} of {room} imports {ours - ROOMS[room]}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_libraries_stay_in_their_rooms(path: Path) -> None:
+    """Only the rooms named above know a foreign library."""
+    place = path.relative_to(PACKAGE)
+
+    named = {name.split(".")[0] for name in imports(path)} & set(LIBRARIES)
+
+    for library in named:
+        assert {str(place), place.parts[0]} & LIBRARIES[library], f"{place} imports {library}"
+
+
+def test_core_is_pure() -> None:
+    """No file of core touches files, clock, environment, network or processes."""
+    impure = {"os", "sys", "time", "pathlib", "io", "socket", "subprocess", "threading", "tempfile", "random", "datetime"}
+
+    for path in (PACKAGE / "core").glob("*.py"):
+        assert not {name.split(".")[0] for name in imports(path)} & impure, path.name
+        assert "open(" not in path.read_text(encoding="utf-8").replace("_open(", ""), path.name
+
+
+def test_files_hold_one_idea() -> None:
+    """No file of the package is longer than 350 lines."""
+    assert {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES if path.read_text("utf-8").count("\n") > 350} == {}

@@ -1,0 +1,42 @@
+"""The notebooks in `notebooks/`: they run without anybody, leave no trace of a value, and never touch the user's store.
+
+That each cell runs is also nbval's part: pytest collects `notebooks/` with it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_runs_and_leaves_no_trace(path: Path, home: Path) -> None:
+    """Executed with the widget state saved, the notebook holds its secret's name and not its value; the home stays empty."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("import os; os.environ['PRACTICE_PASSWORD'][-11:]"))
+
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}, store_widget_state=True).execute()
+
+    tail = notebook.cells.pop().outputs[0]["data"]["text/plain"].strip("'")
+    saved = nbformat.writes(notebook)
+    assert len(tail) == 11
+    assert tail not in saved
+    assert "penguins_pw" in saved
+    assert sorted(os.listdir(home)) == [".ipython"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_is_committed_is_clean(path: Path) -> None:
+    """No output has a path of somebody's machine, and no cell failed that was not meant to."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            assert "/tmp/" not in str(output)
+            assert "/home/" not in str(output)
+            assert output["output_type"] != "error" or "raises-exception" in cell.metadata["tags"]
