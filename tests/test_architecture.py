@@ -80,4 +80,8 @@ def test_core_is_pure() -> None:
 
 def test_files_hold_one_idea() -> None:
     """No file of the package is longer than 350 lines."""
-    assert {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES if path.read_text("utf-8").count("\n") > 350} == {}
+    assert {
+        path.name: len(path.read_text(encoding="utf-8").splitlines())
+        for path in FILES
+        if path.read_text("utf-8").count("\n") > 350
+    } == {}

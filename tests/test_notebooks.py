@@ -5,7 +5,6 @@ That each cell runs is also nbval's part: pytest collects `notebooks/` with it.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import nbformat
@@ -29,7 +28,7 @@ def test_runs_and_leaves_no_trace(path: Path, home: Path) -> None:
     assert len(tail) == 11
     assert tail not in saved
     assert "penguins_pw" in saved
-    assert sorted(os.listdir(home)) == [".ipython"]
+    assert list(home.rglob("*flowfile*")) == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

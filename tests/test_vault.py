@@ -149,7 +149,11 @@ def test_a_key_that_does_not_open_the_store(vault: Vault) -> None:
     other = generate_master_key()
     wrong = Vault({"FLOWFILE_MASTER_KEY": other.decode()})
 
-    for action in (lambda: wrong.reveal("a"), lambda: wrong.set("b", "y", replace=False), lambda: wrong.set("a", "y", replace=True)):
+    for action in (
+        lambda: wrong.reveal("a"),
+        lambda: wrong.set("b", "y", replace=False),
+        lambda: wrong.set("a", "y", replace=True),
+    ):
         with pytest.raises(WrongKeyError) as caught:
             action()
         assert Keychain(other).key_id in str(caught.value)

@@ -29,7 +29,7 @@ def ask_value(name: str) -> str:
     except (StdinNotImplementedError, EOFError, getpass.GetPassWarning):
         raise NoPromptError(
             f"nobody can be asked for the value of {name!r}: this is a headless run",
-            hint=f"set the variable {environment_variable(name)}, or use  %secret set {quoted(name)} --file PATH  or  --env VAR",
+            hint=f"set {environment_variable(name)}, or use  %secret set {quoted(name)} --file PATH  or  --env VAR",
         ) from None
 
 

@@ -106,7 +106,7 @@ def engine(postgres: Postgres) -> Any:
 
 
 def test_postgresql_answers(engine: Any) -> None:
-    """pandas and Polars read through the engine, and SQLAlchemy itself."""
+    """Both pandas and Polars read through the engine, and SQLAlchemy itself."""
     assert pd.read_sql("SELECT 1 AS one", engine)["one"].tolist() == [1]
     assert pl.read_database("SELECT 2 AS two", engine)["two"].to_list() == [2]
     with engine.connect() as connection:
@@ -116,7 +116,13 @@ def test_postgresql_answers(engine: Any) -> None:
 def test_parts_as_toml_and_as_arguments(postgres: Postgres) -> None:
     """The same database from TOML, from a mapping and from keyword arguments."""
     fnb.secrets["pg"] = postgres.password
-    parts = {"type": "postgresql", "host": postgres.host, "port": postgres.port, "database": postgres.database, "user": postgres.user}
+    parts = {
+        "type": "postgresql",
+        "host": postgres.host,
+        "port": postgres.port,
+        "database": postgres.database,
+        "user": postgres.user,
+    }
     toml = "\n".join(f"{key} = {value!r}" for key, value in parts.items()) + "\npassword = %secret pg\napplication_name = 'nb'"
 
     engines = [fnb.connect(toml), fnb.connect(parts, password="${secret:pg}"), fnb.connect(**parts, password=fnb.secrets["pg"])]
@@ -130,7 +136,13 @@ def test_parts_as_toml_and_as_arguments(postgres: Postgres) -> None:
 def test_the_engine_holds_no_value(engine: Any, postgres: Postgres) -> None:
     """Its repr, URL, attributes and pickle have the reference at most."""
     quoted = f"{fnb.secrets['pg']:url}"
-    shown = [repr(engine), str(engine.url), engine.url.render_as_string(hide_password=False), repr(vars(engine)), repr(vars(engine.dialect))]
+    shown = [
+        repr(engine),
+        str(engine.url),
+        engine.url.render_as_string(hide_password=False),
+        repr(vars(engine)),
+        repr(vars(engine.dialect)),
+    ]
 
     for text in shown:
         assert postgres.password not in text
@@ -193,7 +205,13 @@ def test_a_wrong_password_shows_no_value_and_no_dsn(postgres: Postgres) -> None:
 def test_what_can_be_wrong_is_told_apart(postgres: Postgres, change: dict[str, Any], word: str) -> None:
     """Host, port, database and encryption each have their own two lines, with the target and without the password."""
     fnb.secrets["pg"] = postgres.password
-    parts = {"type": "postgresql", "host": postgres.host, "port": postgres.port, "database": postgres.database, "user": postgres.user}
+    parts = {
+        "type": "postgresql",
+        "host": postgres.host,
+        "port": postgres.port,
+        "database": postgres.database,
+        "user": postgres.user,
+    }
 
     with pytest.raises(ConnectionFailedError, match=word) as caught:
         fnb.connect({**parts, **change}, password="%secret pg")

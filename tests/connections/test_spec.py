@@ -24,10 +24,14 @@ def test_a_url() -> None:
     assert spec.marked.restore(spec.marked.text) == "postgresql://app:${secret:pw}@h/x?sslcert=${secret:cert}"
 
 
-@pytest.mark.parametrize("spelling", ["%secret pw", "${secret:pw}", '"%secret pw"', "'${secret:pw}'", '"""${secret:pw}"""', '%secret "pw"'])
+@pytest.mark.parametrize(
+    "spelling", ["%secret pw", "${secret:pw}", '"%secret pw"', "'${secret:pw}'", '"""${secret:pw}"""', '%secret "pw"']
+)
 def test_toml_with_each_spelling(spelling: str) -> None:
     """A reference may stand bare where a TOML value stands, or in quotes."""
-    spec = read_spec(f'type = "postgresql"  # a comment with "quotes"\nhost = "h"\npassword = {spelling}\n[query]\nsslmode = "require"')
+    spec = read_spec(
+        f'type = "postgresql"  # a comment with "quotes"\nhost = "h"\npassword = {spelling}\n[query]\nsslmode = "require"'
+    )
 
     assert isinstance(spec, TableSpec)
     assert spec.parts == {"type": "postgresql", "host": "h", "password": "${secret:pw}", "query": {"sslmode": "require"}}
@@ -46,7 +50,9 @@ def test_references_anywhere_in_toml() -> None:
 
 def test_a_mapping_with_secrets() -> None:
     """From Python the parts may hold Secret objects: each becomes a reference to itself."""
-    spec = read_spec({"type": "mysql", "password": Secret("pw", lambda: CANARY), "connect_args": {"key": Secret("k", str)}, "port": 1})
+    spec = read_spec(
+        {"type": "mysql", "password": Secret("pw", lambda: CANARY), "connect_args": {"key": Secret("k", str)}, "port": 1}
+    )
 
     assert isinstance(spec, TableSpec)
     assert spec.parts == {"type": "mysql", "password": "${secret:pw}", "connect_args": {"key": "${secret:k}"}, "port": 1}
@@ -98,7 +104,10 @@ def test_what_holds_no_password_passes(description: str) -> None:
     assert read_spec(description)
 
 
-@pytest.mark.parametrize("description", ["", "  \n# only a comment", "neither this nor that", f"password {CANARY}", "x = ", "[", "postgresql://h/x\nsecond = 1"])
+@pytest.mark.parametrize(
+    "description",
+    ["", "  \n# only a comment", "neither this nor that", f"password {CANARY}", "x = ", "[", "postgresql://h/x\nsecond = 1"],
+)
 def test_what_is_neither_url_nor_toml(description: str) -> None:
     """The error shows both right forms and quotes nothing of the text."""
     with pytest.raises(ConnectionSpecError) as caught:

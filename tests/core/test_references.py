@@ -39,7 +39,17 @@ def test_names(text: str, names: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["%secret", "%secret ", "%secret @host", '%secret "open', "${secret:}", "${secret: }", "${secret:open", '%secret ""', "x${secret:\n}"],
+    [
+        "%secret",
+        "%secret ",
+        "%secret @host",
+        '%secret "open',
+        "${secret:}",
+        "${secret: }",
+        "${secret:open",
+        '%secret ""',
+        "x${secret:\n}",
+    ],
 )
 def test_broken_references(text: str) -> None:
     """What begins like a reference and is none is an error, never silently text."""
@@ -47,7 +57,9 @@ def test_broken_references(text: str) -> None:
         names_in(text)
 
 
-@pytest.mark.parametrize("text", ["${secret:${secret:x}}", "${secret:%secret x}", '%secret "${secret:x}"', "%secret ${secret:x}"])
+@pytest.mark.parametrize(
+    "text", ["${secret:${secret:x}}", "${secret:%secret x}", '%secret "${secret:x}"', "%secret ${secret:x}"]
+)
 def test_reference_inside_a_reference(text: str) -> None:
     """Nesting is refused: a value is used as it is."""
     with pytest.raises(ReferenceSyntaxError):
@@ -60,7 +72,10 @@ def test_reference_is_read_back(name: str) -> None:
     assert names_in(f"@{reference(name)}@") == [name]
 
 
-@given(values=st.dictionaries(NAMES, st.text(), min_size=1, max_size=4), around=st.sampled_from(["", "x", "@", "fnbref0x", "fnbref1x"]))
+@given(
+    values=st.dictionaries(NAMES, st.text(), min_size=1, max_size=4),
+    around=st.sampled_from(["", "x", "@", "fnbref0x", "fnbref1x"]),
+)
 def test_stand_ins_and_filling_give_the_values(values: dict[str, str], around: str) -> None:
     """Marked, parsed, restored and filled, each reference becomes its value, once, and all else stays as it was."""
     text = around.join(reference(name) for name in values) + around

@@ -42,9 +42,8 @@ def test_one_door_to_the_value(pw: Secret) -> None:
     "use",
     [
         lambda pw: f"{pw}",
-        lambda pw: f"{pw}",
         lambda pw: format(pw, ">20"),
-        lambda pw: "{}".format(pw),  # noqa: UP032
+        "{}".format,
         lambda pw: "postgresql://app:" + pw,
         lambda pw: pw + "@host",
     ],
@@ -55,7 +54,7 @@ def test_text_by_accident_raises_and_shows_the_right_ways(pw: Secret, use: Any) 
         use(pw)
 
     assert "%%connect" in str(caught.value)
-    assert '{pw:url}' in str(caught.value)
+    assert "{pw:url}" in str(caught.value)
     assert "get_secret_value()" in str(caught.value)
     assert VALUE not in str(caught.value)
     assert str(caught.value).count("\n") == 1

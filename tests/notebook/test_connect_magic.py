@@ -31,7 +31,9 @@ def test_binds_an_engine_that_pandas_and_jupysql_use(shell: Shell, url: str, pos
     shell.run("%load_ext sql\n%sql warehouse\nresult = %sql SELECT 44 AS answer")
     assert shell.error is None, shell.shown
     assert shell.real.user_ns["result"].DataFrame()["answer"][0] == 44
-    shown = "".join(shell.run(cell) for cell in ("warehouse", "warehouse.url", "vars(warehouse)", "%connect", "%sql --connections"))
+    shown = "".join(
+        shell.run(cell) for cell in ("warehouse", "warehouse.url", "vars(warehouse)", "%connect", "%sql --connections")
+    )
     assert postgres.password not in shown
     assert f"{fnb.secrets['pg']:url}" not in shown
 
@@ -86,7 +88,9 @@ def test_a_failed_connection_binds_nothing_and_keeps_what_was(shell: Shell, url:
     assert session.backend().connection_bodies() == {}
 
 
-@pytest.mark.parametrize("body", [f"postgresql://app:{CANARY}@h/x", f'type = "postgresql"\npassword = "{CANARY}"', f"broken {CANARY}"])
+@pytest.mark.parametrize(
+    "body", [f"postgresql://app:{CANARY}@h/x", f'type = "postgresql"\npassword = "{CANARY}"', f"broken {CANARY}"]
+)
 def test_a_literal_password_is_refused_and_forgotten(shell: Shell, body: str) -> None:
     """The cell's text stays out of everything that IPython remembers."""
     shown = shell.run(f"%%connect warehouse\n{body}")

@@ -40,7 +40,7 @@ def test_a_wrapper_put_over_ours_stays(shell: Shell) -> None:
     """Unloading does not take out what another extension has put over the history since."""
     history = shell.real.history_manager
     ours = history.store_inputs
-    history.store_inputs = lambda *args: ours(*args)
+    history.store_inputs = lambda *args: ours(*args)  # noqa: PLW0108 - another function, which is the point
 
     shell.run("%unload_ext flowfile_nb")
 

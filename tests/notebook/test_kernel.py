@@ -15,7 +15,13 @@ from notebooks.throwaway import Postgres
 from tests.support.kernel import Kernel, running_kernel
 
 CANARY = "canary-p@ss:w/or d?#%\"'\\ü"
-FORMS = [CANARY, json.dumps(CANARY)[1:-1], repr(CANARY)[1:-1], quote(CANARY, safe=""), base64.b64encode(CANARY.encode()).decode()]
+FORMS = [
+    CANARY,
+    json.dumps(CANARY)[1:-1],
+    repr(CANARY)[1:-1],
+    quote(CANARY, safe=""),
+    base64.b64encode(CANARY.encode()).decode(),
+]
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def test_a_value_on_the_line_is_kept_out_of_the_history(kernel: Kernel, home: Pa
 
 
 def test_a_front_end_that_cannot_ask(kernel: Kernel) -> None:
-    """nbclient and papermill cannot prompt: two lines say which variable helps."""
+    """Clients such as nbclient and papermill cannot prompt: two lines say which variable helps."""
     shown = kernel.run("%secret set prod_pw")
 
     assert "NoPromptError" in shown

@@ -276,9 +276,9 @@ def test_the_catalog_is_used_where_it_is(store: Store, home: Path) -> None:
     store.save_connection("warehouse", "sqlite://")
 
     assert store.location == str(catalog)
-    assert sqlite3.connect(catalog).execute("SELECT encrypted_value, iv, user_id FROM secrets WHERE name = 'ours'").fetchall() == [
-        ("token", "", 1)
-    ]
+    assert sqlite3.connect(catalog).execute(
+        "SELECT encrypted_value, iv, user_id FROM secrets WHERE name = 'ours'"
+    ).fetchall() == [("token", "", 1)]
     assert sqlite3.connect(catalog).execute("SELECT sql FROM sqlite_master ORDER BY 1").fetchall() == before
     assert store.fact("key_id") == "abc"
     assert store.connection_bodies() == {"warehouse": "sqlite://"}
