@@ -71,7 +71,10 @@ def _fits_its_disk(connection: sqlite3.Connection, path: str) -> bool:
 
 def connect(path: str) -> sqlite3.Connection:
     """Open *path* for reading and writing, or for reading alone where its folder cannot be written."""
-    mode = "rw" if os.access(os.path.dirname(path), os.W_OK) else "ro&immutable=1"
+    mode = "rw"
+    if not os.access(os.path.dirname(path), os.W_OK):
+        # In a folder that cannot be written SQLite reads a WAL that is there, and otherwise has to be told not to look for one.
+        mode = "ro" if os.path.exists(f"{path}-wal") else "ro&immutable=1"
     connection = sqlite3.connect(
         f"file:{quote(path)}?mode={mode}",
         uri=True,

@@ -20,13 +20,14 @@ def exclusive(path: str) -> Iterator[None]:
 
     It keeps waiting writers in a queue, where SQLite alone would have them poll, and it covers the two things that SQLite's
     own locks do not: making the key, and switching a database to WAL. Where a file system has no locks, SQLite's remain.
-    A thread that holds it may take it again.
+    A thread that holds it may take it again; a process that was forked meanwhile may not.
 
     Raises:
         StoreError: If the lock file cannot be made.
     """
-    paths: set[str] = _held.__dict__.setdefault("paths", set())
-    if path in paths:
+    held: set[tuple[int, str]] = _held.__dict__.setdefault("paths", set())
+    holder = (os.getpid(), path)
+    if holder in held:
         yield
         return
     try:
@@ -35,11 +36,11 @@ def exclusive(path: str) -> Iterator[None]:
         raise not_writable(os.path.dirname(path), error) from None
     try:
         _lock(descriptor)
-        paths.add(path)
+        held.add(holder)
         yield
     finally:
-        paths.discard(path)
-        # Closing releases it, also when the process is killed.
+        held.discard(holder)
+        _unlock(descriptor)
         os.close(descriptor)
 
 
@@ -54,9 +55,17 @@ if sys.platform == "win32":
                 msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
                 locked = True
 
+    def _unlock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
 else:
     import fcntl
 
     def _lock(descriptor: int) -> None:
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def _unlock(descriptor: int) -> None:
+        # Closing alone would leave it with a process that was forked meanwhile. One that is killed loses it, too.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)

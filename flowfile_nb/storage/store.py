@@ -68,7 +68,7 @@ class Store:
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
-        self._mutex = threading.RLock()
+        self._process, self._process_mutex = os.getpid(), threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._open_file: tuple[int, str, int, int] | None = None
         self._shares = False
@@ -234,6 +234,13 @@ class Store:
             self._connection = self._open_file = None
 
     # Which database, and opening it
+
+    @property
+    def _mutex(self) -> threading.RLock:
+        if self._process != os.getpid():
+            # In a forked child the parent's may be held for ever by a thread that is not here.
+            self._process, self._process_mutex = os.getpid(), threading.RLock()
+        return self._process_mutex
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:

@@ -45,6 +45,8 @@ def test_values_are_hidden(cell: str) -> None:
     [
         "%secret",
         "%secret set prod_pw",
+        "%secret set",
+        "%secret set --replace",
         "%secret set prod_pw --replace",
         "%secret set 'my name' --generate 40",
         "%secret set prod_pw --file /tmp/x --replace",

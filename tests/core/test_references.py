@@ -99,3 +99,11 @@ def test_filling_a_tree() -> None:
     tree = {"a": ["${secret:x}", 1, ("%secret x",)], "b": None}
 
     assert fill_all(tree, lambda name: name.upper()) == {"a": ["X", 1, ("X",)], "b": None}
+
+
+def test_a_word_that_looks_like_a_stand_in_stays() -> None:
+    """What the user wrote is not taken for a stand-in of ours, nor quoted like one."""
+    marked = StandIns("fnbref0x = %secret a, fnbref7x")
+
+    assert marked.restore(marked.text) == "fnbref0x = ${secret:a}, fnbref7x"
+    assert [marked.text[start:stop] for start, stop in marked.spans()] == ["fnbref1x"]

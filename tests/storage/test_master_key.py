@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet
 from flowfile_nb.core.crypto import Keychain, generate_master_key
 from flowfile_nb.errors import MasterKeyError, StoreError, UnsafePermissionsError
 from flowfile_nb.storage import paths as paths_module
-from flowfile_nb.storage.master_key import create_master_key, read_master_key
+from flowfile_nb.storage.master_key import create_master_key, key_source, read_master_key
 from flowfile_nb.storage.paths import Paths, create_private, find_paths
 from tests.support.stores import expected, write_flowfile_key
 
@@ -151,6 +151,8 @@ def test_given_keys_come_first(home: Path, paths: Paths) -> None:
 
     assert read_master_key(paths, {"FLOWFILE_MASTER_KEY": ' "from the variable" '}) == b"from the variable"
     assert read_master_key(paths, {}) == b"from the file"
+    assert key_source(paths, {"FLOWFILE_MASTER_KEY": "x"}) == "the environment variable FLOWFILE_MASTER_KEY"
+    assert key_source(paths, {}) == paths.mounted_key
 
 
 def test_docker_mode_makes_no_key(paths: Paths) -> None:
@@ -222,3 +224,14 @@ def test_losing_the_race_to_flowfile_is_winning_its_key(paths: Paths, monkeypatc
     monkeypatch.setattr("flowfile_nb.storage.master_key.create_private", flowfile_first)
 
     assert create_master_key(paths, {}) == theirs
+
+
+def test_a_key_that_appears_between_two_looks_is_kept(home: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flowfile may write its key after we found none: it is used, not overwritten."""
+    write_flowfile_key(home)
+    looks = iter([None])
+    real_read = read_master_key
+    monkeypatch.setattr("flowfile_nb.storage.master_key.read_master_key", lambda *args: next(looks, real_read(*args)))
+
+    assert create_master_key(paths, {}) == expected()["master_key"].encode()
+    assert real_read(paths, {}) == expected()["master_key"].encode()

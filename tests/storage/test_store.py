@@ -370,3 +370,33 @@ def test_flowfiles_connections_that_use_a_secret(store: Store, home: Path) -> No
 
     assert store.used_by(1) == ["warehouse", "lake"]
     assert store.used_by(2) == []
+
+
+def test_after_a_fork_nothing_of_the_parents_is_used(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a child the parent's connection is put aside unclosed, and a mutex that the parent held is not waited for."""
+    store.put(1, "a", "token", replace=False)
+    parents = store._connection
+    store._mutex.acquire()
+    real = os.getpid()
+
+    monkeypatch.setattr(os, "getpid", lambda: real + 1)
+
+    assert store.names(1) == ["a"]
+    assert store._connection is not parents
+    assert store._inherited == [parents]
+    store.close()
+    store.close()
+
+
+def test_a_flowfile_from_before_groups(store: Store, home: Path) -> None:
+    """An older catalog without shares is read and written as well."""
+    catalog = sqlite3.connect(write_flowfile_catalog(home))
+    catalog.executescript("DROP TABLE resource_grants; DROP TABLE user_group_memberships; DROP TABLE user_groups")
+
+    store.put(1, "a", "token", replace=False)
+
+    assert store.find(1, "none") is None
+    assert "a" in store.names(1)
+    assert "a" in [row.name for row in store.rows(1)]
+    store.delete(1, "a")
+    assert "a" not in store.names(1)
