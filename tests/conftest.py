@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
@@ -16,6 +17,10 @@ from flowfile_nb.notebook import extension
 from notebooks.throwaway import Postgres
 from tests.support.postgres import running_postgres
 from tests.support.shell import Shell
+
+# How long one example takes says nothing here: machines that run tests are shared.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

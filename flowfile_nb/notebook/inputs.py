@@ -25,7 +25,7 @@ def clean(shell: InteractiveShell, source: str, source_raw: str | None) -> tuple
     kept = _hide_literal_password(hide_values(raw))
     if kept != raw:
         return str(shell.transform_cell(kept)), kept  # type: ignore[no-untyped-call]
-    return hide_values(source), source_raw
+    return source, source_raw
 
 
 def _hide_literal_password(cell: str) -> str:
