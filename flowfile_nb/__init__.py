@@ -11,6 +11,8 @@ In Python: `secrets`, `connect`, `panel`, and `Secret`; see README.md.
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -47,7 +49,11 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add `%secret`, `%connect` and `%%connect` to a shell: `%load_ext flowfile_nb`."""
+    """Add `%secret`, `%connect` and `%%connect` to a shell: `%load_ext flowfile_nb`. Refused in browser-only Python."""
+    if sys.platform == "emscripten":
+        from flowfile_nb.session import require_platform
+
+        require_platform()
     from flowfile_nb.notebook.extension import load
 
     load(shell)

@@ -7,13 +7,13 @@ Nothing here is needed to use flowfile_nb. It keeps the examples away from your 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import csv
 import os
 import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from importlib.resources import files
 from importlib.util import find_spec
@@ -24,6 +24,17 @@ import psycopg
 from psycopg import sql
 
 _NOBODY = 65534
+
+_WATCH = """
+import os, shutil, subprocess, sys
+sys.stdin.read()
+pg_ctl, data, home = sys.argv[1:]
+is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+owner = {"user": 65534, "group": 65534, "extra_groups": []} if is_root else {}
+nothing = subprocess.DEVNULL
+subprocess.run([pg_ctl, "stop", "-m", "immediate", "-D", data], cwd=os.path.abspath(os.sep), stdout=nothing, stderr=nothing, **owner)
+shutil.rmtree(home, ignore_errors=True)
+"""
 
 
 def use_throwaway_store() -> Path:
@@ -75,13 +86,16 @@ def start_postgres(password: str, user: str = "app", database: str = "sales") ->
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
     _run(programs / "pg_ctl", "start", "-w", "-D", data, "-l", log, "-o", options)
 
-    def stop() -> None:
-        atexit.unregister(stop)
-        with contextlib.suppress(subprocess.CalledProcessError):
-            _run(programs / "pg_ctl", "stop", "-m", "immediate", "-D", data)
-        shutil.rmtree(home, ignore_errors=True)
+    # The watcher's input ends when this process does, however it does; a kernel is often killed.
+    watcher = subprocess.Popen(
+        [sys.executable, "-c", _WATCH, str(programs / "pg_ctl"), str(data), str(home)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
 
-    atexit.register(stop)
+    def stop() -> None:
+        watcher.communicate()
+
     server = Postgres("127.0.0.1", port, user, password, database, stop)
     with server._replace(database="postgres").admin() as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))

@@ -38,7 +38,7 @@ def make_engine(spec: Spec, reveal: Reveal) -> Engine:
     try:
         import sqlalchemy
     except ModuleNotFoundError:
-        raise missing("sqlalchemy", "a database connection") from None
+        raise missing("sqlalchemy", _scheme(spec)) from None
 
     url = _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
     arguments = dict(spec.parts.get("connect_args", {})) if isinstance(spec, TableSpec) else {}
@@ -47,7 +47,7 @@ def make_engine(spec: Spec, reveal: Reveal) -> Engine:
     except sqlalchemy.exc.NoSuchModuleError:
         raise unknown_scheme(url.drivername) from None
     except ModuleNotFoundError as error:
-        raise missing(error.name or url.drivername, f"a connection of type {url.get_backend_name()!r}") from None
+        raise missing(error.name or url.drivername, url.drivername) from None
     except (sqlalchemy.exc.ArgumentError, ValueError, TypeError):
         raise ConnectionSpecError(
             f"the driver of {url.get_backend_name()!r} does not take this description",
@@ -104,6 +104,10 @@ def _late_binding(url: URL, arguments: dict[str, Any], reveal: Reveal) -> Callab
             raise KeyboardInterrupt from None
 
     return do_connect
+
+
+def _scheme(spec: Spec) -> str:
+    return spec.marked.text.partition(":")[0] if isinstance(spec, UrlSpec) else str(spec.parts["type"])
 
 
 def _from_url(spec: UrlSpec) -> URL:

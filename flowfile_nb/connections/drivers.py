@@ -43,11 +43,14 @@ _DISTRIBUTIONS = {
 }
 
 
-def missing(module: str, what: str) -> MissingDriverError:
+def missing(module: str, scheme: str) -> MissingDriverError:
     """Return the error for a library that is not installed: what needs it, and the exact command."""
+    base = scheme.partition("+")[0]
+    # Without SQLAlchemy the extra for the database at hand brings all that is missing, in one go.
+    ours = f"flowfile-nb[{DRIVERS[base].extra}]" if base in DRIVERS and module == "sqlalchemy" else None
     return MissingDriverError(
-        f"{what} needs the library {module!r}, which is not installed",
-        hint=f"pip install '{_DISTRIBUTIONS.get(module, module)}'   and run the cell again",
+        f"a connection of type {base!r} needs the library {module!r}, which is not installed",
+        hint=f"pip install '{ours or _DISTRIBUTIONS.get(module, module)}'   and run the cell again",
     )
 
 
@@ -55,7 +58,7 @@ def unknown_scheme(name: str) -> MissingDriverError | UnknownSchemeError:
     """Return the error for a URL scheme or type that nothing installed here knows."""
     base = name.partition("+")[0]
     if base in _DISTRIBUTIONS:
-        return missing(base, f"a connection of type {base!r}")
+        return missing(base, base)
     return UnknownSchemeError(
         f"no connection of type {name!r} is known", hint=f"known are {', '.join(sorted(DRIVERS))}, and every SQLAlchemy dialect"
     )

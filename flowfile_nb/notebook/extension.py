@@ -6,7 +6,6 @@ Loading must cost a millisecond, so this module imports nothing of ours: what a 
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.completer import context_matcher
@@ -76,16 +75,7 @@ def connect(line: str, cell: str | None = None) -> Any:
 
 
 def load(shell: InteractiveShell) -> None:
-    """
-    Put both magics, their completion and the watch over the input history into *shell*.
-
-    Raises:
-        UnsupportedPlatformError: In browser-only Python.
-    """
-    if sys.platform == "emscripten":
-        from flowfile_nb.session import require_platform
-
-        require_platform()
+    """Put both magics, their completion and the watch over the input history into *shell*."""
     if shell in _loaded:
         return
     register: Any = shell.register_magic_function  # IPython's annotation of it is wrong

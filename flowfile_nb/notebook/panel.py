@@ -1,0 +1,121 @@
+"""
+The panel of `%secret`: names, and a form to add one.
+
+A notebook saves the synced traits of its widgets, so nothing about a secret is in one, names neither. The front end asks by
+custom messages and is answered by custom messages; a value comes as a binary buffer, outside the JSON.
+
+    {op: "list"}                 → {op: "list", rows: [[name, owner, shared_by, updated_at], …]}
+    {op: "set", name, replace}   → {op: "done", text}, then the list; the value is the only buffer
+    {op: "delete", name}         → {op: "done", text}, then the list
+    {op: "used_by", name}        → {op: "used_by", connections: [name, …]}
+    anything that fails          → {op: "error", message, hint}
+
+Each answer carries the `id` of its question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+
+from flowfile_nb import session
+from flowfile_nb.errors import FlowfileNbError, UsageError
+from flowfile_nb.notebook.table import secrets_table
+
+_HERE = Path(__file__).parent
+_FALLBACK_ROWS = 20
+
+_Message = Mapping[str, Any]
+_Buffers = Sequence[memoryview]
+
+
+class SecretPanel(anywidget.AnyWidget):
+    """A table of secrets with search, add, replace and delete; it shows no value and keeps none."""
+
+    _esm = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("panel_parts.js", "panel.js"))
+    _css = _HERE / "panel.css"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_msg(_handle)
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Return the widget, and for a front end without widgets a short table of names."""
+        bundle = super()._repr_mimebundle_(**options)
+        if bundle is not None:
+            bundle[0]["text/plain"] = _as_text()
+        return bundle
+
+
+def panel() -> SecretPanel:
+    """
+    Return the panel; as the last line of a cell it is shown.
+
+    Raises:
+        UnsupportedPlatformError: In browser-only Python.
+    """
+    session.require_platform()
+    return SecretPanel()
+
+
+def _handle(widget: SecretPanel, message: _Message, buffers: _Buffers) -> None:
+    """Answer one message. Nothing is raised: IPython would print a traceback, in verbose mode with the value in it."""
+    widget.send({**_answer(message, buffers), "id": message.get("id")})
+    if message.get("op") in {"set", "delete"}:
+        # After an error too: the list shows what is there now.
+        widget.send(_answer({"op": "list"}, ()))
+
+
+def _answer(message: _Message, buffers: _Buffers) -> dict[str, Any]:
+    try:
+        return _OPERATIONS[message["op"]](message, buffers)
+    except FlowfileNbError as error:
+        return {"op": "error", "message": error.message, "hint": error.hint}
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the kernel lives on
+        # A foreign error's text can hold anything, the value too; its class cannot.
+        return {"op": "error", "message": f"That did not work: {type(error).__name__}.", "hint": "%secret doctor"}
+
+
+def _list(message: _Message, buffers: _Buffers) -> dict[str, Any]:
+    return {"op": "list", "rows": [list(info) for info in session.backend().describe()]}
+
+
+def _set(message: _Message, buffers: _Buffers) -> dict[str, Any]:
+    if len(buffers) != 1:
+        raise UsageError("no value came with the message; nothing was stored", hint="type it again")
+    replaced = session.backend().set(message["name"], bytes(buffers[0]).decode(), replace=message["replace"])
+    return {"op": "done", "text": f"{'Replaced' if replaced else 'Saved'} {message['name']}."}
+
+
+def _delete(message: _Message, buffers: _Buffers) -> dict[str, Any]:
+    session.backend().delete(message["name"])
+    return {"op": "done", "text": f"Deleted {message['name']}."}
+
+
+def _used_by(message: _Message, buffers: _Buffers) -> dict[str, Any]:
+    return {"op": "used_by", "connections": session.backend().used_by(message["name"])}
+
+
+_OPERATIONS: dict[str, Callable[[_Message, _Buffers], dict[str, Any]]] = {
+    "list": _list,
+    "set": _set,
+    "delete": _delete,
+    "used_by": _used_by,
+}
+
+
+def _as_text() -> str:
+    try:
+        secrets = session.backend().describe()
+    except FlowfileNbError as error:
+        return str(error)
+    more = len(secrets) - _FALLBACK_ROWS
+    lines = [repr(secrets_table(secrets[:_FALLBACK_ROWS]))]
+    if more > 0:
+        lines.append(f"… and {more:,} more:  %secret list")
+    if secrets:
+        lines.append("Add one:  %secret set NAME")
+    return "\n".join(lines)

@@ -1,0 +1,95 @@
+"""Reads in a process that has read before."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.measure import NO_FLOWFILE, Effort, Row, rounds
+from tests.benchmarks.places import (
+    fill,
+    inside,
+    inside_own,
+    make_flowfile_store,
+    name_of,
+    new_home,
+    private_vault,
+    require,
+    value_of,
+)
+
+_FEW = 10
+
+
+def warm_read(effort: Effort) -> Iterator[Row]:
+    """
+    `secrets[name].get_secret_value()` against Flowfile's `decrypt_secret(get_encrypted_secret(…))`. Goal: 0.10 of its time.
+
+    Both in one process of Flowfile's interpreter, on one catalog, alternating call by call, names at random: caches are as
+    cold for each as another program in between leaves them. Of 100,000 secrets against 10, in our own database: at most 1.3.
+    """
+    many = effort.pick(100_000, 100_000, 200)
+    pairs = effort.pick(4_000, 1_000, 20)
+    for stored in (_FEW, 1_000, many):
+        name = f"warm read of {stored:,} / Flowfile's"
+        if effort.flowfile is None:
+            yield Row(name, missing=NO_FLOWFILE, at_most=0.1)
+            continue
+        with new_home() as home:
+            ours, peer = inside(
+                effort.flowfile, "tests.benchmarks.warm_read:against_flowfile", home, stored=stored, pairs=pairs
+            )
+        yield Row(name, ours, peer, at_most=0.1)
+    with new_home() as home:
+        ours, peer = inside_own("tests.benchmarks.warm_read:many_against_few", home, many=many, pairs=pairs)
+    yield Row(f"warm read of {many:,} / of {_FEW}", ours, peer, at_most=1.3)
+
+
+def against_flowfile(stored: int, pairs: int) -> list[list[float]]:
+    """Read at random in Flowfile's catalog, alternately with our code and with Flowfile's."""
+    make_flowfile_store(stored)
+    from flowfile_core.secret_manager.secret_manager import decrypt_secret, get_encrypted_secret
+
+    from flowfile_nb import secrets
+
+    theirs = _reader(stored, lambda name: decrypt_secret(get_encrypted_secret(1, name)).get_secret_value())
+    ours = _reader(stored, lambda name: secrets[name].get_secret_value())
+    rounds(pairs // 10, ours, theirs)
+    return rounds(pairs, ours, theirs)
+
+
+def many_against_few(many: int, pairs: int) -> list[list[float]]:
+    """Read at random in a large store and in a small one, alternately."""
+    large, small = (_store(Path(f"store-{count}").absolute(), count) for count in (many, _FEW))
+    rounds(pairs // 10, large, small)
+    return rounds(pairs, large, small)
+
+
+def _store(home: Path, count: int) -> Callable[[int], float]:
+    from flowfile_nb import secrets, session
+
+    vault = private_vault(home)
+    fill(vault, count)
+    read = _reader(count, lambda name: secrets[name].get_secret_value())
+
+    def read_here(number: int) -> float:
+        session.use_backend(vault)
+        return read(number)
+
+    return read_here
+
+
+def _reader(stored: int, read: Callable[[str], Any]) -> Callable[[int], float]:
+    def clocked(number: int) -> float:
+        # The same names for each side, whichever comes first.
+        name = name_of(random.Random(number).randrange(stored))
+        start = time.perf_counter()
+        value = read(name)
+        seconds = time.perf_counter() - start
+        require(value == value_of(name), f"a wrong value was read for {name}")
+        return seconds
+
+    return clocked

@@ -1,0 +1,481 @@
+"""The panel in a real JupyterLab, in a real Chromium, on a real kernel."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+pytest.importorskip("playwright", reason="playwright is not installed:  pip install 'flowfile-nb[dev]'")
+
+from playwright.sync_api import Browser, Page, expect
+
+from flowfile_nb.core.references import reference
+from tests.e2e.jupyterlab import JupyterLab, Notebook, PanelPage, running_chromium, running_jupyterlab
+from tests.support.postgres import running_postgres
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+MARK = "canary7Q4x"
+CANARY = f"{MARK}@:/#?%\"'\\ ü-{MARK}"
+# Read here: each test starts without the variables of the environment that it is run in.
+PICTURES = os.environ.get("FLOWFILE_NB_SCREENSHOTS")
+WAITING = "Waiting for the kernel: it is running a cell, or is not there."
+PEM = "-----BEGIN PRIVATE KEY-----\nbm90IGEga2V5\nbm90IGEga2V5\n-----END PRIVATE KEY-----\n"
+
+SAMPLES = """
+import time
+from flowfile_nb import session
+from flowfile_nb.backend import SecretInfo
+
+DAY = 86_400
+NAMED = [("prod_pw", "maria", "", 3 * DAY), ("dev_pw", "maria", "", 41 * DAY), ("snowflake_token", "maria", "", 9_000),
+         ("warehouse_ro", "jonas", "jonas", 120 * DAY), ("github_token", "environment", "", None),
+         ("s3_access_key", "maria", "", 12 * DAY), ("smtp relay", "maria", "", 500 * DAY), ("openai_key", "maria", "", 300),
+         ("billing_api", "jonas", "jonas", 64 * DAY), ("metabase", "maria", "", 30)]
+
+class Samples:
+    def __init__(self, count):
+        more = [(f"service_{n:04}", "maria", "", n * 7_000) for n in range(count - len(NAMED))]
+        self.rows = [(*row, age) for *row, age in [*NAMED, *more][:count]]
+    def describe(self):
+        return [SecretInfo(*row, None if age is None else int(time.time()) - age) for *row, age in self.rows]
+    def used_by(self, name):
+        return ["warehouse"]
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests."""
+    with running_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
+    """One server for all tests that do not look at what it leaves behind."""
+    with running_jupyterlab(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page in a browser profile of its own, which may use the clipboard. An error in a script of the panel fails the test."""
+    errors: list[str] = []
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.on("pageerror", lambda error: errors.append(f"{error}\n{error.stack}"))
+    yield page
+    context.close()
+    assert [error for error in errors if "panel" in error or "blob:" in error] == []
+
+
+@pytest.fixture
+def notebook(page: Page, lab: JupyterLab, request: pytest.FixtureRequest) -> Iterator[Notebook]:
+    """A new notebook with the extension loaded and an empty store; its kernel ends with the test."""
+    notebook = Notebook(page, lab, re.sub(r"\W+", "-", request.node.name).strip("-"))
+    yield notebook
+    notebook.end_kernel()
+
+
+# The promise
+
+
+def test_a_secret_added_in_the_panel_is_used_and_is_nowhere(chromium: Browser, page: Page, tmp_path: Path) -> None:
+    """Added in the panel, used by a query, saved with widget state: the value is in no file, page, storage or log."""
+    with running_postgres(CANARY) as server, running_jupyterlab(tmp_path / "lab") as lab:
+        notebook = Notebook(page, lab, "canary")
+        panel = notebook.panel()
+
+        panel.add("prod_pw", CANARY)
+        notebook.run(
+            f"%%connect warehouse\npostgresql://{server.user}:%secret prod_pw@{server.host}:{server.port}/{server.database}"
+        )
+        answer = notebook.run("import pandas; pandas.read_sql('select 6 * 7 as answer', warehouse)")
+        expect(answer).to_contain_text("42")
+        saved = notebook.save()
+        in_page = everything_in(page)
+
+    assert "SecretPanel" in json.dumps(saved["metadata"]["widgets"]), "widget state is not saved, so this would prove nothing"
+    assert "prod_pw" not in json.dumps(saved["metadata"]["widgets"])
+    assert "42" in json.dumps(saved["cells"])
+    assert "prod_pw" in in_page
+    assert {"canary.ipynb", "history.sqlite"} <= {path.name for path in files_with(lab.home, ["prod_pw"])}
+    assert [form for form in disguises(CANARY) if form in in_page] == []
+    assert files_with(lab.home, disguises(CANARY)) == []
+
+
+def test_the_search_of_this_file_finds_each_disguise(tmp_path: Path) -> None:
+    """Were the value in a file in any usual encoding, the test above would fail."""
+    forms = [*disguises(CANARY), *(base64.b64encode(f"{before}:{CANARY}@".encode()).decode() for before in ("a", "ab", "abc"))]
+    for number, form in enumerate(forms):
+        (tmp_path / f"{number}.txt").write_text(f"…{form}…", encoding="utf-8")
+
+    assert len(files_with(tmp_path, disguises(CANARY))) == len(forms)
+
+
+def disguises(value: str) -> list[str]:
+    """Return *value*, and its distinctive part alone, in the encodings in which software writes text down."""
+    raw = value.encode()
+    escaped = [json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1], html.escape(value)]
+    quoted = [quote(value, safe=""), quote(value), quote_plus(value)]
+    # What stands before the value shifts its base64; the characters at the ends depend on the neighbours.
+    shifted = [base64.b64encode(b"\0" * shift + raw).decode()[4:-4] for shift in range(3)]
+    shifted += [base64.urlsafe_b64encode(b"\0" * shift + raw).decode()[4:-4] for shift in range(3)]
+    return list(dict.fromkeys([MARK, value, *escaped, *quoted, *shifted, raw.hex()]))
+
+
+def files_with(folder: Path, forms: list[str]) -> list[Path]:
+    """Return the files below *folder* that hold any of *forms*."""
+    wanted = re.compile(b"|".join(re.escape(form.encode()) for form in forms))
+    return [path for path in folder.rglob("*") if path.is_file() and wanted.search(path.read_bytes())]
+
+
+def everything_in(page: Page) -> str:
+    """Return the page's document, what is typed in its fields, and what it keeps in the browser."""
+    typed = page.evaluate("[...document.querySelectorAll('input, textarea')].map((field) => field.value)")
+    kept = page.evaluate("[JSON.stringify(localStorage), JSON.stringify(sessionStorage), document.cookie]")
+    return "\n".join([page.content(), *typed, *kept])
+
+
+# Adding
+
+
+def test_notebook_7_shows_the_panel_too(page: Page, lab: JupyterLab) -> None:
+    """In Jupyter Notebook 7 a secret is added and its name is in the list."""
+    notebook = Notebook(page, lab, "notebook7", app="notebooks")
+    panel = notebook.panel()
+
+    panel.add("prod_pw", "hunter2")
+
+    expect(panel.names).to_have_text(["prod_pw"])
+    notebook.end_kernel()
+
+
+def test_the_keyboard_alone_adds_a_secret(notebook: Notebook) -> None:
+    """Tab goes from search to name to value, Enter saves, and the next name can be typed at once."""
+    panel = notebook.panel()
+    keyboard = notebook.page.keyboard
+
+    panel.search.focus()
+    keyboard.press("Tab")
+    keyboard.type("prod_pw")
+    keyboard.press("Tab")
+    keyboard.type("hunter2 hunter2")
+    keyboard.press("Enter")
+
+    expect(panel.status).to_have_text("Saved prod_pw.")
+    expect(panel.names).to_have_text(["prod_pw"])
+    expect(panel.count).to_have_text("1 secret")
+    expect(panel.name).to_be_focused()
+    expect(panel.value).to_have_value("")
+    expect(
+        notebook.run("import flowfile_nb; flowfile_nb.secrets['prod_pw'].get_secret_value() == 'hunter2 hunter2'")
+    ).to_have_text("True")
+
+
+def test_undo_does_not_bring_a_typed_value_back(notebook: Notebook) -> None:
+    """After saving, Ctrl+Z in the value's field leaves it empty."""
+    panel = notebook.panel()
+    panel.name.fill("prod_pw")
+    panel.value.press_sequentially("hunter2")
+    panel.value.press("Enter")
+    expect(panel.status).to_have_text("Saved prod_pw.")
+
+    panel.value.focus()
+    notebook.page.keyboard.press("Control+z")
+
+    expect(panel.value).to_have_value("")
+
+
+def test_a_pasted_private_key_keeps_its_lines(notebook: Notebook) -> None:
+    """Pasting text of several lines opens the masked text area; what is stored is that text, to the last line break."""
+    panel = notebook.panel()
+    notebook.page.evaluate("(text) => navigator.clipboard.writeText(text)", PEM)
+    panel.name.fill("deploy_key")
+
+    panel.value.focus()
+    notebook.page.keyboard.press("Control+v")
+    expect(panel.value).to_have_value(PEM)
+    assert panel.value.evaluate("(field) => getComputedStyle(field).webkitTextSecurity") == "disc"
+    notebook.page.keyboard.press("Control+Enter")
+
+    expect(panel.status).to_have_text("Saved deploy_key.")
+    expect(panel.value).to_have_value("")
+    expect(notebook.run(f"import flowfile_nb; flowfile_nb.secrets['deploy_key'].get_secret_value() == {PEM!r}")).to_have_text(
+        "True"
+    )
+
+
+def test_a_taken_name_is_refused_with_what_to_do(notebook: Notebook) -> None:
+    """Adding a name twice changes nothing, says where Replace is, and keeps what was typed."""
+    panel = notebook.panel()
+    panel.add("prod_pw", "first value")
+
+    panel.name.fill("prod_pw")
+    panel.value.fill("second value")
+    panel.save.click()
+
+    expect(panel.alert).to_have_text("There is already a secret named prod_pw. Its row has Replace.")
+    expect(panel.value).to_have_value("second value")
+    panel.value.press("Escape")
+    expect(panel.value).to_have_value("")
+    expect(panel.alert).to_be_empty()
+    expect(notebook.run("import flowfile_nb; flowfile_nb.secrets['prod_pw'].get_secret_value()")).to_have_text("'first value'")
+
+
+def test_what_the_kernel_refuses_is_shown_and_the_value_is_gone(notebook: Notebook) -> None:
+    """An error of the kernel stands in the alert with its hint; the name is back, the value is not."""
+    panel = notebook.panel()
+    panel.name.fill("prod_pw")
+    panel.value.fill("hunter2\0")
+    panel.save.click()
+
+    expect(panel.alert).to_contain_text("a value with a NUL character was not stored")
+    expect(panel.name).to_have_value("prod_pw")
+    expect(panel.value).to_have_value("")
+    expect(panel.value).to_be_focused()
+
+
+def test_a_kernel_that_does_not_answer_is_said_and_then_answers(notebook: Notebook) -> None:
+    """While nothing comes back the panel says that it waits; when the kernel goes on, what was asked for is done."""
+    panel = notebook.panel()
+    kernel = int(notebook.run("os.getpid()").inner_text())
+    os.kill(kernel, signal.SIGSTOP)
+
+    panel.name.fill("prod_pw")
+    panel.value.fill("hunter2")
+    panel.save.click()
+    expect(panel.value).to_have_value("")
+    expect(panel.waiting).to_have_text(WAITING)
+    os.kill(kernel, signal.SIGCONT)
+
+    expect(panel.status).to_have_text("Saved prod_pw.")
+    expect(panel.waiting).to_be_empty()
+
+
+# The rows
+
+
+def test_replace_takes_effect_at_once(notebook: Notebook) -> None:
+    """A Secret that a cell already holds gives the new value; focus is back on the row's button."""
+    panel = notebook.panel()
+    panel.add("prod_pw", "first value")
+    notebook.run("pw = %secret prod_pw")
+
+    panel.button("Replace the value of prod_pw").click()
+    panel.root.get_by_label("New value of prod_pw").fill("second value")
+    notebook.page.keyboard.press("Enter")
+
+    expect(panel.status).to_have_text("Replaced prod_pw.")
+    expect(panel.button("Replace the value of prod_pw")).to_be_focused()
+    expect(notebook.run("pw.get_secret_value()")).to_have_text("'second value'")
+
+
+def test_delete_names_what_uses_it_and_asks(notebook: Notebook) -> None:
+    """Enter twice does not delete; the question names the connection; then the secret is gone."""
+    panel = notebook.panel()
+    panel.add("prod_pw", "hunter2")
+    notebook.run("%%connect warehouse --save --no-test\nsqlite:///%secret prod_pw")
+    question = panel.root.get_by_role("form", name="Delete prod_pw? Used by connection warehouse.")
+
+    panel.button("Delete prod_pw").press("Enter")
+    expect(question.get_by_role("button", name="Cancel")).to_be_focused()
+    notebook.page.keyboard.press("Enter")
+    expect(question).to_have_count(0)
+    expect(panel.button("Delete prod_pw")).to_be_focused()
+    expect(panel.names).to_have_text(["prod_pw"])
+
+    notebook.page.keyboard.press("Enter")
+    question.get_by_role("button", name="Delete").click()
+
+    expect(panel.status).to_have_text("Deleted prod_pw.")
+    expect(panel.names).to_have_count(0)
+    expect(panel.search).to_be_focused()
+    expect(panel.root).to_contain_text("No secrets yet.")
+
+
+@pytest.mark.parametrize("clipboard", ["as it is", "missing, as over plain http"])
+@pytest.mark.parametrize("name", ["prod pw", 'odd}"\\name'])
+def test_copy_reference(notebook: Notebook, clipboard: str, name: str) -> None:
+    """What is on the clipboard is the reference that core/references.py writes; the button says that it was copied."""
+    page = notebook.page
+    panel = notebook.panel()
+    panel.add(name, "hunter2")
+    if clipboard != "as it is":
+        page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+
+    button = panel.button(f"Copy reference to {name}")
+    button.press("Enter")
+
+    expect(panel.status).to_have_text(f"Copied {reference(name)}")
+    expect(button).to_have_text("Copied")
+    expect(button).to_be_focused()
+    panel.search.focus()
+    page.keyboard.press("Control+v")
+    expect(panel.search).to_have_value(reference(name))
+    expect(button).to_have_count(0)
+
+
+def test_search_filters_as_one_types(notebook: Notebook) -> None:
+    """Any part of a name finds it, in any case; the count says how many of how many."""
+    notebook.run(SAMPLES + "session.use_backend(Samples(10))")
+    panel = notebook.panel()
+    expect(panel.count).to_have_text("10 secrets")
+
+    panel.search.press_sequentially("PW")
+    expect(panel.names).to_have_text(["dev_pw", "prod_pw"])
+    expect(panel.count).to_have_text("2 of 10 secrets")
+
+    panel.search.fill("nothing like it")
+    expect(panel.root).to_contain_text("No name contains “nothing like it”.")
+
+
+def test_what_is_not_ones_own_can_only_be_referred_to(notebook: Notebook) -> None:
+    """A shared secret and one of the environment have neither Replace nor Delete."""
+    notebook.run(SAMPLES + "session.use_backend(Samples(10))")
+    panel = notebook.panel()
+
+    for name in ("warehouse_ro", "github_token"):
+        row = panel.root.locator("tbody tr", has=notebook.page.get_by_role("rowheader", name=name))
+        expect(row.get_by_role("button")).to_have_text(["Copy reference"])
+
+
+def test_a_thousand_secrets_are_drawn_as_one_scrolls(notebook: Notebook) -> None:
+    """Few rows are in the page at first; scrolling brings all of them, in order."""
+    notebook.run(SAMPLES + "session.use_backend(Samples(1_000))")
+    panel = notebook.panel()
+    expect(panel.count).to_have_text("1,000 secrets")
+    assert panel.names.count() <= 200
+
+    while not panel.names.filter(has_text="warehouse_ro").count():
+        drawn = panel.names.count()
+        panel.names.last.scroll_into_view_if_needed()
+        expect(panel.names).not_to_have_count(drawn)
+
+    expect(panel.names).to_have_count(1_000)
+    assert panel.names.first.inner_text() == "billing_api"
+
+
+def test_a_change_made_elsewhere_shows_when_one_turns_to_the_panel(notebook: Notebook) -> None:
+    """A secret stored by a cell is in the list as soon as the pointer is over the panel."""
+    panel = notebook.panel()
+    notebook.run("import flowfile_nb; flowfile_nb.secrets['from_a_cell'] = 'hunter2'")
+
+    notebook.page.mouse.move(0, 0)
+    panel.search.hover()
+
+    expect(panel.names).to_have_text(["from_a_cell"])
+
+
+# The notebook round it
+
+
+def test_the_notebooks_shortcuts_stay_out(notebook: Notebook) -> None:
+    """In the panel `d d` does not delete the cell, Enter does not edit it and `b` adds none."""
+    panel = notebook.panel()
+    panel.add("prod_pw", "hunter2")
+    cells = notebook.cells.count()
+
+    panel.button("Replace the value of prod_pw").focus()
+    for key in ("d", "d", "b", "a", "Enter"):
+        notebook.page.keyboard.press(key)
+
+    expect(panel.root.get_by_label("New value of prod_pw")).to_be_focused()
+    expect(notebook.cells).to_have_count(cells)
+
+
+def test_a_reopened_notebook_without_its_kernel_says_so(notebook: Notebook) -> None:
+    """A saved panel whose kernel is gone comes back without names, says that it waits, and throws nothing."""
+    panel = notebook.panel()
+    panel.add("prod_pw", "hunter2")
+    notebook.save()
+
+    notebook.end_kernel()
+    notebook.page.reload()
+
+    reopened = PanelPage(notebook.page.locator(".fnb-panel"))
+    expect(reopened.waiting).to_have_text(WAITING)
+    expect(reopened.names).to_have_count(0)
+    reopened.name.fill("prod_pw")
+    reopened.value.fill("hunter2")
+    reopened.save.click()
+    expect(reopened.value).to_have_value("")
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_the_panel_follows_the_theme(notebook: Notebook, theme: str) -> None:
+    """Every text of the panel stands out from its ground by 4.5 to 1 at least, as WCAG 2 AA asks."""
+    notebook.use_theme(theme)
+    notebook.run(SAMPLES + "session.use_backend(Samples(10))")
+    panel = notebook.panel()
+    take_picture(panel, f"panel-{theme.lower()}-10")
+    panel.button("Delete prod_pw").click()
+    expect(panel.button("Cancel")).to_be_focused()
+    take_picture(panel, f"panel-{theme.lower()}-delete")
+    panel.root.evaluate("(root) => (root.querySelector('[role=alert]').textContent = 'An error')")
+    contrasts: dict[str, float] = panel.root.evaluate(CONTRASTS)
+    panel.button("Replace the value of dev_pw").click()
+    take_picture(panel, f"panel-{theme.lower()}-replace")
+    contrasts |= panel.root.evaluate(CONTRASTS)
+
+    assert len(contrasts) > 10
+    assert {text: contrast for text, contrast in contrasts.items() if contrast < 4.5} == {}
+    ground = panel.root.evaluate("(root) => getComputedStyle(root).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 3 * 64) == (theme == "Dark")
+
+
+CONTRASTS = """(root) => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const paint = (colours) => {
+    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    const [red, green, blue] = [...canvas.getImageData(0, 0, 1, 1).data].map((part) => part / 255)
+      .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const result = {};
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || element.closest(".fnb-hidden") || !element.checkVisibility()) continue;
+    const grounds = [];
+    for (let at = element; at; at = at.parentElement) grounds.unshift(getComputedStyle(at).backgroundColor);
+    const ground = paint(["white", ...grounds]);
+    const text = paint([getComputedStyle(element).color]);
+    const [high, low] = [Math.max(ground, text), Math.min(ground, text)];
+    const words = walker.currentNode.data.trim();
+    result[words] = Math.min(result[words] ?? 21, (high + 0.05) / (low + 0.05));
+  }
+  return result;
+}"""
+
+
+def test_pictures(notebook: Notebook) -> None:
+    """The README's picture, and those of no and of many secrets, are taken where FLOWFILE_NB_SCREENSHOTS names a folder."""
+    notebook.use_theme("Light")
+    take_picture(notebook.panel(), "panel-empty")
+    notebook.run(SAMPLES + "session.use_backend(Samples(10))")
+    readme = notebook.panel()
+    readme.button("Copy reference to prod_pw").click()
+    expect(readme.status).to_have_text("Copied ${secret:prod_pw}")
+    take_picture(readme, "panel")
+    notebook.run("session.use_backend(Samples(1_000))")
+    many = notebook.panel()
+    many.root.locator(".fnb-scroll").hover()
+    notebook.page.mouse.wheel(0, 2_000)
+    take_picture(many, "panel-light-1000")
+
+
+def take_picture(panel: PanelPage, name: str) -> None:
+    """Take a picture of the panel alone."""
+    if PICTURES:
+        panel.root.screenshot(path=Path(PICTURES) / f"{name}.png", animations="disabled")

@@ -1,0 +1,59 @@
+"""Servers that a test starts: on this machine alone, and ended by their own process."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_PAUSE_S = 0.05
+_LOG_CHARACTERS = 2000
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_listening(port: int) -> bool:
+    """Return whether something accepts connections on a loopback port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_for_port(process: subprocess.Popen[bytes], port: int, deadline_s: float, log: Path) -> None:
+    """
+    Return as soon as *process* listens on *port*.
+
+    Raises:
+        RuntimeError: If it ends before that, or is not there within the deadline; with the end of its log.
+    """
+    end = time.monotonic() + deadline_s
+    while not is_listening(port):
+        # Waiting for its end is the pause between two looks.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_PAUSE_S)
+        if process.returncode is not None or time.monotonic() > end:
+            raise RuntimeError(
+                f"nothing listens on port {port}; the server's status is {process.returncode}, its log ends:\n"
+                + log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:]
+            )
+
+
+@contextlib.contextmanager
+def ended_after(process: subprocess.Popen[bytes], deadline_s: float = 30) -> Iterator[None]:
+    """End *process* when the block is left: asked first, killed where it does not listen to that."""
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
