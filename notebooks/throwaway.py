@@ -31,8 +31,8 @@ sys.stdin.read()
 pg_ctl, data, home = sys.argv[1:]
 is_root = hasattr(os, "geteuid") and os.geteuid() == 0
 owner = {"user": 65534, "group": 65534, "extra_groups": []} if is_root else {}
-nothing = subprocess.DEVNULL
-subprocess.run([pg_ctl, "stop", "-m", "immediate", "-D", data], cwd=os.path.abspath(os.sep), stdout=nothing, stderr=nothing, **owner)
+quiet = {"cwd": os.path.abspath(os.sep), "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+subprocess.run([pg_ctl, "stop", "-m", "immediate", "-D", data], **quiet, **owner)
 shutil.rmtree(home, ignore_errors=True)
 """
 
