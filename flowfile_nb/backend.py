@@ -36,6 +36,9 @@ class SecretBackend(Protocol):
     def names(self) -> list[str]:
         """Return the names that can be used, the oldest first."""
 
+    def count(self) -> int:
+        """Return how many names can be used."""
+
     def describe(self) -> list[SecretInfo]:
         """Return what may be shown of each, the oldest first."""
 

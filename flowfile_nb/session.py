@@ -74,7 +74,7 @@ class Secrets(MutableMapping[str, Secret]):
         return iter(backend().names())
 
     def __len__(self) -> int:
-        return len(backend().names())
+        return backend().count()
 
     def __repr__(self) -> str:
         return f"<Secrets: {len(self)} names>"

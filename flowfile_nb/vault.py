@@ -41,10 +41,16 @@ class Vault:
         """Return the names that can be used, the oldest first."""
         return self._store.names(self._user_id)
 
+    def count(self) -> int:
+        """Return how many names can be used."""
+        return self._store.count(self._user_id)
+
     def describe(self) -> list[SecretInfo]:
         """Return what may be shown of each, the oldest first."""
         users = self._store.user_names()
-        return [self._info(row, users) for row in self._store.rows(self._user_id)]
+        # Most environments override nothing; then no name has to be spelled as a variable.
+        overrides = any(variable.startswith("FLOWFILE_SECRET_") for variable in self._environ)
+        return [self._info(row, users, overrides=overrides) for row in self._store.rows(self._user_id)]
 
     def require(self, name: str) -> None:
         """
@@ -64,9 +70,9 @@ class Vault:
             NoSuchSecretError: If *name* is neither stored nor given by the environment.
             StoreError: If it cannot be read or decrypted.
         """
-        given = self._environ.get(environment_variable(name))
-        if given is not None:
-            return given
+        variable = environment_variable(name)
+        if variable in self._environ:
+            return self._environ[variable]
         row = self._store.find(self._user_id, name)
         if row is None:
             raise self._unknown(name)
@@ -135,9 +141,10 @@ class Vault:
     def _require_keychain(self, *, create: bool = False) -> Keychain:
         version = key_version(self._paths, self._environ)
         if self._keychain is None or version != self._version:
-            # The version is from before the read: should the key change in between, the next call reads again.
-            self._keychain = Keychain(self._read_key() or self._make_key(create=create))
-            self._version = version
+            key = self._read_key()
+            self._keychain = Keychain(key or self._make_key(create=create))
+            # The version is from before the read: should the key change in between, or be made now, the next call reads again.
+            self._version = version if key else None
         return self._keychain
 
     def _read_key(self) -> bytes | None:
@@ -183,10 +190,10 @@ class Vault:
                 hint="put the right key back; nothing was written and no key was changed.  %secret doctor  shows both",
             )
 
-    def _info(self, row: Row, users: dict[int, str]) -> SecretInfo:
+    def _info(self, row: Row, users: dict[int, str], *, overrides: bool) -> SecretInfo:
         own = row.owner_id == self._user_id
         owner = users.get(row.owner_id, f"user {row.owner_id}")
-        if environment_variable(row.name) in self._environ:
+        if overrides and environment_variable(row.name) in self._environ:
             return SecretInfo(row.name, "environment", "", None)
         return SecretInfo(row.name, owner, "" if own else owner, token_time(row.token))
 

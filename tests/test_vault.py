@@ -67,6 +67,7 @@ def test_who_owns_and_who_shared(home: Path) -> None:
     write_flowfile_store(home)
     bob = Vault({}, user_id=3)
 
+    assert bob.count() == len(bob.names()) == 2
     shown = {info.name: (info.owner, info.shared_by) for info in bob.describe()}
 
     assert shown == {"shadowed": ("bob", ""), "team_warehouse": ("alice", "alice")}

@@ -8,7 +8,6 @@ still, under the master key itself. Source: Flowfile 0.23.3, `flowfile_core/secr
 from __future__ import annotations
 
 import base64
-import hmac
 
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -95,6 +94,8 @@ class Keychain:
     @property
     def key_id(self) -> str:
         """8 hex digits that name the master key and tell nothing about it (truncated HMAC-SHA256)."""
+        import hmac
+
         return hmac.digest(self._master_key, b"flowfile_nb key id v1", "sha256").hex()[:8]
 
     def encrypt_secret(self, value: str, user_id: int) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from typing import NoReturn
-from urllib.parse import quote
 
 from flowfile_nb.errors import SecretFormatError
 
@@ -51,6 +49,9 @@ class Secret:
 
     def __format__(self, spec: str) -> str:
         if spec == "url":
+            # Imported here, as hmac below: together they cost as much as all of a first read.
+            from urllib.parse import quote
+
             return quote(self._reveal(), safe="")
         if spec == "plain":
             return self._reveal()
@@ -59,6 +60,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        import hmac
+
         # Constant time: how long a comparison takes must not tell how much of it agrees.
         return hmac.compare_digest(self._reveal().encode(), other._reveal().encode())
 

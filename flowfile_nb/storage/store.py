@@ -13,11 +13,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import NamedTuple
 
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoSuchSecretError, SecretExistsError
-from flowfile_nb.storage.database import connect, create_database, has_table, is_current, transaction, translated
+from flowfile_nb.storage.database import connect, create_database, has_table, is_current, store_error, transaction, translated
+from flowfile_nb.storage.flowfile import connections_using
 from flowfile_nb.storage.handover import move_rows
 from flowfile_nb.storage.lock import exclusive
 from flowfile_nb.storage.paths import Paths, make_private_directory
@@ -29,24 +31,6 @@ _SHARED_WITH = """
     JOIN user_group_memberships m ON m.group_id = g.group_id AND m.user_id = ?
     WHERE s.user_id <> m.user_id
 """
-# How Flowfile's kinds of connection name the secrets they use.
-_USED_BY = (
-    ("database_connections", "connection_name", ("password_id",)),
-    (
-        "cloud_storage_connections",
-        "connection_name",
-        (
-            "aws_secret_access_key_id",
-            "aws_session_token_id",
-            "azure_account_key_id",
-            "azure_client_secret_id",
-            "azure_sas_token_id",
-            "gcs_service_account_key_id",
-        ),
-    ),
-    ("kafka_connections", "connection_name", ("sasl_password_id", "ssl_key_id")),
-    ("google_analytics_connections", "connection_name", ("credential_secret_id",)),
-)
 
 
 class Row(NamedTuple):
@@ -101,7 +85,19 @@ class Store:
             found = db.execute("SELECT name FROM secrets WHERE user_id = ? ORDER BY id", (user_id,)).fetchall()
             if self._shares:
                 found += db.execute(f"SELECT s.name {_SHARED_WITH} ORDER BY s.id", (user_id,)).fetchall()
-            return list(dict.fromkeys(name for (name,) in found))
+            return list(dict.fromkeys(map(itemgetter(0), found)))
+
+    def count(self, user_id: int) -> int:
+        """Return how many names a user can use."""
+        with self._reading() as db:
+            if db is None:
+                return 0
+            own: int = db.execute("SELECT count(DISTINCT name) FROM secrets WHERE user_id = ?", (user_id,)).fetchone()[0]
+            if not self._shares:
+                return own
+            others = "NOT EXISTS (SELECT 1 FROM secrets o WHERE o.user_id = m.user_id AND o.name = s.name)"
+            shared: int = db.execute(f"SELECT count(DISTINCT s.name) {_SHARED_WITH} AND {others}", (user_id,)).fetchone()[0]
+            return own + shared
 
     def rows(self, user_id: int) -> list[Row]:
         """Return the rows a user can use, one for each name, the oldest first."""
@@ -134,14 +130,7 @@ class Store:
     def used_by(self, row_id: int) -> list[str]:
         """Return the names of Flowfile's connections that use a row."""
         with self._reading() as db:
-            used: list[str] = []
-            for table, label, columns in _USED_BY:
-                if db is not None and has_table(db, table):
-                    test = " OR ".join(f"{column} = ?" for column in columns)
-                    query = f"SELECT {label} FROM {table} WHERE {test}"  # noqa: S608 - made of our own constants
-                    found = db.execute(query, [row_id] * len(columns))
-                    used += [name for (name,) in found]
-            return used
+            return [] if db is None else connections_using(db, row_id)
 
     # Writing
 
@@ -244,8 +233,11 @@ class Store:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        with self._mutex, translated(self.paths.catalog if self._in_catalog else self.paths.database):
-            yield self._current()
+        with self._mutex:
+            try:
+                yield self._current()
+            except (sqlite3.Error, OSError) as error:
+                raise store_error(self.paths.catalog if self._in_catalog else self.paths.database, error) from None
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

@@ -40,6 +40,7 @@ def test_reading_an_empty_home_makes_nothing(store: Store, home: Path) -> None:
     """Nothing is created before the first write."""
     assert store.find(1, "x") is None
     assert store.names(1) == []
+    assert store.count(1) == 0
     assert store.rows(1) == []
     assert store.tokens(5) == []
     assert store.user_names() == {}
@@ -55,6 +56,7 @@ def test_put_find_replace_rename_delete(store: Store) -> None:
     assert store.put(1, "a", "token-1", replace=False) is False
     row = store.find(1, "a")
     assert row is not None
+    assert store.used_by(row.id) == []
 
     assert store.put(1, "a", "token-2", replace=True) is True
     store.rename(1, "a", "b")
@@ -397,6 +399,7 @@ def test_a_flowfile_from_before_groups(store: Store, home: Path) -> None:
 
     assert store.find(1, "none") is None
     assert "a" in store.names(1)
+    assert store.count(1) == len(store.names(1))
     assert "a" in [row.name for row in store.rows(1)]
     store.delete(1, "a")
     assert "a" not in store.names(1)
