@@ -13,9 +13,6 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
-
-pytest.importorskip("playwright", reason="playwright is not installed:  pip install 'flowfile-nb[dev]'")
-
 from playwright.sync_api import Browser, Page, expect
 
 from flowfile_nb.core.references import reference
