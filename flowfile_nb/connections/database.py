@@ -90,7 +90,11 @@ def _late_binding(url: URL, arguments: dict[str, Any], reveal: Reveal) -> Callab
         positional, named = dialect.create_connect_args(filled)
         timeout = _TIMEOUT_ARGUMENT.get(dialect.driver)
         defaults = {timeout: TIMEOUT_S} if timeout else {}
-        return dialect.connect(*positional, **{**defaults, **named, **fill_all(arguments, reveal)})
+        named = {**defaults, **named, **fill_all(arguments, reveal)}
+        if dialect.driver == "pymysql" and isinstance(named.get("password"), str):
+            # PyMySQL would send it as Latin-1, and the server refuse every password with a letter beyond ASCII.
+            named["password"] = named["password"].encode()
+        return dialect.connect(*positional, **named)
 
     def do_connect(dialect: Dialect, *_: Any) -> Any:
         try:

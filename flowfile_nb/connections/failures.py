@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError
 
 _NETWORK = "check host and port, the VPN, and whether the server is up"
@@ -63,5 +64,5 @@ def explain(error: BaseException, target: str, secrets: list[str]) -> Connection
     )
     return ConnectionFailedError(
         f"could not open {target}: " + what.format(secrets=f" (from secret {names})" if names else ""),
-        hint=remedy.format(replace=f"%secret set {secrets[0]} --replace" if secrets else "%secret set NAME"),
+        hint=remedy.format(replace=f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"),
     )
