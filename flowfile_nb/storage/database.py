@@ -28,8 +28,11 @@ def create_database(path: str) -> None:
         StoreError: If it cannot be written, is damaged, or is from a newer version.
     """
     with translated(path):
-        # 0600 from the first byte; SQLite gives its journal and WAL files the same permissions.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if not os.path.exists(path):
+            # 0600 from the first byte; SQLite gives its journal and WAL files the same permissions. Never where it exists:
+            # closing any descriptor of the file drops this process's locks on it, and with them another's writes get lost
+            # (sqlite.org/howtocorrupt.html, 2.2).
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = connect(path)
         try:
             _set_journal_mode(connection, path)

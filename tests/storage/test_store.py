@@ -403,3 +403,25 @@ def test_a_flowfile_from_before_groups(store: Store, home: Path) -> None:
     assert "a" in [row.name for row in store.rows(1)]
     store.delete(1, "a")
     assert "a" not in store.names(1)
+
+
+def test_a_database_in_use_is_opened_by_sqlite_alone(
+    store: Store, key_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening and closing its file by ourselves would drop this process's locks on it, and acknowledged rows would be lost."""
+    store.put(1, "a", "token", replace=False)
+    opened: list[str] = []
+    real_open = os.open
+
+    def spy(path: Any, *more: Any, **named: Any) -> int:
+        opened.append(str(path))
+        return real_open(path, *more, **named)
+
+    monkeypatch.setattr(os, "open", spy)
+    store.set_fact("key_id", "abc")
+    store.save_connection("warehouse", "sqlite://")
+    store.put(1, "b", "token", replace=False)
+    database.create_database(str(key_directory / "flowfile_nb.db"))
+
+    assert opened
+    assert str(key_directory / "flowfile_nb.db") not in opened
