@@ -190,9 +190,9 @@ class Redactor:
             self._names |= new
             self._masks |= masks
             self._mask_lengths |= {len(mask) for mask in masks}
+            self._prefixes.add([*new, *masks])
             index = self._index or Index(self.engine)
             index.add(list(new))
-            self._prefixes.add([*new, *masks])
             self._index = index
             self._mask_of = {}
             # Last: interrupted before, all is done again, and until then no thread masks without what it has not got.
