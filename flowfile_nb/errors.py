@@ -124,7 +124,7 @@ class UnknownSchemeError(ConnectionSpecError):
 
 
 class MissingDriverError(FlowfileNbError, ImportError):
-    """A library that this connection needs is not installed."""
+    """A library that is needed here is not installed."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         FlowfileNbError.__init__(self, message, hint=hint)

@@ -1,0 +1,135 @@
+"""The forms in which one value may stand in text: as it is, and as the usual libraries write it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+
+MIN_CHARACTERS = 4
+_MIN_DERIVED = 6  # bytes; shorter base64 or hex would hit by chance: 5 characters do in one of 1,000 images
+_MIN_LINE = 8  # characters
+
+# Of these alone, no encoding of text changes anything; of those, neither JSON nor `repr` does.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*\Z")
+_PRINTABLE = re.compile(r"[ !#-&(-\[\]-~]*\Z")
+_URL_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
+# What others leave as it is, or write otherwise, than `quote(safe="")`.
+_URL_MANNERS = tuple(
+    dict(zip(others.encode(), written.encode(), strict=True))
+    for others, written in (
+        ("/", "/"),  # quote()
+        (" ", "+"),  # quote_plus()
+        (" +", " +"),  # SQLAlchemy's user and password
+        (" +/", " +/"),  # SQLAlchemy's database
+        ("!'()*", "!'()*"),  # JavaScript's encodeURIComponent
+    )
+)
+_TO_URLSAFE = bytes.maketrans(b"+/", b"-_")
+
+
+def patterns_of(value: str) -> list[bytes]:
+    """
+    Return every usual form of *value*, in UTF-8, each once, the raw one first; none for a value under 4 characters.
+
+    Raw; JSON; `repr` of text and of bytes; HTML; URL-quoted; base64 (whatever stands before and after it in the encoded
+    bytes); hex; JSON and HTML of the former where they nest. Also without blank ends, with either line ending, and of a
+    value of several lines each line that is long enough to be told from other text.
+
+    >>> patterns_of("hunter2")[:3]
+    [b'hunter2', b'68756e74657232', b'aHVudGVyM']
+    """
+    if len(value) < MIN_CHARACTERS:
+        return []
+    found: dict[bytes, None] = {}
+    for whole in _variants(value):
+        raw = whole.encode("utf-8", "surrogatepass")
+        found[raw] = None
+        if not _PLAIN.match(whole):
+            found |= dict.fromkeys(_escaped(whole, raw))
+        found |= dict.fromkeys(form for form in _binary(raw) if len(form) >= _MIN_DERIVED)
+    if "\n" in value or "\r" in value:
+        found |= dict.fromkeys(_lines(value))
+    return list(found)
+
+
+def _variants(value: str) -> Iterator[str]:
+    # Files end in a line break that nobody prints.
+    for text in dict.fromkeys((value, value.strip())):
+        if len(text) >= MIN_CHARACTERS:
+            lines = text.replace("\r\n", "\n")
+            yield from dict.fromkeys((text, lines, lines.replace("\n", "\r\n")))
+
+
+def _escaped(text: str, raw: bytes) -> Iterator[bytes]:
+    forms = set(_html(text))
+    if not _PRINTABLE.match(text):
+        literals = {*_json(text), *_repr(text)}
+        forms |= {nested for form in literals | forms for nested in _json(form)}
+        forms |= {nested for form in literals for nested in _html(form)} | literals
+        bare = repr(b'"' + raw)[3:-1]
+        forms |= {bare, bare.replace("\\'", "'")}
+    if "/" in text:
+        # pandas, PHP and many JavaScript libraries escape it in JSON.
+        forms.add(_json(text)[0].replace("/", "\\/"))
+    for form in sorted(forms):
+        yield form.encode("utf-8", "surrogatepass")
+    yield from _url_quoted(raw)
+
+
+def _json(text: str) -> tuple[str, str]:
+    return json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _repr(text: str) -> Iterator[str]:
+    # A double quote before it makes `repr` escape each single one; without those escapes it is the other choice.
+    for form in (repr('"' + text)[2:-1], ascii('"' + text)[2:-1]):
+        yield from (form, form.replace("\\'", "'"))
+
+
+def _html(text: str) -> Iterator[str]:
+    bare = html.escape(text, quote=False)
+    yield bare
+    if '"' in bare or "'" in bare:
+        for double, single in (("&quot;", "'"), ("&quot;", "&#x27;"), ("&quot;", "&#39;"), ("&#34;", "&#39;")):
+            yield bare.replace('"', double).replace("'", single)
+
+
+def _url_quoted(raw: bytes) -> Iterator[bytes]:
+    unsafe = set(raw.translate(None, _URL_SAFE)) - {ord("%")}
+    manners = [manner for manner in _URL_MANNERS if unsafe & manner.keys()]
+    for escape in (b"%%%02X", b"%%%02x"):
+        # First, as the others bring more of it.
+        quoted = raw.replace(b"%", b"%25")
+        for byte in unsafe:
+            quoted = quoted.replace(bytes([byte]), escape % byte)
+        yield quoted
+        for manner in manners:
+            form = quoted
+            for byte, written in manner.items():
+                form = form.replace(escape % byte, bytes([written]))
+            yield form
+
+
+def _binary(raw: bytes) -> Iterator[bytes]:
+    digits = raw.hex().encode()
+    yield from (digits, digits.upper())
+    for before in range(3):
+        encoded = b64encode(bytes(before) + raw)
+        # Left out: the characters that also hold bits of what stands before or after.
+        stable = encoded[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
+        yield from (stable, stable.translate(_TO_URLSAFE))
+        if not before:
+            yield from (encoded, encoded.translate(_TO_URLSAFE))
+
+
+def _lines(value: str) -> Iterator[bytes]:
+    for line in value.splitlines():
+        text = line.strip()
+        if len(text) < _MIN_LINE or text.startswith("-----"):
+            continue
+        forms = (text,) if _PRINTABLE.match(text) else (text, *_json(text), *_repr(text))
+        for form in forms:
+            yield form.encode("utf-8", "surrogatepass")

@@ -1,0 +1,210 @@
+"""Known values in text, in any usual encoding, replaced by the names of their secrets."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, bisect_right
+from typing import NamedTuple
+
+from flowfile_nb.core.encodings import MIN_CHARACTERS, patterns_of
+from flowfile_nb.core.index import Index
+from flowfile_nb.core.prefixes import Prefixes
+from flowfile_nb.core.search import EngineName, engine_name
+
+_OPEN = b"[secret:"
+_NAMELESS = b"[secret]"
+
+
+class Hit(NamedTuple):
+    """Where a value stands, in bytes, and the name of its secret."""
+
+    start: int
+    end: int
+    name: str
+
+
+class Redactor:
+    """
+    The values to mask, and the masking of text.
+
+    A value counts from the moment it is learned. All its places are found in one pass; where several overlap, one mask covers
+    all of them and names the longest. Text that is masked already stays as it is. Safe to use from several threads.
+
+    Args:
+        engine: The library that searches; the fastest there is where this is None.
+
+    >>> redactor = Redactor()
+    >>> redactor.learn("prod_pw", "hunter2")
+    True
+    >>> redactor.mask("pw=hunter2, base64 aHVudGVyMg==")
+    'pw=[secret:prod_pw], base64 [secret:prod_pw]'
+    """
+
+    def __init__(self, engine: EngineName | None = None) -> None:
+        self._engine = engine
+        self._index: Index | None = None
+        self._learned: set[tuple[str, str]] = set()
+        self._pending: dict[tuple[str, str], None] = {}
+        self._names: dict[bytes, str] = {}
+        self._searched: set[bytes] = set()
+        self._prefixes = Prefixes([_NAMELESS])
+        self._masks: dict[bytes, str] = {}
+        self._mask_lengths = {len(_NAMELESS)}
+        self._mask_of: dict[str, bytes] = {}
+        # Reentrant: a finalizer may write output while this thread is learning.
+        self._lock = threading.RLock()
+
+    @property
+    def engine(self) -> EngineName:
+        """
+        The library that searches.
+
+        Raises:
+            MissingDriverError: If none is installed; so do the methods that search, once a value is known.
+        """
+        if self._engine is None:
+            self._engine = engine_name()
+        return self._engine
+
+    def learn(self, name: str, value: str) -> bool:
+        """
+        Mask *value* from now on, and still after the secret got another value; return whether it is long enough for that.
+
+        Takes less than a microsecond: its encodings are made when there is next something to mask.
+        """
+        if len(value) < MIN_CHARACTERS:
+            return False
+        pair = (name, value)
+        if pair not in self._learned:
+            # In this order: who finds it learned may count on it.
+            self._pending[pair] = None
+            self._learned.add(pair)
+        return True
+
+    def mask(self, text: str) -> str:
+        """Return *text* with each value replaced by `[secret:NAME]`; the very same object if there is none."""
+        data = text.encode("utf-8", "surrogatepass")
+        masked = self.mask_bytes(data)
+        return text if masked is data else masked.decode("utf-8", "surrogatepass")
+
+    def mask_bytes(self, data: bytes) -> bytes:
+        """Return *data* with each value replaced by `[secret:NAME]`; the very same object if there is none."""
+        hits = self.find(data)
+        if not hits:
+            return data
+        parts = []
+        end = 0
+        for hit in hits:
+            parts += [data[end : hit.start], self.mask_of(hit.name)]
+            end = hit.end
+        return b"".join([*parts, data[end:]])
+
+    def find(self, data: bytes) -> list[Hit]:
+        """Return what has to be masked in *data*, in order; places that overlap are one, with the name of the longest."""
+        merged: list[Hit] = []
+        longest = 0
+        for hit in self.matches(data):
+            if merged and hit.start < merged[-1].end:
+                last = merged[-1]
+                length = hit.end - hit.start
+                name = hit.name if length > longest else last.name
+                merged[-1] = Hit(last.start, max(last.end, hit.end), name)
+                longest = max(longest, length)
+            else:
+                merged.append(hit)
+                longest = hit.end - hit.start
+        return merged
+
+    def hits(self, data: bytes) -> bool:
+        """Return whether anything has to be masked in *data*."""
+        return bool(self.matches(data))
+
+    def matches(self, data: bytes) -> list[Hit]:
+        """Return every place of a value in *data*, overlapping ones too, by start, the longest first; but none in a mask."""
+        if self._pending:
+            self._take_in()
+        if self._index is None:
+            return []
+        spans = self._index.spans(data)
+        if not spans:
+            return []
+        masks = self._masks_in(data)
+        starts = [start for start, _ in masks]
+        patterns, names = self._index.patterns, self._names
+        return [
+            Hit(start, end, names[patterns[index]])
+            for start, end, index in sorted(spans, key=lambda span: (span[0], -span[1]))
+            if not masks or not _spared(start, end, masks, starts)
+        ]
+
+    def mask_of(self, name: str) -> bytes:
+        """Return `[secret:NAME]`; or `[secret]`, where the name would show a value."""
+        # The dictionary is another one after each learning: what was found out with fewer values stays in the old one.
+        known = self._mask_of
+        mask = known.get(name)
+        if mask is None:
+            mask = _OPEN + name.encode("utf-8", "surrogatepass") + b"]"
+            spans = self._index.spans(mask) if self._index else []
+            if any(end > len(_OPEN) and start < len(mask) - 1 for start, end, _ in spans):
+                mask = _NAMELESS
+            known[name] = mask
+        return mask
+
+    def undecided(self, data: bytes) -> int:
+        """Return where in *data* the earliest value, or mask, starts whose end may still be to come; else its length."""
+        if self._pending:
+            self._take_in()
+        cut = self._prefixes.open_end(data)
+        if cut < len(data):
+            for start, end in self._masks_in(data):
+                if start < cut < end:
+                    return start
+        return cut
+
+    def goes_on(self, data: bytes, more: bytes) -> bool:
+        """Return whether *data*, undecided from its start on, still is so with *more* after it. Quick for long *data*."""
+        return not self._pending and self._prefixes.goes_on(data, more)
+
+    def _masks_in(self, data: bytes) -> list[tuple[int, int]]:
+        found = []
+        start = data.find(_OPEN[:-1])
+        while start >= 0:
+            ends = [start + size for size in self._mask_lengths if self._is_mask(data[start : start + size])]
+            if ends:
+                found.append((start, max(ends)))
+            start = data.find(_OPEN[:-1], max(ends, default=start + 1))
+        return found
+
+    def _is_mask(self, text: bytes) -> bool:
+        return text == _NAMELESS or (text in self._masks and self.mask_of(self._masks[text]) == text)
+
+    def _take_in(self) -> None:
+        with self._lock:
+            learned = list(self._pending)
+            new: dict[bytes, str] = {}
+            for name, value in learned:
+                for pattern in patterns_of(value):
+                    if pattern not in self._searched:
+                        new.setdefault(pattern, name)
+            masks = {_OPEN + name.encode("utf-8", "surrogatepass") + b"]": name for name, _ in learned}
+            self._names |= new
+            self._masks |= masks
+            self._mask_lengths |= {len(mask) for mask in masks}
+            self._prefixes.add([*new, *masks])
+            index = self._index or Index(self.engine)
+            index.add(list(new))
+            self._index = index
+            self._mask_of = {}
+            # Last: interrupted before, all is done again, and until then no thread masks without what it has not got.
+            self._searched |= new.keys()
+            for pair in learned:
+                self._pending.pop(pair, None)
+
+
+def _spared(start: int, end: int, masks: list[tuple[int, int]], starts: list[int]) -> bool:
+    """Return whether a place overlaps a mask without being more than that mask: then it is the mask that makes the value."""
+    before = bisect_right(starts, start) - 1
+    if before >= 0 and start < masks[before][1] and not (masks[before][0] == start and masks[before][1] < end):
+        return True
+    last = bisect_left(starts, end) - 1
+    return last > before and end < masks[last][1]
