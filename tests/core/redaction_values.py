@@ -9,6 +9,7 @@ from urllib.parse import quote, quote_plus
 
 import pandas as pd
 import pytest
+from hypothesis import strategies as st
 from markupsafe import escape
 from sqlalchemy.engine import URL
 
@@ -41,6 +42,13 @@ HARD_VALUES = [
     " blank ends \n",
     PEM,
 ]
+
+VALUES = st.one_of(
+    st.sampled_from(HARD_VALUES),
+    # Without DEL, which only some write as it is in JSON that is ASCII otherwise.
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x7f"), min_size=4),
+    st.text(st.sampled_from("ab'\"\\/<>&%+ \n\rü😀"), min_size=4, max_size=12),
+)
 
 ENCODERS: dict[str, Callable[[str], str]] = {
     "raw": str,

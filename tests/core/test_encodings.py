@@ -11,12 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowfile_nb.core.encodings import patterns_of
-from tests.core.redaction_values import ENCODERS, HARD_VALUES, PEM
-
-VALUES = st.one_of(
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=4),
-    st.text(st.sampled_from("ab'\"\\/<>&%+ \n\rü😀"), min_size=4, max_size=12),
-)
+from tests.core.redaction_values import ENCODERS, HARD_VALUES, PEM, VALUES
 
 
 @pytest.mark.parametrize("encode", ENCODERS.values(), ids=ENCODERS)

@@ -20,10 +20,9 @@ from flowfile_nb.core.index import Index
 from flowfile_nb.core.redaction import Hit, Redactor
 from flowfile_nb.core.search import EngineName
 from flowfile_nb.errors import MissingDriverError
-from tests.core.redaction_values import ENCODERS, HARD_VALUES, PEM, both_engines
+from tests.core.redaction_values import ENCODERS, HARD_VALUES, PEM, VALUES, both_engines
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-VALUES = st.one_of(st.sampled_from(HARD_VALUES), st.text(st.characters(exclude_categories=["Cs"]), min_size=4))
 
 
 def knowing(engine: EngineName | None = None, **values: str) -> Redactor:
