@@ -39,6 +39,9 @@ class SecretBackend(Protocol):
     def count(self) -> int:
         """Return how many names can be used."""
 
+    def version(self) -> object:
+        """Return something that differs when any secret may have changed since; cheap to ask."""
+
     def describe(self, limit: int | None = None) -> Listing:
         """Return what may be shown of the secrets, the oldest first; of the first *limit* if that is given."""
 

@@ -4,6 +4,7 @@ Every exception this package raises on purpose.
     FlowfileNbError                 message + hint; shown in a notebook as two lines
     ├── UsageError                  the line or the call is not of the right form
     │   ├── ValueOnLineError        a value was typed where only names belong
+    │   ├── ValueInCellError        a cell holds a stored value in clear, and the setting refuses that
     │   ├── InvalidNameError        a name no secret may have
     │   ├── InvalidValueError       a value no secret may have
     │   └── SecretFormatError       a Secret was put into text: f"{pw}", "…" + pw
@@ -58,6 +59,10 @@ class UsageError(FlowfileNbError):
 
 class ValueOnLineError(UsageError):
     """A value was typed on a magic line; it was not stored and not used."""
+
+
+class ValueInCellError(UsageError):
+    """A cell holds the value of a stored secret in clear; it was not run."""
 
 
 class InvalidNameError(UsageError, ValueError):

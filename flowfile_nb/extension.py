@@ -6,6 +6,7 @@ Loading must cost a millisecond, so this module imports nothing of ours: what a 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.completer import context_matcher
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext
     from IPython.core.interactiveshell import InteractiveShell
 
-_loaded: dict[InteractiveShell, Any] = {}
+_STATE = "_flowfile_nb"
 
 
 @no_var_expand
@@ -74,37 +75,86 @@ def connect(line: str, cell: str | None = None) -> Any:
     return magics.connect(_shell(), line, cell)
 
 
+class _Loaded:
+    """What `load` has put into one shell. It is kept on the shell: an autoreload of this module would lose it here."""
+
+    __slots__ = ("guard", "history", "problem", "watch")
+
+    def __init__(self) -> None:
+        self.guard: Any = None
+        self.watch: Any = None
+        self.history: Any = None
+
+
 def load(shell: InteractiveShell) -> None:
-    """Put both magics, their completion and the watch over the input history into *shell*."""
-    if shell in _loaded:
+    """Put the magics, their completion, and the watch over inputs and outputs into *shell*."""
+    if _STATE in vars(shell):
         return
     register: Any = shell.register_magic_function  # IPython's annotation of it is wrong
     register(secret, "line", "secret")
     register(connect, "line_cell", "connect")
     shell.Completer.custom_matchers.append(_match)
-    _loaded[shell] = _watch_inputs(shell) if shell.history_manager is not None else None
+    loaded = vars(shell)[_STATE] = _Loaded()
+    loaded.history = _watch_inputs(shell) if shell.history_manager is not None else None
+    shell.events.register("pre_run_cell", _before_cell)
+    session = sys.modules.get("flowfile_nb.session")
+    if session is not None and session.redactor() is not None:
+        guard_outputs(session.redactor())
 
 
 def unload(shell: InteractiveShell) -> None:
     """Take out of *shell* what `load` put in."""
-    if shell not in _loaded:
+    loaded = vars(shell).pop(_STATE, None)
+    if loaded is None:
         return
     for kind, name in (("line", "secret"), ("line", "connect"), ("cell", "connect")):
         shell.magics_manager.magics[kind].pop(name, None)
     shell.Completer.custom_matchers.remove(_match)
-    watch, history = _loaded.pop(shell), cast("Any", shell.history_manager)
+    shell.events.unregister("pre_run_cell", _before_cell)
+    for part in (loaded.guard, loaded.watch):
+        if part is not None:
+            part.uninstall()
     # Where another extension has wrapped ours since, ours stays underneath: taking it out would take out theirs.
-    if watch is not None and history.store_inputs is watch:
+    history = cast("Any", shell.history_manager)
+    if loaded.history is not None and history.store_inputs is loaded.history:
         del history.store_inputs
 
 
+def guard_outputs(redactor: Any) -> None:
+    """Mask in all that the shell shows what *redactor* knows. Called when there is the first value to mask."""
+    shell = _shell()
+    loaded = vars(shell).get(_STATE) if shell is not None else None
+    if loaded is None:
+        return
+    if loaded.guard is None:
+        from flowfile_nb.notebook.guard import Guard
+
+        loaded.guard = Guard(shell, redactor)
+        loaded.guard.install()
+    else:
+        loaded.guard.adopt(redactor)
+
+
+def _before_cell(info: Any) -> None:
+    loaded = vars(_shell())[_STATE]
+    if loaded.guard is not None:
+        loaded.guard.before_cell()
+    if loaded.watch is None:
+        from flowfile_nb.notebook.cell_watch import CellWatch
+
+        loaded.watch = CellWatch(_shell())
+        loaded.watch.install()
+    loaded.watch.look_at(info.raw_cell)
+
+
 def _watch_inputs(shell: InteractiveShell) -> Any:
-    """Keep refused values out of `In`, `_ih`, `_i*` and history.sqlite: they all come from one method."""
+    """Keep values out of `In`, `_ih`, `_i*` and history.sqlite: they all come from one method."""
     history: Any = shell.history_manager
     store_inputs = history.store_inputs
 
     def store_clean_inputs(line_num: int, source: str, source_raw: str | None = None) -> None:
-        if "secret" in source or "connect" in source:
+        # Where this module's magics were never used, no value is known and none can have been refused.
+        if "flowfile_nb.session" in sys.modules or "secret" in source or "connect" in source:
             from flowfile_nb.notebook.inputs import clean
 
             source, source_raw = clean(shell, source, source_raw)

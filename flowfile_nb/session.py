@@ -1,4 +1,4 @@
-"""The one file with state: the backend of this process and the connections it has opened."""
+"""The one file with state: the backend of this process, the connections it has opened, and the values to mask in outputs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from flowfile_nb.errors import InvalidNameError, UnsupportedPlatformError, Usage
 
 if TYPE_CHECKING:
     from flowfile_nb.backend import SecretBackend
+    from flowfile_nb.core.redaction import Redactor
 
 _backend: SecretBackend | None = None
+_redactor: Redactor | None = None
 opened: dict[str, Any] = {}
 """The native objects that `%%connect` bound, by variable name."""
 
@@ -50,6 +52,48 @@ def use_backend(chosen: SecretBackend | None) -> None:
     _backend = chosen
 
 
+def store(name: str, value: str, *, replace: bool) -> bool:
+    """Store a value as `SecretBackend.set` does; from then on it is masked in what this kernel shows."""
+    replaced = backend().set(name, value, replace=replace)
+    learn(name, value)
+    return replaced
+
+
+def reveal(name: str) -> str:
+    """Return a plaintext as `SecretBackend.reveal` does; it is masked in what this kernel shows before the caller gets it."""
+    value = backend().reveal(name)
+    learn(name, value)
+    return value
+
+
+def learn(name: str, value: str) -> None:
+    """Mask a value from now on, and as long as this process lives: a replaced or deleted one is still somebody's password."""
+    global _redactor  # noqa: PLW0603 - this file is where the state is
+    if _redactor is not None:
+        _redactor.learn(name, value)
+    elif "IPython" in sys.modules:
+        # Without IPython nobody masks, so nothing is kept.
+        from flowfile_nb.core.redaction import Redactor
+
+        _redactor = Redactor()
+        _redactor.learn(name, value)
+        # What the guard needs is imported now and not when the extension was loaded, which has to be quick. Not the other way
+        # round either: a script without IPython must not import it.
+        extension = sys.modules.get("flowfile_nb.extension")
+        if extension is not None:
+            extension.guard_outputs(_redactor)
+
+
+def redactor() -> Redactor | None:
+    """Return the values that this process has read or stored, or None if there are none yet."""
+    return _redactor
+
+
+def mask(text: str) -> str:
+    """Return *text* with each value that this process has read or stored replaced by `[secret:NAME]`."""
+    return text if _redactor is None else _redactor.mask(text)
+
+
 class Secrets(MutableMapping[str, Secret]):
     """
     The user's secrets as a mapping from name to `Secret`.
@@ -61,11 +105,11 @@ class Secrets(MutableMapping[str, Secret]):
         if not isinstance(name, str):
             raise InvalidNameError(f"a secret's name is text, not {type(name).__name__}", hint='secrets["prod_pw"]')
         backend().require(name)
-        return Secret(name, partial(_reveal, name))
+        return Secret(name, partial(reveal, name))
 
     def __setitem__(self, name: str, value: str | Secret) -> None:
         plain = value.get_secret_value() if isinstance(value, Secret) else value
-        backend().set(name, plain, replace=True)
+        store(name, plain, replace=True)
 
     def __delitem__(self, name: str) -> None:
         backend().delete(name)
@@ -114,7 +158,7 @@ def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True,
     description = {**target, **parts} if isinstance(target, Mapping) else parts if target is None else target
     if parts and isinstance(target, str):
         raise UsageError("a connection is described by a text or by its parts, not by both", hint='connect("postgresql://…")')
-    return open_connection(description, _require, _reveal, test=test)
+    return open_connection(description, _require, reveal, test=test)
 
 
 def close(name: str) -> None:
@@ -131,10 +175,6 @@ def close(name: str) -> None:
 
 def _require(name: str) -> None:
     backend().require(name)
-
-
-def _reveal(name: str) -> str:
-    return backend().reveal(name)
 
 
 def _reduce_secret(secret: Secret) -> tuple[Callable[[str], Secret], tuple[str]]:

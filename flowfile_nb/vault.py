@@ -53,6 +53,11 @@ class Vault:
         """Return how many names can be used."""
         return self._store.count(self._user_id)
 
+    def version(self) -> object:
+        """Return something that differs when any secret may have changed since; cheap to ask."""
+        overrides = tuple(item for item in self._environ.items() if item[0].startswith("FLOWFILE_SECRET_"))
+        return (self._store.version(), overrides)
+
     def describe(self, limit: int | None = None) -> Listing:
         """Return what may be shown of the secrets, the oldest first; of the first *limit* if that is given."""
         from flowfile_nb.backend import Listing

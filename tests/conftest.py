@@ -34,6 +34,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("USERPROFILE", str(home))
     monkeypatch.setenv("IPYTHONDIR", str(home / ".ipython"))
     session.use_backend(None)
+    # Values of another test are not this one's.
+    monkeypatch.setattr(session, "_redactor", None)
     yield home
     for name in list(session.opened):
         session.close(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from flowfile_nb.core.encodings import MIN_CHARACTERS, patterns_of
@@ -66,6 +67,13 @@ class Redactor:
             self._engine = engine_name()
         return self._engine
 
+    @property
+    def patterns(self) -> Sequence[bytes]:
+        """All that is searched for, in the order in which it was learned; more is added at the end."""
+        if self._pending:
+            self._take_in()
+        return self._index.patterns if self._index else ()
+
     def learn(self, name: str, value: str) -> bool:
         """
         Mask *value* from now on, and still after the secret got another value; return whether it is long enough for that.
@@ -80,6 +88,10 @@ class Redactor:
             self._pending[pair] = None
             self._learned.add(pair)
         return True
+
+    def learned(self) -> set[tuple[str, str]]:
+        """Return the names and values that are masked."""
+        return self._learned
 
     def mask(self, text: str) -> str:
         """Return *text* with each value replaced by `[secret:NAME]`; the very same object if there is none."""

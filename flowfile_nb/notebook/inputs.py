@@ -1,9 +1,10 @@
-"""Cell sources as IPython may remember them: without the values that our magics refuse."""
+"""Cell sources as IPython may remember them: without the values that our magics refuse, and without known values."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowfile_nb import session
 from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.core.cell_source import REMOVED, hide_values
 from flowfile_nb.errors import ConnectionSpecError
@@ -12,9 +13,9 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 
-def clean(shell: InteractiveShell, source: str, source_raw: str | None) -> tuple[str, str | None]:
+def clean(shell: InteractiveShell, source: str, source_raw: str | None) -> tuple[str, str]:
     """
-    Return both forms of a cell without the values in it that our magics refuse.
+    Return both forms of a cell without values: those that our magics refuse, and those that are known.
 
     Args:
         shell: Turns the raw form into the other again.
@@ -22,10 +23,13 @@ def clean(shell: InteractiveShell, source: str, source_raw: str | None) -> tuple
         source_raw: The cell as typed; None means *source*.
     """
     raw = source if source_raw is None else source_raw
-    kept = _hide_literal_password(hide_values(raw))
+    kept = session.mask(_hide_literal_password(hide_values(raw)))
     if kept != raw:
-        return str(shell.transform_cell(kept)), kept  # type: ignore[no-untyped-call]
-    return source, source_raw
+        try:
+            return session.mask(str(shell.transform_cell(kept))), kept  # type: ignore[no-untyped-call]
+        except Exception:  # noqa: BLE001 - a mask in the middle of code need not be code
+            return kept, kept
+    return session.mask(source), raw
 
 
 def _hide_literal_password(cell: str) -> str:

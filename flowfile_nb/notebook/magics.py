@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
 from flowfile_nb.connections import describe
+from flowfile_nb.core.encodings import MIN_CHARACTERS
 from flowfile_nb.core.names import quoted, require_name
 from flowfile_nb.core.references import reference
 from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import InvalidValueError, NoPromptError, SecretExistsError, UsageError
 from flowfile_nb.notebook.arguments import VERBS, connect_parser, refuse_value, secret_parsers, split
+from flowfile_nb.notebook.guard import guard_findings
 from flowfile_nb.notebook.prompt import ask_value, confirm
 from flowfile_nb.notebook.table import Table, secrets_table
 
@@ -33,13 +35,13 @@ def secret(shell: InteractiveShell, line: str) -> Any:
         return _panel(shell)
     if len(words) == 1 and words[0] in session.secrets:
         # Also a name that is a verb or has a `=`: what is stored under the very word comes first only if it is no verb.
-        return session.secrets[words[0]] if words[0] not in VERBS else _run(words)
+        return session.secrets[words[0]] if words[0] not in VERBS else _run(shell, words)
     refuse_value(words)
     if len(words) == 1 and words[0] not in VERBS:
         return session.secrets[words[0]]
     if words[0] not in VERBS:
         raise UsageError(f"%secret has no verb {words[0]!r}", hint=f"verbs are {', '.join(VERBS)};  %secret?  is the help page")
-    return _run(words)
+    return _run(shell, words)
 
 
 def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
@@ -59,9 +61,9 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
     return None
 
 
-def _run(words: list[str]) -> Any:
+def _run(shell: InteractiveShell, words: list[str]) -> Any:
     verb, *rest = words
-    return _VERBS[verb](secret_parsers()[verb].parse_args(rest))
+    return _VERBS[verb](shell, secret_parsers()[verb].parse_args(rest))
 
 
 def _panel(shell: InteractiveShell) -> Any:
@@ -72,19 +74,22 @@ def _panel(shell: InteractiveShell) -> Any:
     return panel()
 
 
-def _get(args: Namespace) -> Secret:
+def _get(shell: InteractiveShell, args: Namespace) -> Secret:
     return session.secrets[args.name]
 
 
-def _set(args: Namespace) -> None:
+def _set(shell: InteractiveShell, args: Namespace) -> None:
     name = require_name(args.name)
     if not args.replace and name in session.backend().names():
         raise SecretExistsError(
             f"there is already a secret named {name!r}; it was not changed",
             hint=f"%secret set {quoted(name)} --replace   keeps its shares and connections",
         )
-    replaced = session.backend().set(name, _value(args), replace=args.replace)
+    value = _value(args)
+    replaced = session.store(name, value, replace=args.replace)
     print(f"{'Replaced' if replaced else 'Stored'} {name}. Use it in a connection as  {reference(name)}")
+    if len(value) < MIN_CHARACTERS:
+        print(f"It has under {MIN_CHARACTERS} characters: outputs are not masked for it, or every other word would be.")
 
 
 def _value(args: Namespace) -> str:
@@ -115,11 +120,11 @@ def _from_file(path: str) -> str:
     return line if "\n" not in line else value
 
 
-def _list(args: Namespace) -> Table:
+def _list(shell: InteractiveShell, args: Namespace) -> Table:
     return secrets_table(session.backend().describe())
 
 
-def _rename(args: Namespace) -> None:
+def _rename(shell: InteractiveShell, args: Namespace) -> None:
     users = session.backend().used_by(args.old)
     session.backend().rename(args.old, args.new)
     print(f"Renamed {args.old} to {args.new}.")
@@ -127,7 +132,7 @@ def _rename(args: Namespace) -> None:
         print(f"These refer to it by the old name: {', '.join(users)}")
 
 
-def _delete(args: Namespace) -> None:
+def _delete(shell: InteractiveShell, args: Namespace) -> None:
     backend = session.backend()
     for name in args.names:
         backend.require(name)
@@ -143,7 +148,7 @@ def _delete(args: Namespace) -> None:
         print(f"Deleted {name}.{used.replace(' is ', ' was ')}" if agreed else f"Kept {name}.")
 
 
-def _env(args: Namespace) -> None:
+def _env(shell: InteractiveShell, args: Namespace) -> None:
     variable = args.variable or args.name
     if not variable or "=" in variable or "\0" in variable:
         raise UsageError("an environment variable's name cannot hold '='", hint="%secret env NAME VARIABLE")
@@ -151,8 +156,8 @@ def _env(args: Namespace) -> None:
     print(f"Set {variable} in this kernel. Everything that it starts can read it.")
 
 
-def _doctor(args: Namespace) -> Table:
-    findings = session.backend().findings()
+def _doctor(shell: InteractiveShell, args: Namespace) -> Table:
+    findings = [*session.backend().findings(), *guard_findings(shell)]
     rows = [("ok" if finding.ok else "mend", finding.topic, finding.state, finding.remedy) for finding in findings]
     return Table(("", "what", "state", "remedy"), rows)
 

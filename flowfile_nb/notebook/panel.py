@@ -87,7 +87,7 @@ def _list(message: _Message, buffers: _Buffers) -> dict[str, Any]:
 def _set(message: _Message, buffers: _Buffers) -> dict[str, Any]:
     if len(buffers) != 1:
         raise UsageError("no value came with the message; nothing was stored", hint="type it again")
-    replaced = session.backend().set(message["name"], bytes(buffers[0]).decode(), replace=message["replace"])
+    replaced = session.store(message["name"], bytes(buffers[0]).decode(), replace=message["replace"])
     return {"op": "done", "text": f"{'Replaced' if replaced else 'Saved'} {message['name']}."}
 
 

@@ -22,6 +22,8 @@ def test_unload_is_the_mirror_image_of_load(shell: Shell) -> None:
     assert "connect" not in real.magics_manager.magics["cell"]
     assert extension._match not in real.Completer.custom_matchers
     assert "store_inputs" not in vars(real.history_manager)
+    assert extension._before_cell not in real.events.callbacks["pre_run_cell"]
+    assert "_flowfile_nb" not in vars(real)
 
     shell.run("%load_ext flowfile_nb")
     assert "No secrets yet" in shell.run("%secret")

@@ -1,0 +1,63 @@
+"""Whether JSON text holds a known value in one of its strings, without parsing it."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+
+from flowfile_nb.core.index import Index
+from flowfile_nb.core.redaction import Redactor
+
+_ESCAPED = re.compile(rb'["\\\x00-\x1f]')
+
+
+class JsonSearch:
+    r"""
+    The patterns of a redactor as JSON writes them inside a string.
+
+    A pattern stands in a string exactly where its JSON form stands in the packed text, so one search of the packed text decides
+    for all its strings, its keys and its numbers.
+
+    Args:
+        redactor: The values to look for; what it learns later counts too.
+
+    >>> redactor = Redactor()
+    >>> redactor.learn("pw", 'say "hi"')
+    True
+    >>> JsonSearch(redactor).finds(json.dumps(["I say \"hi\""]).encode())
+    True
+    """
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._index: Index | None = None
+        self._taken = 0
+        self._forms: set[bytes] = set()
+        # Reentrant: a finalizer may send a message while this thread is here.
+        self._lock = threading.RLock()
+
+    def finds(self, packed: bytes) -> bool:
+        """Return whether a value stands in *packed*: UTF-8 with escapes only where JSON must have them."""
+        if len(self._redactor.patterns) != self._taken:
+            self._take_in()
+        return self._index is not None and bool(self._index.spans(packed))
+
+    def _take_in(self) -> None:
+        with self._lock:
+            patterns = self._redactor.patterns
+            known = len(patterns)
+            new = dict.fromkeys(map(_in_json, patterns[self._taken : known]))
+            index = self._index or Index(self._redactor.engine)
+            index.add([form for form in new if form not in self._forms])
+            self._index = index
+            self._forms |= new.keys()
+            # Last, as in the redactor: who finds it taken in may count on it.
+            self._taken = known
+
+
+def _in_json(pattern: bytes) -> bytes:
+    if not _ESCAPED.search(pattern):
+        return pattern
+    text = json.dumps(pattern.decode("utf-8", "surrogatepass"), ensure_ascii=False)
+    return text[1:-1].encode("utf-8", "surrogatepass")

@@ -1,0 +1,79 @@
+"""
+What a kernel's processes write to file descriptors 1 and 2, masked on its way into the server's own log.
+
+ipykernel shows such output in the notebook, which the output hook masks, and echoes the bytes to where the kernel's own
+stdout and stderr lead: the terminal or the log of the server. A stream's `fileno()` is that place, too.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from typing import Any
+
+from flowfile_nb.core.redaction import Redactor
+from flowfile_nb.core.streams import StreamMasker
+from flowfile_nb.notebook.messages import WITHHELD
+from flowfile_nb.notebook.output_hook import MOMENT_S, SHORT_CHARACTERS
+
+_READ_BYTES = 65536
+_ATTRIBUTE = "_original_stdstream_copy"
+
+
+class Echo:
+    """
+    A pipe before the place to which one of ipykernel's streams echoes.
+
+    Args:
+        stream: An `ipykernel.iostream.OutStream`.
+        redactor: The values to mask.
+    """
+
+    def __init__(self, stream: Any, redactor: Redactor) -> None:
+        self._stream = stream
+        self._masker = StreamMasker(redactor)
+        self._target: int = getattr(stream, _ATTRIBUTE)
+        self._read, self._write = os.pipe()
+        # Children that a stream's `fileno()` is given to write here; no other child has it.
+        self._thread = threading.Thread(target=self._pump, name=f"flowfile_nb {stream.name} echo", daemon=True)
+
+    @staticmethod
+    def of(stream: Any, redactor: Redactor) -> Echo | None:
+        """Return the echo of a stream, not yet installed, or None where it has none."""
+        return Echo(stream, redactor) if isinstance(getattr(stream, _ATTRIBUTE, None), int) else None
+
+    def install(self) -> None:
+        """Put the pipe in."""
+        self._thread.start()
+        setattr(self._stream, _ATTRIBUTE, self._write)
+
+    def uninstall(self) -> None:
+        """Put back what was there, and wait until all that was written has gone through."""
+        if getattr(self._stream, _ATTRIBUTE, None) == self._write:
+            setattr(self._stream, _ATTRIBUTE, self._target)
+        os.close(self._write)
+        self._thread.join(timeout=1)
+
+    def _pump(self) -> None:
+        # Surrogates carry what is no UTF-8 through text and back.
+        while True:
+            waiting = 0 < len(self._masker.held) < SHORT_CHARACTERS
+            ready, _, _ = select.select([self._read], [], [], MOMENT_S if waiting else None)
+            data = os.read(self._read, _READ_BYTES) if ready else b""
+            try:
+                text = self._masker.feed(data.decode("utf-8", "surrogateescape")) if data else self._masker.release()
+            except Exception:  # noqa: BLE001 - nothing that may hold a value goes out
+                text = WITHHELD
+            self._out(text)
+            if ready and not data:
+                os.close(self._read)
+                return
+
+    def _out(self, text: str) -> None:
+        data = text.encode("utf-8", "surrogateescape")
+        while data:
+            try:
+                data = data[os.write(self._target, data) :]
+            except OSError:
+                return
