@@ -67,6 +67,20 @@ _FIXED: dict[str, frozenset[str]] = {
     "inspect_reply": frozenset({"found", "status"}),
     "stream": frozenset({"name"}),
 }
+# Which code a widget runs in the browser: written by its author.
+_WIDGET_CODE = frozenset(
+    {
+        "_anywidget_id",
+        "_css",
+        "_esm",
+        "_model_module",
+        "_model_module_version",
+        "_model_name",
+        "_view_module",
+        "_view_module_version",
+        "_view_name",
+    }
+)
 _METADATA = frozenset({"dependencies_met", "engine", "started", "status", "version"})
 _NONE: frozenset[str] = frozenset()
 
@@ -150,7 +164,7 @@ def _comm_data(data: Any, mask: Mask) -> Any:
         if key in {"buffer_paths", "method"}:
             return item
         if key == "state":
-            return _items(item, lambda name, trait: trait if name.startswith("_") else _deep(trait, mask))
+            return _items(item, lambda name, trait: trait if name in _WIDGET_CODE else _deep(trait, mask))
         return _items(item, lambda _, one: _deep(one, mask)) if isinstance(item, Mapping) else _deep(item, mask)
 
     return _items(data, part)

@@ -1,0 +1,128 @@
+"""
+The canary suite: each value through each way out of a real kernel, with the guard and without.
+
+Without it each of them has to be seen: a case that cannot leak proves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from flowfile_nb.vault import Vault
+from tests.canary.channels import CHANNELS, Channel
+from tests.canary.kernel import CanaryKernel, canary_kernel
+from tests.canary.values import OVERLAP, VALUES, seen
+
+_ALL = {**VALUES, "overlapping 1": OVERLAP[0], "overlapping 2": OVERLAP[1]}
+
+
+class Kernels(NamedTuple):
+    """The same kernel twice."""
+
+    guarded: CanaryKernel
+    bare: CanaryKernel
+    homes: dict[str, Path]
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernels]:
+    with ExitStack() as stack:
+        homes = {name: tmp_path_factory.mktemp(name) for name in ("guarded", "bare")}
+        for home in homes.values():
+            vault = Vault({**os.environ, "HOME": str(home), "FLOWFILE_SECURE_STORAGE_PATH": str(home / ".config/flowfile")})
+            for name, value in _ALL.items():
+                vault.set(name, value, replace=False)
+            vault._store.close()
+        started = {name: stack.enter_context(canary_kernel(home, guarded=name == "guarded")) for name, home in homes.items()}
+        yield Kernels(started["guarded"], started["bare"], homes)
+
+
+@pytest.fixture(scope="module")
+def tried() -> dict[str, int]:
+    """How many cases of the table were tried, for its last line."""
+    return {"masked": 0, "leaking without the guard": 0}
+
+
+def send(kernel: CanaryKernel, channel: Channel, name: str) -> list[str]:
+    """Send a value through a channel; return all that is seen."""
+    kernel.run(f"V = VALUES[{name!r}]")
+    kernel.forget()
+    if channel.drive is not None:
+        channel.drive(kernel, _ALL[name])
+    else:
+        kernel.run(channel.cell, typed=channel.typed)
+    if channel.by_descriptor:
+        kernel.settle()
+    return kernel.texts()
+
+
+@pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.name)
+def test_channel(kernels: Kernels, tried: dict[str, int], channel: Channel) -> None:
+    """With the guard no value is seen, in any form; without it each is."""
+    for name, value in VALUES.items():
+        if name in channel.not_for:
+            continue
+        assert seen(value, send(kernels.bare, channel, name)), f"{name} cannot leak through {channel.name}"
+        tried["leaking without the guard"] += 1
+        texts = send(kernels.guarded, channel, name)
+        assert not seen(value, texts), (name, [text[:300] for text in texts if seen(value, [text])])
+        # In a buffer the mask is as long as the value.
+        assert any("[sec" in text for text in texts), f"{name} did not come through {channel.name} at all"
+        tried["masked"] += 1
+
+
+def test_overlapping_values_are_covered(kernels: Kernels) -> None:
+    """Of two values that overlap nothing is left over."""
+    cell = "print('overlapping-one-and-more'); 'overlapping-one-and-more'"
+    kernels.guarded.forget()
+    kernels.guarded.run(cell)
+    shown = " ".join(kernels.guarded.texts())
+
+    assert "and-more" not in shown
+    assert "overlapping-o" not in shown
+
+
+def test_the_servers_log(kernels: Kernels) -> None:
+    """What child processes wrote is echoed to the server's log: masked, and in clear without the guard."""
+    for name in ("ascii", "several lines", "non-ASCII"):
+        assert seen(VALUES[name], [kernels.bare.log()])
+        assert not seen(VALUES[name], [kernels.guarded.log()])
+
+
+def test_the_kernel_lives_on(kernels: Kernels) -> None:
+    """After all that, cells run, widgets come, and what is no secret is shown as it is."""
+    kernels.guarded.forget()
+    kernels.guarded.run("import ipywidgets; print('plain'); ipywidgets.IntSlider(7)")
+
+    assert "plain\n" in kernels.guarded.texts()
+    kinds = [message["header"]["msg_type"] for message in kernels.guarded.messages]
+    assert kinds.count("comm_open") == 3
+
+
+def test_how_many_were_tried(tried: dict[str, int], capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> None:
+    """The table is as large as it says; its figures are printed."""
+    with capsys.disabled():
+        figures = ", ".join(f"{count} {what}" for what, count in tried.items())
+        print(f"\ncanary: {len(CHANNELS)} channels x {len(VALUES)} values: {figures}")
+
+    assert len(CHANNELS) >= 45
+    if len([item for item in request.session.items if item.fspath == request.node.fspath]) > len(CHANNELS):
+        expected = sum(name not in channel.not_for for channel in CHANNELS for name in VALUES)
+        assert tried["masked"] == tried["leaking without the guard"] == expected
+
+
+def test_nothing_is_left_on_disk(kernels: Kernels) -> None:
+    """History, its cached outputs, and whatever else IPython has written in the home."""
+    for name in ("ascii", "non-ASCII", "quotes and backslashes"):
+        assert files_with(kernels.homes["guarded"], VALUES[name]) == []
+
+
+def files_with(home: Path, value: str) -> list[Any]:
+    """Return the files under *home* in which a value is seen."""
+    return [path for path in home.rglob("*") if path.is_file() and seen(value, [path.read_bytes().decode("utf-8", "replace")])]
