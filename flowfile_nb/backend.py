@@ -42,6 +42,9 @@ class SecretBackend(Protocol):
     def version(self) -> object:
         """Return something that differs when any secret may have changed since; cheap to ask."""
 
+    def fingerprints(self) -> dict[str, object]:
+        """Return for each name something that differs when its value may have changed since, and tells nothing about it."""
+
     def describe(self, limit: int | None = None) -> Listing:
         """Return what may be shown of the secrets, the oldest first; of the first *limit* if that is given."""
 

@@ -100,6 +100,10 @@ def load(shell: InteractiveShell) -> None:
     session = sys.modules.get("flowfile_nb.session")
     if session is not None and session.redactor() is not None:
         guard_outputs(session.redactor())
+    # The cell that loads us may also set something; else the setting is there from the next cell on, which is quicker.
+    inputs = [] if shell.history_manager is None else shell.history_manager.input_hist_raw
+    if inputs and "FlowfileNb" in inputs[-1]:
+        _watch_cells(shell)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -136,15 +140,20 @@ def guard_outputs(redactor: Any) -> None:
 
 
 def _before_cell(info: Any) -> None:
-    loaded = vars(_shell())[_STATE]
+    shell = _shell()
+    loaded = vars(shell)[_STATE]
     if loaded.guard is not None:
         loaded.guard.before_cell()
     if loaded.watch is None:
-        from flowfile_nb.notebook.cell_watch import CellWatch
-
-        loaded.watch = CellWatch(_shell())
-        loaded.watch.install()
+        _watch_cells(shell)
     loaded.watch.look_at(info.raw_cell)
+
+
+def _watch_cells(shell: InteractiveShell) -> None:
+    from flowfile_nb.notebook.cell_watch import CellWatch
+
+    watch = vars(shell)[_STATE].watch = CellWatch(shell)
+    watch.install()
 
 
 def _watch_inputs(shell: InteractiveShell) -> Any:

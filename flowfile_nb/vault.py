@@ -55,8 +55,18 @@ class Vault:
 
     def version(self) -> object:
         """Return something that differs when any secret may have changed since; cheap to ask."""
-        overrides = tuple(item for item in self._environ.items() if item[0].startswith("FLOWFILE_SECRET_"))
-        return (self._store.version(), overrides)
+        given = [hash(item) for item in self._environ.items() if item[0].startswith("FLOWFILE_SECRET_")]
+        return (self._store.version(), given)
+
+    def fingerprints(self) -> dict[str, object]:
+        """Return for each name something that differs when its value may have changed since, and tells nothing about it."""
+        names, heads, _ = self._store.listing(self._user_id)
+        found: dict[str, object] = dict(zip(names, heads, strict=True))
+        if any(variable.startswith("FLOWFILE_SECRET_") for variable in self._environ):
+            for name in names:
+                if (variable := environment_variable(name)) in self._environ:
+                    found[name] = hash(self._environ[variable])
+        return found
 
     def describe(self, limit: int | None = None) -> Listing:
         """Return what may be shown of the secrets, the oldest first; of the first *limit* if that is given."""

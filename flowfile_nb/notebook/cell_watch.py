@@ -46,7 +46,7 @@ class CellWatch:
         self._shell = shell
         self._config = FlowfileNb(parent=shell)
         self._version: object = None
-        self._ages: dict[str, int | None] = {}
+        self._fingerprints: dict[str, object] = {}
         self._values: dict[str, str] = {}
         self._redactor = Redactor()
 
@@ -91,17 +91,16 @@ class CellWatch:
         version = backend.version()
         if version == self._version:
             return
-        listing = backend.describe()
-        ages = dict(zip(listing.names[-_MOST:], listing.updated_at[-_MOST:], strict=True))
-        for name, age in ages.items():
-            if name not in self._values or age is None or age != self._ages.get(name):
+        fingerprints = dict(list(backend.fingerprints().items())[-_MOST:])
+        for name, fingerprint in fingerprints.items():
+            if fingerprint != self._fingerprints.get(name):
                 try:
                     self._values[name] = backend.reveal(name)
                 except FlowfileNbError:
                     # One damaged row, or one that is used elsewhere and never seen here.
                     continue
                 self._redactor.learn(name, self._values[name])
-        self._ages, self._version = ages, version
+        self._fingerprints, self._version = fingerprints, version
 
 
 def _warning(cell: str, hits: list[Hit]) -> str:

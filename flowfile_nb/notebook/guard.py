@@ -72,7 +72,7 @@ class Guard:
     def before_cell(self) -> None:
         """Guard the streams that somebody has put in since; in a kernel there is nothing to do."""
         if isinstance(self._output, TerminalHook) and self._parts:
-            self._output.install()
+            self._output.guard_streams()
 
     def finding(self) -> Finding:
         """Return the line of `%secret doctor`."""

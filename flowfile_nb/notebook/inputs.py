@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flowfile_nb import session
 from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.core.cell_source import REMOVED, hide_values
-from flowfile_nb.errors import ConnectionSpecError
+from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -23,13 +23,23 @@ def clean(shell: InteractiveShell, source: str, source_raw: str | None) -> tuple
         source_raw: The cell as typed; None means *source*.
     """
     raw = source if source_raw is None else source_raw
-    kept = session.mask(_hide_literal_password(hide_values(raw)))
+    kept = _masked(_hide_literal_password(hide_values(raw)))
     if kept != raw:
         try:
-            return session.mask(str(shell.transform_cell(kept))), kept  # type: ignore[no-untyped-call]
+            return _masked(str(shell.transform_cell(kept))), kept  # type: ignore[no-untyped-call]
         except Exception:  # noqa: BLE001 - a mask in the middle of code need not be code
             return kept, kept
-    return session.mask(source), raw
+    return _masked(source), raw
+
+
+def _masked(text: str) -> str:
+    try:
+        return session.mask(text)
+    except MissingDriverError:
+        # Nothing can be masked here, and that was said loudly.
+        return text
+    except Exception:  # noqa: BLE001 - whatever went wrong, nothing that may hold a value is kept
+        return REMOVED
 
 
 def _hide_literal_password(cell: str) -> str:

@@ -97,7 +97,7 @@ def masked_content(kind: str, content: Any, mask: Mask) -> Any:
         mask: Masks one text, and returns the very same one where there is nothing to mask.
     """
     fixed = _FIXED.get(kind, _NONE)
-    deep = _deep_words if kind in {"debug_event", "debug_reply", "history_reply"} else _deep
+    deep = _deep_words if kind in {"debug_event", "debug_reply", "history_reply"} else masked_tree
 
     def part(key: str, item: Any) -> Any:
         if key in fixed:
@@ -154,7 +154,7 @@ _LEAST: dict[str, dict[str, Any]] = {
 
 
 def _mime_bundle(bundle: Any, mask: Mask) -> Any:
-    return _items(bundle, lambda _, item: _deep(item, mask), lambda key: key if key in _MIMETYPES else mask(key))
+    return _items(bundle, lambda _, item: masked_tree(item, mask), lambda key: key if key in _MIMETYPES else mask(key))
 
 
 def _comm_data(data: Any, mask: Mask) -> Any:
@@ -164,14 +164,14 @@ def _comm_data(data: Any, mask: Mask) -> Any:
         if key in {"buffer_paths", "method"}:
             return item
         if key == "state":
-            return _items(item, lambda name, trait: trait if name in _WIDGET_CODE else _deep(trait, mask))
-        return _items(item, lambda _, one: _deep(one, mask)) if isinstance(item, Mapping) else _deep(item, mask)
+            return _items(item, lambda name, trait: trait if name in _WIDGET_CODE else masked_tree(trait, mask))
+        return _items(item, lambda _, one: masked_tree(one, mask)) if isinstance(item, Mapping) else masked_tree(item, mask)
 
     return _items(data, part)
 
 
-def _deep(item: Any, mask: Mask) -> Any:
-    """Mask everything in an item: texts, keys, numbers."""
+def masked_tree(item: Any, mask: Mask) -> Any:
+    """Return an item of JSON's types with every text, key and number in it masked; the very same one where nothing changed."""
     if isinstance(item, str):
         return item if _MODEL_REFERENCE.match(item) else mask(item)
     if item is None or isinstance(item, bool):
@@ -181,8 +181,8 @@ def _deep(item: Any, mask: Mask) -> Any:
         masked = mask(text)
         return item if masked is text else masked
     if isinstance(item, Mapping):
-        return _items(item, lambda _, one: _deep(one, mask), mask)
-    return _list(item, lambda one: _deep(one, mask)) if isinstance(item, (list, tuple)) else item
+        return _items(item, lambda _, one: masked_tree(one, mask), mask)
+    return _list(item, lambda one: masked_tree(one, mask)) if isinstance(item, (list, tuple)) else item
 
 
 def _deep_words(item: Any, mask: Mask) -> Any:

@@ -13,8 +13,10 @@ from typing import Any
 
 from flowfile_nb.core.redaction import Redactor
 from flowfile_nb.errors import UsageError
-from flowfile_nb.notebook.messages import masked_content
+from flowfile_nb.notebook.messages import masked_content, masked_tree
 from flowfile_nb.notebook.wrapping import Wrapping
+
+_OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({})))
 
 
 class Records:
@@ -33,22 +35,18 @@ class Records:
         self._clean = clean
         self._wrappings = list(self._all())
         self._store_type: type | None = None
-        self._make_record: Callable[..., logging.LogRecord] = logging.LogRecord
+        self._known = 0
 
     def install(self) -> None:
         """Put the wrappers in."""
         for wrapping in self._wrappings:
             wrapping.install()
-        self._make_record = logging.getLogRecordFactory()
-        logging.setLogRecordFactory(self._masked_record)
         self._guard_store()
 
     def uninstall(self) -> None:
         """Put back what was there."""
         for wrapping in reversed(self._wrappings):
             wrapping.uninstall()
-        if logging.getLogRecordFactory() == self._masked_record:
-            logging.setLogRecordFactory(self._make_record)
         if self._store_type is not None and type(self._shell.db).__base__ is self._store_type:
             self._shell.db.__class__ = self._store_type
 
@@ -67,25 +65,26 @@ class Records:
             for name in ("_", "__", "___"):
                 if getattr(hook, name, None) is result:
                     setattr(hook, name, masked)
-        self.mask_outputs()
+        self._mask_outputs(count)
 
-    def mask_outputs(self) -> None:
-        """Mask the outputs that IPython remembers, in place."""
+    def _mask_outputs(self, count: int) -> None:
+        """Mask the outputs that IPython 9 remembers, in place: of this cell, and of all if more is known since the last one."""
         history, mask = self._shell.history_manager, self._redactor.mask
-        # Since IPython 9.
-        for outputs in (getattr(history, "outputs", None) or {}).values():
-            for output in outputs:
-                stream = output.bundle.get("stream")
-                if isinstance(stream, list):
-                    text = "".join(stream)
-                    masked = mask(text)
-                    if masked is not text:
-                        stream[:] = [masked]
-                else:
-                    output.bundle = masked_content("display_data", {"data": output.bundle}, mask)["data"]
-        exceptions = getattr(history, "exceptions", None) or {}
-        for count, exception in list(exceptions.items()):
-            exceptions[count] = masked_content("error", exception, mask)
+        known, self._known = self._known, len(self._redactor.patterns)
+        remembered, exceptions = getattr(history, "outputs", None) or {}, getattr(history, "exceptions", None) or {}
+        counts = [count] if known == self._known else list({*remembered, *exceptions})
+        for output in (output for number in counts if number in remembered for output in remembered[number]):
+            stream = output.bundle.get("stream")
+            if isinstance(stream, list):
+                text = "".join(stream)
+                masked = mask(text)
+                if masked is not text:
+                    stream[:] = [masked]
+            else:
+                output.bundle = masked_content("display_data", {"data": output.bundle}, mask)["data"]
+        for number in counts:
+            if number in exceptions:
+                exceptions[number] = masked_content("error", exceptions[number], mask)
 
     def _masked(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -102,12 +101,10 @@ class Records:
             yield Wrapping(
                 shell.logger, "log_write", lambda write: lambda data, kind="input": write(mask(data) if data else data, kind)
             )
-        magics = shell.magics_manager.magics["line"]
-        if "notebook" in magics:
-            yield Wrapping(magics, "notebook", self._export)
         report = getattr(getattr(shell, "parent", None), "crash_handler", None)
         if report is not None:
             yield Wrapping(report, "make_report", lambda make: lambda traceback: mask(make(traceback)))
+        yield Wrapping(logging.Logger, "handle", self._handle)
         yield Wrapping(logging.Handler, "format", _masking_result(mask))
         yield Wrapping(logging.Formatter, "formatException", _masking_result(mask))
 
@@ -120,24 +117,23 @@ class Records:
 
         return store_output
 
-    def _export(self, magic: Callable[[str], Any]) -> Callable[[str], Any]:
-        def notebook(line: str) -> Any:
-            self.mask_outputs()
-            return magic(line)
+    def _handle(self, handle: Callable[[Any, logging.LogRecord], None]) -> Callable[[Any, logging.LogRecord], None]:
+        def handle_masked(logger: Any, record: logging.LogRecord) -> None:
+            # Before any handler sees it: some send the record itself, with the extras in it.
+            mask = self._redactor.mask
+            try:
+                text = record.getMessage()
+            except Exception:  # noqa: BLE001 - arguments that do not fit are reported by the handler, as ever
+                text = ""
+            masked = mask(text)
+            if masked is not text:
+                record.msg, record.args = masked, None
+            for name, item in vars(record).items():
+                if name not in _OF_EVERY_RECORD:
+                    setattr(record, name, masked_tree(item, mask))
+            handle(logger, record)
 
-        return notebook
-
-    def _masked_record(self, *args: Any, **options: Any) -> logging.LogRecord:
-        record = self._make_record(*args, **options)
-        try:
-            text = record.getMessage()
-        except Exception:  # noqa: BLE001 - arguments that do not fit are reported by the handler, as ever
-            return record
-        masked = self._redactor.mask(text)
-        if masked is not text:
-            # Before any handler sees it: some send the record itself.
-            record.msg, record.args = masked, None
-        return record
+        return handle_masked
 
     def _guard_store(self) -> None:
         """Have `%store` refuse what holds a value: it is a file on disk."""

@@ -9,10 +9,13 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from IPython.core import page
+
 from flowfile_nb.core.redaction import Redactor
 from flowfile_nb.core.streams import StreamMasker
-from flowfile_nb.notebook.messages import WITHHELD
+from flowfile_nb.notebook.messages import WITHHELD, masked_tree
 from flowfile_nb.notebook.output_hook import MOMENT_S, SHORT_CHARACTERS
+from flowfile_nb.notebook.wrapping import Wrapping
 
 _NAMES = ("stdout", "stderr")
 
@@ -31,6 +34,8 @@ class GuardedStream:
         self._masker = StreamMasker(redactor)
         # Reentrant: a finalizer may print while this thread does.
         self._lock = threading.RLock()
+        self.is_on = True
+        """Whether anything is masked; whoever keeps the stream, as a logging handler does, writes on to it when it is off."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -44,6 +49,8 @@ class GuardedStream:
         """Write *text*; what may be the beginning of a value waits for what follows."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if not self.is_on:
+            return int(self._stream.write(text))
         with self._lock:
             try:
                 masked = self._masker.feed(text)
@@ -98,7 +105,7 @@ class _GuardedBuffer(io.RawIOBase):
 
 class TerminalHook:
     """
-    The guard's streams in `sys`, and its `input`.
+    The guard's streams in `sys`, and its wrappers round what goes to the terminal past them: prompts and the pager.
 
     Args:
         redactor: The values to mask.
@@ -106,7 +113,8 @@ class TerminalHook:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._input: Callable[..., str] = builtins.input
+        self._streams: list[GuardedStream] = []
+        self._wrappings = [Wrapping(builtins, "input", self._asking), Wrapping(page, "pager_page", self._paging)]
 
     @property
     def is_installed(self) -> bool:
@@ -114,14 +122,18 @@ class TerminalHook:
         return all(isinstance(getattr(sys, name), GuardedStream) for name in _NAMES)
 
     def install(self) -> None:
+        """Put everything in."""
+        self.guard_streams()
+        for wrapping in self._wrappings:
+            wrapping.install()
+
+    def guard_streams(self) -> None:
         """Put the streams in. To be called again before each cell: somebody may have put others in since."""
         for name in _NAMES:
             stream = getattr(sys, name)
             if stream is not None and not isinstance(stream, GuardedStream):
-                setattr(sys, name, GuardedStream(stream, self._redactor))
-        if builtins.input != self._ask:
-            self._input = builtins.input
-            builtins.input = self._ask
+                self._streams = [*self._streams[-len(_NAMES) :], GuardedStream(stream, self._redactor)]
+                setattr(sys, name, self._streams[-1])
 
     def uninstall(self) -> None:
         """Put back what was there."""
@@ -130,8 +142,10 @@ class TerminalHook:
             stream = getattr(sys, name)
             if isinstance(stream, GuardedStream):
                 setattr(sys, name, stream._stream)  # noqa: SLF001 - the mirror image of `install`
-        if builtins.input == self._ask:
-            builtins.input = self._input
+        for stream in self._streams:
+            stream.is_on = False
+        for wrapping in self._wrappings:
+            wrapping.uninstall()
 
     def release_all(self) -> None:
         """Let out what is held back: the cell has ended, or somebody is asked something."""
@@ -140,7 +154,16 @@ class TerminalHook:
             if isinstance(stream, GuardedStream):
                 stream.release()
 
-    def _ask(self, prompt: Any = "") -> str:
-        # At a terminal the prompt is written by the C library, past sys.stdout.
-        self.release_all()
-        return self._input(self._redactor.mask(str(prompt)))
+    def _asking(self, ask: Callable[[str], str]) -> Callable[[Any], str]:
+        def input(prompt: Any = "") -> str:  # noqa: A001 - it is one
+            # The C library writes the prompt, past sys.stdout.
+            self.release_all()
+            return ask(self._redactor.mask(str(prompt)))
+
+        return input
+
+    def _paging(self, show: Callable[..., None]) -> Callable[..., None]:
+        def pager_page(text: Any, *args: Any, **options: Any) -> None:
+            show(masked_tree(text, self._redactor.mask), *args, **options)
+
+        return pager_page

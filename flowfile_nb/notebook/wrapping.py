@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-_MISSING = object()
-
 
 class Wrapping:
     """
     A wrapper in the place of an attribute.
 
     Args:
-        owner: An object, a class or a dictionary.
-        name: The attribute, or the key.
+        owner: An object, a class or a module.
+        name: The attribute.
         wrap: Makes the replacement of what is there.
     """
 
@@ -22,15 +20,16 @@ class Wrapping:
         self._owner = owner
         self._name = name
         self._wrap = wrap
-        self._before: Any = _MISSING
+        # What the owner itself has, without what it inherits: one item, or none.
+        self._before: dict[str, Any] = {}
         self._ours: Any = None
 
     def install(self) -> None:
         """Put the wrapper in."""
         owner, name = self._owner, self._name
-        self._before = self._there()
-        self._ours = self._wrap(owner[name] if isinstance(owner, dict) else getattr(owner, name))
-        self._put(self._ours)
+        self._before = {name: vars(owner)[name]} if name in vars(owner) else {}
+        self._ours = self._wrap(getattr(owner, name))
+        setattr(owner, name, self._ours)
 
     def uninstall(self) -> None:
         """
@@ -38,18 +37,10 @@ class Wrapping:
 
         Where somebody has wrapped ours since, it stays underneath: taking it out would take out theirs.
         """
-        if self._there() is self._ours:
-            self._put(self._before)
-
-    def _there(self) -> Any:
-        """Return what the owner itself has, without what it inherits."""
-        return (self._owner if isinstance(self._owner, dict) else vars(self._owner)).get(self._name, _MISSING)
-
-    def _put(self, value: Any) -> None:
         owner, name = self._owner, self._name
-        if isinstance(owner, dict):
-            owner[name] = value
-        elif value is _MISSING:
-            delattr(owner, name)
+        if vars(owner).get(name) is not self._ours:
+            return
+        if self._before:
+            setattr(owner, name, self._before[name])
         else:
-            setattr(owner, name, value)
+            delattr(owner, name)

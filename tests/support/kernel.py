@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,9 +46,10 @@ class Kernel:
 
 
 @contextmanager
-def running_kernel() -> Iterator[Kernel]:
-    """Start a kernel with the environment as it is now, and stop it at the end."""
-    manager, client = start_new_kernel(kernel_name="python3", env=dict(os.environ), startup_timeout=TIMEOUT_S)
+def running_kernel(environment: Mapping[str, str] | None = None) -> Iterator[Kernel]:
+    """Start a kernel with an environment, or with the one that is here now, and stop it at the end."""
+    surroundings = dict(os.environ if environment is None else environment)
+    manager, client = start_new_kernel(kernel_name="python3", env=surroundings, startup_timeout=TIMEOUT_S)
     try:
         yield Kernel(client)
     finally:

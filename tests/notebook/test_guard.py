@@ -1,0 +1,215 @@
+"""The output guard over its life: put in, taken out, loaded again, broken, missing; in a real kernel."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.kernel import Kernel, running_kernel
+
+VALUE = "hunter2xyz"
+MASK = "[secret:prod_pw]"
+_SHOW = "print('hunter2' + 'xyz')"
+
+
+@pytest.fixture
+def kernel(home: Path) -> Iterator[Kernel]:
+    with running_kernel() as kernel:
+        kernel.run("%load_ext flowfile_nb\nimport flowfile_nb as fnb, sys")
+        yield kernel
+
+
+@pytest.fixture
+def guarded(kernel: Kernel) -> Kernel:
+    kernel.run("fnb.secrets['prod_pw'] = 'hunter2' + 'xyz'")
+    return kernel
+
+
+def test_a_value_counts_from_the_moment_it_is_known(kernel: Kernel, home: Path) -> None:
+    """In the very cell that stores it, and for a logger that writes to a file before anything is shown."""
+    assert kernel.run(_SHOW).strip() == VALUE
+
+    cell = f"import logging; log = logging.Logger('x'); log.addHandler(logging.FileHandler({str(home / 'x.log')!r}))\n"
+    shown = kernel.run(f"{cell}fnb.secrets['prod_pw'] = 'hunter2' + 'xyz'\nlog.error('hunter2' + 'xyz')")
+
+    assert shown == ""
+    assert (home / "x.log").read_text(encoding="utf-8").split() == [MASK]
+
+
+def test_replaced_and_deleted_values_stay_masked(guarded: Kernel) -> None:
+    """They are still somebody's passwords; and the new value is masked, too."""
+    guarded.run("fnb.secrets['prod_pw'] = 'another' + 'value'\ndel fnb.secrets['prod_pw']")
+
+    assert guarded.run(f"{_SHOW}; print('another' + 'value')").split() == [MASK, MASK]
+
+
+def test_a_value_given_by_the_environment(kernel: Kernel) -> None:
+    """A headless run's values are masked like stored ones."""
+    kernel.run("import os; os.environ['FLOWFILE_SECRET_CI_PW'] = 'from' + '-the-ci'\nfnb.secrets['ci_pw'].get_secret_value()")
+
+    assert kernel.run("print('from' + '-the-ci')").strip() == "[secret:ci_pw]"
+
+
+def test_under_four_characters(kernel: Kernel) -> None:
+    """Such a value is not masked, and that is said where it is stored."""
+    shown = kernel.run("%secret set pin", typed="123")
+
+    assert "under 4 characters: outputs are not masked" in shown
+    assert kernel.run("print(123)").strip() == "123"
+
+
+def test_unload_leaves_everything_as_it_was(home: Path) -> None:
+    """Afterwards nothing of ours is left in the session, the streams, IPython or logging; and nothing is masked."""
+    look = (
+        "import logging, builtins, sys\n"
+        "def look():\n"
+        "    k, s = get_ipython().kernel, get_ipython()\n"
+        "    return [sorted(vars(k.session).keys() & {'send', 'serialize', 'pack'}), sys.stdout._original_stdstream_copy,\n"
+        "        sys.stderr._original_stdstream_copy, logging.Handler.format, logging.Formatter.formatException,\n"
+        "        logging.getLogRecordFactory(), builtins.input, type(s.db), sorted(vars(s.logger)), sorted(vars(s.history_manager)),\n"
+        "        {name: list(map(str, found)) for name, found in s.events.callbacks.items()}, list(s.configurables),\n"
+        "        list(s.input_transformers_post), list(s.Completer.custom_matchers), {**s.magics_manager.magics['line']}]\n"
+        "before = look()"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    with running_kernel(environment) as kernel:
+        # Newer IPythons load their own magics of extensions at the first one.
+        kernel.run("%unload_ext nothing")
+        kernel.run(look)
+        kernel.run("%load_ext flowfile_nb\nimport flowfile_nb as fnb\nfnb.secrets['prod_pw'] = 'hunter2' + 'xyz'")
+        assert kernel.run(_SHOW).strip() == MASK
+        kernel.run("%unload_ext flowfile_nb")
+
+        changed = kernel.run("print([(a, b) for a, b in zip(before, look()) if a != b])")
+
+        assert changed.strip() == "[]"
+        assert kernel.run(_SHOW).strip() == VALUE
+
+
+def test_reload_keeps_what_is_known(guarded: Kernel) -> None:
+    """`%reload_ext` and unloading forget no value."""
+    guarded.run("%reload_ext flowfile_nb")
+    assert guarded.run(_SHOW).strip() == MASK
+
+    guarded.run("%unload_ext flowfile_nb\n%load_ext flowfile_nb")
+    assert guarded.run(_SHOW).strip() == MASK
+
+
+def test_autoreload_of_our_own_modules(guarded: Kernel) -> None:
+    """When autoreload executes our modules anew, known values stay masked and new ones are."""
+    guarded.run("%load_ext autoreload\n%autoreload 2\nfrom IPython.extensions.autoreload import superreload")
+    shown = guarded.run(
+        "for name in [name for name in sys.modules if name.startswith('flowfile_nb.') and 'panel' not in name]:\n"
+        "    superreload(sys.modules[name])"
+    )
+    assert "Error" not in shown
+    assert guarded.run(_SHOW).strip() == MASK
+
+    guarded.run("import flowfile_nb as fnb; fnb.secrets['other'] = 'brand' + '-new-value'")
+
+    assert guarded.run(f"print('brand' + '-new-value'); {_SHOW}").split() == ["[secret:other]", MASK]
+
+
+def test_captured_output_is_the_users_own(guarded: Kernel) -> None:
+    """What is captured stays as it is until it is shown."""
+    guarded.run("%%capture kept\nprint('hunter2' + 'xyz')")
+    assert guarded.run("print(len(kept.stdout))").strip() == str(len(VALUE) + 1)
+    assert guarded.run("kept.show()").strip() == MASK
+
+    redirect = "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as text: print('hunter2' + 'xyz')"
+    assert guarded.run(f"{redirect}\nprint(len(text.getvalue()))").strip() == str(len(VALUE) + 1)
+
+
+def test_what_may_begin_a_value_waits_no_longer_than_it_must(guarded: Kernel) -> None:
+    """Three characters come after a moment, more at the end of the cell or when somebody is asked; the rest is then masked."""
+    short = "import time\nprint('hun', end='', flush=True); time.sleep(0.6); display('later')"
+    guarded.run(short)
+    texts = [message["content"] for message in guarded.messages if message["msg_type"] in {"stream", "display_data"}]
+    assert texts[-2]["text"] == "hun"
+
+    assert guarded.run("print('hunter2', end='')") == "hunter2"
+
+    shown = guarded.run("print('hunter2', end=''); input('? '); print('xyz')", typed="x")
+    assert shown == f"hunter2{MASK}\n"
+
+
+def test_text_before_an_output_that_clears_is_dropped_with_it(guarded: Kernel) -> None:
+    """What is held back when the front end is told to clear does not come after all."""
+    shown = guarded.run(
+        "from IPython.display import clear_output\nprint('hunter2', end='', flush=True); clear_output(); print('done')"
+    )
+
+    assert shown == "done\n"
+
+
+@pytest.mark.parametrize("place", ["finds", "masked_content"])
+def test_a_guard_that_breaks_lets_nothing_through(guarded: Kernel, place: str) -> None:
+    """On an error inside it the text is withheld as a whole, and the kernel lives on."""
+    broken = {
+        "finds": "from flowfile_nb.core.json_search import JsonSearch as owner\nbefore = owner.finds\nowner.finds = lambda *_: 1 / 0",
+        "masked_content": "import flowfile_nb.notebook.output_hook as owner\nbefore = owner.masked_content\n"
+        "owner.masked_content = lambda *_: 1 / 0",
+    }
+    guarded.run(broken[place])
+
+    shown = guarded.run("display({'text/plain': 'hunter2' + 'xyz', 'text/html': 'hunter2' + 'xyz'}, raw=True)")
+    failed = guarded.run("{}['hunter2' + 'xyz']")
+
+    assert VALUE not in guarded.shown()
+    assert "withheld this output" in shown
+    assert "withheld this output" in failed
+    guarded.run(f"owner.{place} = before")
+    assert guarded.run(_SHOW).strip() == MASK
+    assert guarded.run("1 + 1").strip() == "2"
+
+
+def test_a_stream_that_breaks_is_withheld(guarded: Kernel) -> None:
+    """The same for what is printed."""
+    guarded.run(
+        "from flowfile_nb.core.streams import StreamMasker\nfeed = StreamMasker.feed\nStreamMasker.feed = lambda *_: 1 / 0"
+    )
+
+    assert "withheld this output" in guarded.run(_SHOW)
+    assert VALUE not in guarded.shown()
+    assert guarded.client.is_alive()
+
+
+def test_where_no_engine_is_installed_it_is_said_loudly(kernel: Kernel) -> None:
+    """Loading goes on, the first value is answered with what is off and how to mend it, and `doctor` says so, too."""
+    kernel.run("sys.modules['hyperscan'] = sys.modules['ahocorasick_rs'] = None")
+
+    shown = kernel.run("fnb.secrets['prod_pw'] = 'hunter2' + 'xyz'")
+
+    assert "THE OUTPUT GUARD IS OFF" in shown
+    assert "pip install" in shown
+    assert "output guard  OFF" in kernel.run("%secret doctor")
+    assert fnb_lives(kernel)
+
+
+def fnb_lives(kernel: Kernel) -> bool:
+    return kernel.run("list(fnb.secrets)").strip() == "['prod_pw']"
+
+
+def test_doctor_tells_on_and_off(kernel: Kernel) -> None:
+    """Before a value is known, with one, and where somebody has taken the guard out."""
+    assert "nothing to mask yet" in kernel.run("%secret doctor")
+    kernel.run("fnb.secrets['prod_pw'] = 'hunter2' + 'xyz'")
+    assert "on, 1 value, engine hyperscan" in kernel.run("%secret doctor")
+
+    kernel.run("del get_ipython().kernel.session.send")
+
+    assert "OFF: something has taken it out" in kernel.run("%secret doctor")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+def test_processes_of_a_pool(guarded: Kernel) -> None:
+    """What forked workers print is masked."""
+    cell = "import multiprocessing\nwith multiprocessing.get_context('fork').Pool(2) as pool:\n  pool.map(print, ['hunter2' + 'xyz'] * 4)"
+    shown = guarded.run(f"{cell}\nimport time; time.sleep(0.5)")
+
+    assert VALUE not in guarded.shown()
+    assert shown.count(MASK) == 4
