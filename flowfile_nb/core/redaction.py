@@ -149,6 +149,11 @@ class Redactor:
             if not masks or not _spared(start, end, masks, starts)
         ]
 
+    def wait(self) -> None:
+        """Return when no database is being built; for measuring."""
+        if self._index:
+            self._index.wait()
+
     def mask_of(self, name: str) -> bytes:
         """Return `[secret:NAME]`; or `[secret]`, where the name would show a value."""
         # The dictionary is another one after each learning: what was found out with fewer values stays in the old one.
