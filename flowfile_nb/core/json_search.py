@@ -14,10 +14,10 @@ _ESCAPED = re.compile(rb'["\\\x00-\x1f]')
 
 class JsonSearch:
     r"""
-    The patterns of a redactor as JSON writes them inside a string.
+    The search of packed messages: a redactor's patterns, and those that JSON writes otherwise in the way it writes them.
 
-    A pattern stands in a string exactly where its JSON form stands in the packed text, so one search of the packed text decides
-    for all its strings, its keys and its numbers.
+    A pattern stands in a string exactly where its JSON form stands in the packed text, so searching the packed text decides for
+    all its strings, its keys and its numbers.
 
     Args:
         redactor: The values to look for; what it learns later counts too.
@@ -31,7 +31,7 @@ class JsonSearch:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._index: Index | None = None
+        self._rewritten: Index | None = None
         self._taken = 0
         self._forms: set[bytes] = set()
         # Reentrant: a finalizer may send a message while this thread is here.
@@ -41,23 +41,24 @@ class JsonSearch:
         """Return whether a value stands in *packed*: UTF-8 with escapes only where JSON must have them."""
         if len(self._redactor.patterns) != self._taken:
             self._take_in()
-        return self._index is not None and bool(self._index.spans(packed))
+        return self._redactor.hits(packed) or (self._rewritten is not None and bool(self._rewritten.spans(packed)))
 
     def _take_in(self) -> None:
         with self._lock:
             patterns = self._redactor.patterns
             known = len(patterns)
-            new = dict.fromkeys(map(_in_json, patterns[self._taken : known]))
-            index = self._index or Index(self._redactor.engine)
-            index.add([form for form in new if form not in self._forms])
-            self._index = index
-            self._forms |= new.keys()
+            # Most are letters and digits, which JSON leaves as they are.
+            new = [_in_json(pattern) for pattern in patterns[self._taken : known] if _ESCAPED.search(pattern)]
+            unknown = list(dict.fromkeys(form for form in new if form not in self._forms))
+            if unknown:
+                index = self._rewritten or Index(self._redactor.engine)
+                index.add(unknown)
+                self._rewritten = index
+                self._forms.update(unknown)
             # Last, as in the redactor: who finds it taken in may count on it.
             self._taken = known
 
 
 def _in_json(pattern: bytes) -> bytes:
-    if not _ESCAPED.search(pattern):
-        return pattern
     text = json.dumps(pattern.decode("utf-8", "surrogatepass"), ensure_ascii=False)
     return text[1:-1].encode("utf-8", "surrogatepass")

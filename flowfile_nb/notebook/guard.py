@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from flowfile_nb.backend import Finding
+from flowfile_nb.core.json_search import JsonSearch
 from flowfile_nb.core.redaction import Redactor
 from flowfile_nb.notebook.echo import Echo
 from flowfile_nb.notebook.inputs import clean
@@ -31,6 +32,7 @@ class Guard:
     def __init__(self, shell: Any, redactor: Redactor) -> None:
         self._shell = shell
         self._redactor = redactor
+        self._search = JsonSearch(redactor)
         self._parts: list[Any] = []
         self._output: OutputHook | TerminalHook | None = None
         self.problem = ""
@@ -66,7 +68,7 @@ class Guard:
         for name, value in self._redactor.learned():
             redactor.learn(name, value)
         self.uninstall()
-        self._redactor = redactor
+        self._redactor, self._search = redactor, JsonSearch(redactor)
         self.install()
 
     def before_cell(self) -> None:
@@ -86,7 +88,10 @@ class Guard:
 
     def _make_parts(self) -> list[Any]:
         kernel = getattr(self._shell, "kernel", None)
-        self._output = TerminalHook(self._redactor) if kernel is None else OutputHook(kernel.session, self._redactor)
+        if kernel is None:
+            self._output = TerminalHook(self._redactor)
+        else:
+            self._output = OutputHook(kernel.session, self._redactor, self._search)
         echoes = [Echo.of(stream, self._redactor) for stream in (sys.stdout, sys.stderr)] if kernel is not None else []
         records = Records(self._shell, self._redactor, lambda source, raw: clean(self._shell, source, raw))
         self._records = records

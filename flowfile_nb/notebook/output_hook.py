@@ -51,17 +51,18 @@ class OutputHook:
     Args:
         session: A `jupyter_client.session.Session`.
         redactor: The values to mask.
+        search: Finds them in packed messages.
 
     Raises:
         TypeError: If *session* is none that can be wrapped.
     """
 
-    def __init__(self, session: Any, redactor: Redactor) -> None:
+    def __init__(self, session: Any, redactor: Redactor, search: JsonSearch) -> None:
         if not callable(getattr(session, "send", None)) or not callable(getattr(session, "serialize", None)):
             raise TypeError("the kernel's session has no send and serialize")
         self._session = session
         self._redactor = redactor
-        self._search = JsonSearch(redactor)
+        self._search = search
         self._on = False
         self._send: Callable[..., Any] = session.send
         self._serialize: Callable[..., list[bytes]] = session.serialize

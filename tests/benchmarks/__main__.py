@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from tests.benchmarks.cold_read import cold_read
 from tests.benchmarks.durable_add import durable_add
 from tests.benchmarks.first_use import first_use
+from tests.benchmarks.guard import guard
 from tests.benchmarks.list_names import list_names
 from tests.benchmarks.load_extension import load_extension
 from tests.benchmarks.measure import BrokenError, Effort, Row, table
@@ -27,7 +28,18 @@ from tests.benchmarks.writers import writers
 
 BENCHMARKS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     benchmark.__name__: benchmark
-    for benchmark in (load_extension, cold_read, warm_read, list_names, durable_add, writers, first_use, panel_names, redaction)
+    for benchmark in (
+        load_extension,
+        cold_read,
+        warm_read,
+        list_names,
+        durable_add,
+        writers,
+        first_use,
+        panel_names,
+        redaction,
+        guard,
+    )
 }
 
 
