@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
@@ -76,19 +77,24 @@ class CanaryKernel:
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def run(self, cell: str, *, typed: Sequence[str] = (), **options: Any) -> None:
-        """Run a cell to its end, and answer what it asks."""
+        """Run a cell to its end, and answer what it asks. Kept is what comes meanwhile, whichever cell it is for."""
         answers = iter(typed)
-
-        def answer(request: dict[str, Any]) -> None:
-            self.messages.append(request)
-            self._client.input(next(answers))
-
         # A failing cell is a channel, too.
         options = {"store_history": True, "allow_stdin": bool(typed), "stop_on_error": False, **options}
-        reply = self._client.execute_interactive(
-            cell, output_hook=self.messages.append, stdin_hook=answer, timeout=_PATIENCE_S, **options
-        )
-        self.messages.append(reply)
+        request = self._client.execute(cell, **options)
+        poller = zmq.Poller()
+        for channel in (self._client.iopub_channel, self._client.stdin_channel):
+            poller.register(channel.socket, zmq.POLLIN)
+        state = ""
+        while state != "idle":
+            ready = dict(poller.poll(_PATIENCE_S * 1000))
+            assert ready, f"nothing came for {_PATIENCE_S} s"
+            if self._client.stdin_channel.socket in ready:
+                self.messages.append(self._client.get_stdin_msg(timeout=0))
+                self._client.input(next(answers))
+            if self._client.iopub_channel.socket in ready:
+                state = self._next_state(request)
+        self.messages.append(self._client.get_shell_msg(timeout=_PATIENCE_S))
 
     def settle(self) -> None:
         """Wait for what went through the file descriptors: it comes after its cell."""
@@ -127,12 +133,15 @@ class CanaryKernel:
             answer = reply(timeout=_PATIENCE_S)
             assert answer["parent_header"]["msg_id"] == request
             self.messages.append(answer)
-        state = ""
-        while state != "idle":
-            message = self._client.get_iopub_msg(timeout=_PATIENCE_S)
-            self.messages.append(message)
-            if message["parent_header"].get("msg_id") == request:
-                state = message["content"].get("execution_state", "")
+        while self._next_state(request) != "idle":
+            pass
+
+    def _next_state(self, request: str) -> str:
+        """Take the next message that all front ends get; return what it says of the state of a request, if that."""
+        message = self._client.get_iopub_msg(timeout=_PATIENCE_S)
+        self.messages.append(message)
+        is_ours = message["parent_header"].get("msg_id") == request
+        return str(message["content"].get("execution_state", "")) if is_ours else ""
 
 
 @contextmanager

@@ -364,3 +364,32 @@ def test_the_engine_is_named() -> None:
     """The library in use can be shown."""
     assert Redactor().engine == "hyperscan"
     assert Redactor("ahocorasick_rs").engine == "ahocorasick_rs"
+
+
+def test_what_is_known_can_be_told() -> None:
+    """Names and values, and the patterns in the order of learning; they follow what is learned later."""
+    redactor = Redactor()
+    assert list(redactor.patterns) == []
+
+    redactor.learn("a", "first-value")
+    redactor.learn("b", "second-value")
+    before = list(redactor.patterns)
+    redactor.learn("c", "third-value")
+
+    assert before[0] == b"first-value"
+    assert list(redactor.patterns)[: len(before)] == before
+    assert b"third-value" in redactor.patterns
+    assert redactor.learned() == {("a", "first-value"), ("b", "second-value"), ("c", "third-value")}
+
+
+def test_waiting_for_what_is_built_behind_the_scenes() -> None:
+    """It returns at once where nothing is known, and afterwards everything is found."""
+    redactor = Redactor()
+    redactor.wait()
+    for number in range(200):
+        redactor.learn(f"s{number}", f"value-number-{number:04}")
+    assert redactor.hits(b"value-number-0199")
+
+    redactor.wait()
+
+    assert redactor.hits(b"value-number-0199")

@@ -213,3 +213,31 @@ def test_processes_of_a_pool(guarded: Kernel) -> None:
 
     assert VALUE not in guarded.shown()
     assert shown.count(MASK) == 4
+
+
+def test_a_subshell(guarded: Kernel) -> None:
+    """Where the kernel has subshells, what runs in one is masked, while the main shell runs something else."""
+    client = guarded.client
+    if "kernel subshells" not in guarded.features():
+        return
+    created = client.session.msg("create_subshell_request")
+    client.control_channel.send(created)
+    subshell = client.get_control_msg(timeout=60)["content"]["subshell_id"]
+    guarded.run("import threading; go = threading.Event()")
+    waiting = client.execute("go.wait(); print('hunter2' + 'xyz')")
+
+    request = client.session.msg("execute_request", {"code": f"{_SHOW}; go.set()", "silent": False, "store_history": False})
+    request["header"]["subshell_id"] = subshell
+    client.shell_channel.send(request)
+
+    shown: dict[str, str] = {}
+    ended: set[str] = set()
+    while {waiting, request["header"]["msg_id"]} - ended:
+        message = client.get_iopub_msg(timeout=60)
+        parent = message["parent_header"].get("msg_id")
+        if message["msg_type"] == "stream":
+            shown[parent] = shown.get(parent, "") + message["content"]["text"]
+        if message["content"].get("execution_state") == "idle":
+            ended.add(parent)
+    assert {text.strip() for text in shown.values()} == {MASK}
+    assert len(shown) == 2

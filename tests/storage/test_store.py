@@ -70,6 +70,20 @@ def test_put_find_replace_rename_delete(store: Store) -> None:
     assert store.names(1) == []
 
 
+def test_version_differs_after_each_change(store: Store) -> None:
+    """Of this process and of another; and it stays the same while nothing changes."""
+    assert store.version() == store.version()
+    store.put(1, "a", "token-1", replace=False)
+    first = store.version()
+    assert store.version() == first
+
+    store.put(1, "a", "token-2", replace=True)
+    second = store.version()
+    Store(store.paths).put(1, "a", "token-3", replace=True)
+
+    assert len({str(version) for version in (first, second, store.version())}) == 3
+
+
 def test_what_is_refused_changes_nothing(store: Store) -> None:
     """A taken name and a missing one are errors, and the rows stay."""
     store.put(1, "a", "token-a", replace=False)

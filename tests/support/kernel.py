@@ -40,6 +40,11 @@ class Kernel:
         self.messages.append(reply)
         return "".join(map(_text, self.messages[first:]))
 
+    def features(self) -> list[str]:
+        """Return what the kernel says it supports."""
+        self.client.kernel_info()
+        return list(self.client.get_shell_msg(timeout=TIMEOUT_S)["content"].get("supported_features", []))
+
     def shown(self) -> str:
         """Return everything the kernel has ever sent, protocol fields included; what was typed into cells is left out."""
         return repr([message for message in self.messages if message["msg_type"] != "execute_input"])
