@@ -37,6 +37,10 @@ def secret(line: str) -> Any:
     %secret env NAME [VAR]        put one value into os.environ of this kernel, on purpose
     %secret doctor                what is in use, and how to mend what is wrong
 
+    Once a value was read or stored here, outputs show  [secret:NAME]  in its place. That is a seat belt against accidents: code
+    that changes a value on purpose (a slice, reversed, encrypted), files of other processes and screenshots are beyond it.
+    A cell that holds a stored value in clear:  %config FlowfileNb.cell_source = "warn" | "refuse" | "off"
+
     Quotes round a name with spaces:  %secret "my name"
     In a connection write  %secret NAME  or  ${secret:NAME};  see %%connect?
     Headless, nobody is asked: set  FLOWFILE_SECRET_<NAME>  instead.

@@ -6,7 +6,6 @@ Without it each of them has to be seen: a case that cannot leak proves nothing.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from flowfile_nb.vault import Vault
+from tests.canary.__main__ import make_store, send
 from tests.canary.channels import CHANNELS, Channel
 from tests.canary.kernel import CanaryKernel, canary_kernel
 from tests.canary.values import OVERLAP, VALUES, seen
@@ -35,10 +34,7 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernels]:
     with ExitStack() as stack:
         homes = {name: tmp_path_factory.mktemp(name) for name in ("guarded", "bare")}
         for home in homes.values():
-            vault = Vault({**os.environ, "HOME": str(home), "FLOWFILE_SECURE_STORAGE_PATH": str(home / ".config/flowfile")})
-            for name, value in _ALL.items():
-                vault.set(name, value, replace=False)
-            vault._store.close()
+            make_store(home, _ALL)
         started = {name: stack.enter_context(canary_kernel(home, guarded=name == "guarded")) for name, home in homes.items()}
         yield Kernels(started["guarded"], started["bare"], homes)
 
@@ -47,19 +43,6 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernels]:
 def tried() -> dict[str, int]:
     """How many cases of the table were tried, for its last line."""
     return {"masked": 0, "leaking without the guard": 0}
-
-
-def send(kernel: CanaryKernel, channel: Channel, name: str) -> list[str]:
-    """Send a value through a channel; return all that is seen."""
-    kernel.run(f"V = VALUES[{name!r}]")
-    kernel.forget()
-    if channel.drive is not None:
-        channel.drive(kernel, _ALL[name])
-    else:
-        kernel.run(channel.cell, typed=channel.typed)
-    if channel.by_descriptor:
-        kernel.settle()
-    return kernel.texts()
 
 
 @pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.name)
