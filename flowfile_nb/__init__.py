@@ -39,6 +39,11 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "panel" and sys.platform == "emscripten":
+        # Before anything is imported that a browser's Python may not have.
+        from flowfile_nb.session import require_platform
+
+        require_platform()
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
@@ -54,13 +59,13 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
         from flowfile_nb.session import require_platform
 
         require_platform()
-    from flowfile_nb.notebook.extension import load
+    from flowfile_nb.extension import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Take out what `load_ipython_extension` put in: `%unload_ext flowfile_nb`."""
-    from flowfile_nb.notebook.extension import unload
+    from flowfile_nb.extension import unload
 
     unload(shell)

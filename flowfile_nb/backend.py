@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 
-class SecretInfo(NamedTuple):
-    """What may be shown of a secret."""
+class Listing(NamedTuple):
+    """What may be shown of secrets, as columns of equal length: a hundred thousand are listed without an object for each."""
 
-    name: str
-    owner: str
-    """User name of the owner; `environment` where a variable overrides the store."""
-    shared_by: str
-    """User name of the one who shared it; empty for one's own."""
-    updated_at: int | None
-    """When the value was stored, in seconds since 1970; None where that is not known."""
+    names: list[str]
+    owners: list[str]
+    """User names of the owners; `environment` where a variable overrides the store."""
+    sharers: list[str]
+    """User names of those who shared them; empty for one's own."""
+    updated_at: list[int | None]
+    """When the values were stored, in seconds since 1970; None where that is not known."""
 
 
 class Finding(NamedTuple):
@@ -39,8 +39,8 @@ class SecretBackend(Protocol):
     def count(self) -> int:
         """Return how many names can be used."""
 
-    def describe(self) -> list[SecretInfo]:
-        """Return what may be shown of each, the oldest first."""
+    def describe(self, limit: int | None = None) -> Listing:
+        """Return what may be shown of the secrets, the oldest first; of the first *limit* if that is given."""
 
     def require(self, name: str) -> None:
         """Raise NoSuchSecretError, with the nearest name, unless *name* can be used."""

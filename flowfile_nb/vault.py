@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from time import monotonic
+from typing import TYPE_CHECKING
 
-from flowfile_nb.backend import Finding, SecretInfo
-from flowfile_nb.core.crypto import Keychain, token_time
+from flowfile_nb.core.crypto import Keychain, token_times
 from flowfile_nb.core.names import environment_variable, quoted, require_name, require_value, suggest
-from flowfile_nb.core.references import names_in
 from flowfile_nb.errors import DamagedSecretError, MasterKeyError, NoSuchSecretError, StoreError, WrongKeyError
+from flowfile_nb.storage.database import ALL
 from flowfile_nb.storage.master_key import create_master_key, key_source, key_version, read_master_key
 from flowfile_nb.storage.paths import find_paths
 from flowfile_nb.storage.store import Row, Store
 
+# What only showing and describing need is imported there: a cold read of one secret is half imports.
+if TYPE_CHECKING:
+    from flowfile_nb.backend import Finding, Listing
+
 LOCAL_USER = 1
 # How many of the newest tokens prove that a key is the store's own.
 _PROOF = 25
+# `secrets[name].get_secret_value()` looks up once: what was found this short a while ago, in the same vault, is what is there.
+_SAME_MOMENT_S = 0.001
 
 
 class Vault:
@@ -36,6 +43,7 @@ class Vault:
         self._keychain: Keychain | None = None
         self._version: tuple[object, ...] | None = None
         self._proved: tuple[object, ...] | None = None
+        self._found: tuple[float, Row] | None = None
 
     def names(self) -> list[str]:
         """Return the names that can be used, the oldest first."""
@@ -45,12 +53,23 @@ class Vault:
         """Return how many names can be used."""
         return self._store.count(self._user_id)
 
-    def describe(self) -> list[SecretInfo]:
-        """Return what may be shown of each, the oldest first."""
+    def describe(self, limit: int | None = None) -> Listing:
+        """Return what may be shown of the secrets, the oldest first; of the first *limit* if that is given."""
+        from flowfile_nb.backend import Listing
+
+        names, tokens, owner_ids = self._store.listing(self._user_id, ALL if limit is None else limit)
         users = self._store.user_names()
+        owner = {owner_id: users.get(owner_id, f"user {owner_id}") for owner_id in set(owner_ids)}
+        sharer = {**owner, self._user_id: ""}
+        listing = Listing(
+            names, list(map(owner.__getitem__, owner_ids)), list(map(sharer.__getitem__, owner_ids)), token_times(tokens)
+        )
         # Most environments override nothing; then no name has to be spelled as a variable.
-        overrides = any(variable.startswith("FLOWFILE_SECRET_") for variable in self._environ)
-        return [self._info(row, users, overrides=overrides) for row in self._store.rows(self._user_id)]
+        if any(variable.startswith("FLOWFILE_SECRET_") for variable in self._environ):
+            for number, name in enumerate(names):
+                if environment_variable(name) in self._environ:
+                    listing.owners[number], listing.sharers[number], listing.updated_at[number] = "environment", "", None
+        return listing
 
     def require(self, name: str) -> None:
         """
@@ -59,8 +78,12 @@ class Vault:
         Raises:
             NoSuchSecretError: If it is neither stored nor given by the environment.
         """
-        if environment_variable(name) not in self._environ and self._store.find(self._user_id, name) is None:
+        if environment_variable(name) in self._environ:
+            return
+        row = self._store.find(self._user_id, name)
+        if row is None:
             raise self._unknown(name)
+        self._found = monotonic(), row
 
     def reveal(self, name: str) -> str:
         """
@@ -70,21 +93,20 @@ class Vault:
             NoSuchSecretError: If *name* is neither stored nor given by the environment.
             StoreError: If it cannot be read or decrypted.
         """
-        variable = environment_variable(name)
-        if variable in self._environ:
-            return self._environ[variable]
-        row = self._store.find(self._user_id, name)
+        row = self._just_found(name)
+        if row is None:
+            variable = environment_variable(name)
+            if variable in self._environ:
+                return self._environ[variable]
+            row = self._store.find(self._user_id, name)
         if row is None:
             raise self._unknown(name)
-        keychain = self._require_keychain()
+        # A key that opens the token is right, whatever has become of its files: they are read again only where it fails.
+        keychain = self._keychain or self._require_keychain()
         try:
             return keychain.decrypt_secret(row.token, row.owner_id)
         except DamagedSecretError:
-            self._verify_key(keychain)
-            raise DamagedSecretError(
-                f"the secret {name!r} cannot be decrypted, although the master key opens others; its row is damaged",
-                hint=f"%secret set {quoted(name)} --replace  stores it anew, or put the store back from a backup",
-            ) from None
+            return self._decrypt_with_present_key(row)
 
     def set(self, name: str, value: str, *, replace: bool) -> bool:
         """
@@ -102,22 +124,27 @@ class Vault:
         require_value(value)
         keychain = self._require_keychain(create=True)
         self._prove(keychain)
+        self._found = None
         return self._store.put(self._user_id, name, keychain.encrypt_secret(value, self._user_id), replace=replace)
 
     def rename(self, old: str, new: str) -> None:
         """Rename an own secret. Raises NoSuchSecretError, SecretExistsError, InvalidNameError."""
+        self._found = None
         self._store.rename(self._user_id, old, require_name(new))
 
     def delete(self, name: str) -> None:
         """Delete an own secret and its shares. Raises NoSuchSecretError."""
         if self._store.find(self._user_id, name) is None:
             raise self._unknown(name)
+        self._found = None
         self._store.delete(self._user_id, name)
 
     def used_by(self, name: str) -> list[str]:
         """Return the saved connections that use a secret: Flowfile's and ours."""
         row = self._store.find(self._user_id, name)
         theirs = [] if row is None else self._store.used_by(row.id)
+        from flowfile_nb.core.references import names_in
+
         ours = [saved for saved, body in self._store.connection_bodies().items() if name in names_in(body)]
         return list(dict.fromkeys([*theirs, *ours]))
 
@@ -136,7 +163,23 @@ class Vault:
 
         return check_up(self._paths, self._environ, self._store, self._require_keychain)
 
+    def _just_found(self, name: str) -> Row | None:
+        """Return the row that `require` found a moment ago, once: a Secret that is kept and asked again looks again."""
+        found, self._found = self._found, None
+        return found[1] if found and found[1].name == name and monotonic() - found[0] < _SAME_MOMENT_S else None
+
     # The key
+
+    def _decrypt_with_present_key(self, row: Row) -> str:
+        keychain = self._require_keychain()
+        try:
+            return keychain.decrypt_secret(row.token, row.owner_id)
+        except DamagedSecretError:
+            self._verify_key(keychain)
+            raise DamagedSecretError(
+                f"the secret {row.name!r} cannot be decrypted, although the master key opens others; its row is damaged",
+                hint=f"%secret set {quoted(row.name)} --replace  stores it anew, or put the store back from a backup",
+            ) from None
 
     def _require_keychain(self, *, create: bool = False) -> Keychain:
         version = key_version(self._paths, self._environ)
@@ -189,13 +232,6 @@ class Vault:
                 f" {self._store.location}" + (f", which was written with {expected}" if expected else ""),
                 hint="put the right key back; nothing was written and no key was changed.  %secret doctor  shows both",
             )
-
-    def _info(self, row: Row, users: dict[int, str], *, overrides: bool) -> SecretInfo:
-        own = row.owner_id == self._user_id
-        owner = users.get(row.owner_id, f"user {row.owner_id}")
-        if overrides and environment_variable(row.name) in self._environ:
-            return SecretInfo(row.name, "environment", "", None)
-        return SecretInfo(row.name, owner, "" if own else owner, token_time(row.token))
 
     def _unknown(self, name: str) -> NoSuchSecretError:
         close = suggest(name, self.names())

@@ -12,8 +12,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from flowfile_nb import session
-from flowfile_nb.notebook import extension
+from flowfile_nb import extension, session
 from notebooks.throwaway import Postgres
 from tests.support.postgres import running_postgres
 from tests.support.shell import Shell

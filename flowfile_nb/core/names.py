@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from flowfile_nb.errors import InvalidNameError, InvalidValueError
 
@@ -62,6 +63,7 @@ def require_value(value: object) -> str:
     return value
 
 
+@lru_cache(maxsize=4096)  # asked at each use of a secret
 def environment_variable(name: str) -> str:
     """
     Return the variable that overrides secret *name*, as Flowfile spells it.

@@ -16,7 +16,7 @@ class Panel {
     this.added = null; // A name to scroll to, once the list holds it.
     this.asking = false;
     this.build(el);
-    this.channel = openChannel(model, (rows) => this.receive(rows), (silent) => (this.waiting.textContent = silent ? WAITING : ""));
+    this.channel = openChannel(model, (columns) => this.receive(columns), (silent) => (this.waiting.textContent = silent ? WAITING : ""));
     this.refresh();
   }
 
@@ -61,12 +61,14 @@ class Panel {
     if (answer.op === "error") this.say(answer);
   }
 
-  receive(rows) {
-    const text = JSON.stringify(rows);
+  receive(columns) {
+    const text = JSON.stringify(columns);
     if (text === this.received) return;
     this.received = text;
-    this.secrets = rows
-      .map(([name, owner, sharedBy, updated]) => ({ name, owner, sharedBy, updated, own: !sharedBy && owner !== "environment" }))
+    const [names, owners, sharers, updates] = columns;
+    this.secrets = names
+      .map((name, index) => ({ name, owner: owners[index], sharedBy: sharers[index], updated: updates[index] }))
+      .map((secret) => ({ ...secret, own: !secret.sharedBy && secret.owner !== "environment" }))
       .sort((one, other) => ORDER.compare(one.name, other.name));
     this.show(this.scroller.scrollTop);
   }

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from html import escape
 
-from flowfile_nb.backend import SecretInfo
+from flowfile_nb.backend import Listing
 
 _UNITS = ((86_400 * 365, "y"), (86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -46,9 +46,9 @@ class Table:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
 
 
-def secrets_table(secrets: Sequence[SecretInfo]) -> Table:
+def secrets_table(secrets: Listing) -> Table:
     """Return the table of `%secret list`: names and who owns them, never a value."""
-    rows = [(info.name, info.owner, info.shared_by, age(info.updated_at)) for info in secrets]
+    rows = [(name, owner, sharer, age(updated_at)) for name, owner, sharer, updated_at in zip(*secrets, strict=True)]
     return Table(("name", "owner", "shared by", "age"), rows, "" if rows else "No secrets yet. Add one:  %secret set NAME")
 
 

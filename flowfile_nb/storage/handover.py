@@ -6,7 +6,6 @@ import os
 import sqlite3
 
 from flowfile_nb.storage.database import connect, has_table, transaction
-from flowfile_nb.storage.lock import exclusive
 from flowfile_nb.storage.paths import Paths
 
 SUFFIX = " (flowfile_nb)"
@@ -25,6 +24,9 @@ def move_rows(paths: Paths, catalog: sqlite3.Connection) -> None:
     try:
         if not has_table(ours, "secrets") or ours.execute("SELECT 1 FROM secrets").fetchone() is None:
             return
+        # Imported here: hardly ever is there anything to move.
+        from flowfile_nb.storage.lock import exclusive
+
         with exclusive(paths.lock):
             rows = ours.execute("SELECT id, name, encrypted_value, user_id FROM secrets ORDER BY id").fetchall()
             with transaction(catalog):

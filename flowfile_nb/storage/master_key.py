@@ -16,7 +16,6 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from flowfile_nb.core.crypto import generate_master_key
 from flowfile_nb.errors import MasterKeyError
-from flowfile_nb.storage.lock import exclusive
 from flowfile_nb.storage.paths import Paths, create_private, make_private_directory, read_private, replace_private
 
 _ENTRY = "master_key"
@@ -75,6 +74,9 @@ def create_master_key(paths: Paths, environ: Mapping[str, str]) -> bytes:
     Raises:
         StoreError: If the folder cannot be written, or what is there cannot be read. Nothing is overwritten.
     """
+    # Imported here: only writing needs it.
+    from flowfile_nb.storage.lock import exclusive
+
     make_private_directory(paths.directory)
     with exclusive(paths.lock):
         key = read_master_key(paths, environ)

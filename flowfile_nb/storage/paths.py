@@ -11,40 +11,35 @@ import os
 import stat
 import sys
 from collections.abc import Mapping
-from typing import NamedTuple
+from contextlib import suppress
 
 from flowfile_nb.errors import StoreError, UnsafePermissionsError
 
 
-class Paths(NamedTuple):
-    """Where everything is. Absolute paths; the files need not exist."""
+class Paths:
+    """
+    Where everything is. Absolute paths; the files need not exist.
 
-    directory: str
-    """The key's directory, 0700: `~/.config/flowfile`."""
-    catalog: str
-    """Flowfile's own database: `~/.flowfile/database/flowfile_catalog.db`."""
-    mounted_key: str = "/run/secrets/flowfile_master_key"
-    """A master key that a container is given as a file."""
+    Args:
+        directory: The key's directory, 0700: `~/.config/flowfile`.
+        catalog: Flowfile's own database: `~/.flowfile/database/flowfile_catalog.db`.
+        mounted_key: A master key that a container is given as a file.
+    """
 
-    @property
-    def secret_key(self) -> str:
+    __slots__ = ("catalog", "database", "directory", "key_store", "lock", "mounted_key", "secret_key")
+
+    def __init__(self, directory: str, catalog: str, mounted_key: str = "/run/secrets/flowfile_master_key") -> None:
+        self.directory = directory
+        self.catalog = catalog
+        self.mounted_key = mounted_key
+        self.secret_key = os.path.join(directory, ".secret_key")
         """A Fernet key that seals `key_store`."""
-        return os.path.join(self.directory, ".secret_key")
-
-    @property
-    def key_store(self) -> str:
+        self.key_store = os.path.join(directory, "flowfile.json.enc")
         """One Fernet token of a JSON object; its entry `master_key` is the master key."""
-        return os.path.join(self.directory, "flowfile.json.enc")
-
-    @property
-    def database(self) -> str:
+        self.database = os.path.join(directory, "flowfile_nb.db")
         """Our own database."""
-        return os.path.join(self.directory, "flowfile_nb.db")
-
-    @property
-    def lock(self) -> str:
+        self.lock = os.path.join(directory, "flowfile_nb.lock")
         """An empty file; whoever creates a key or writes a secret locks it."""
-        return os.path.join(self.directory, "flowfile_nb.lock")
 
 
 def find_paths(environ: Mapping[str, str]) -> Paths:
@@ -79,13 +74,13 @@ def make_private_directory(path: str) -> None:
         StoreError: If it cannot be made or written.
     """
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            if sys.platform != "win32" and stat.S_IMODE(os.stat(path).st_mode) & 0o077:
-                # Flowfile does the same at each start. Nothing readable by others was in a file of ours.
-                os.chmod(path, 0o700)
+        if not os.path.isdir(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with suppress(FileExistsError):
+                os.mkdir(path, 0o700)
+        if sys.platform != "win32" and os.stat(path).st_mode & 0o077:
+            # Flowfile does the same at each start. Nothing readable by others was in a file of ours.
+            os.chmod(path, 0o700)
     except OSError as error:
         raise not_writable(path, error) from None
 

@@ -7,6 +7,7 @@ Exit 0 whatever the figures are; exit 1 if something is broken: a secret lost, d
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sqlite3
 import sys
@@ -36,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a look, not a measurement")
     parser.add_argument("--flowfile", metavar="PYTHON", help="an interpreter that has the real Flowfile installed")
     chosen = parser.parse_args(arguments)
-    effort = Effort("quick" if chosen.quick else "full", chosen.flowfile)
+    # Each measurement has a folder of its own to work in.
+    flowfile = chosen.flowfile and os.path.abspath(chosen.flowfile)
+    effort = Effort("quick" if chosen.quick else "full", flowfile)
     rows: list[Row] = []
     broken = 0
     for name in chosen.only or BENCHMARKS:

@@ -7,7 +7,7 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowfile_nb.core.crypto import Keychain, derive_user_key, generate_master_key, token_owner, token_time
+from flowfile_nb.core.crypto import Keychain, derive_user_key, generate_master_key, token_owner, token_times
 from flowfile_nb.errors import DamagedSecretError, MasterKeyError
 
 MASTER = b"kxYbk1WzuYNzXdZ3ckhX1pFNQkFa6bpOwSmFVtco_CQ="
@@ -42,9 +42,8 @@ def test_token_tells_when_it_was_made() -> None:
     """Fernet keeps the time in clear, which gives a secret's age without a column for it."""
     token = Fernet(MASTER).encrypt_at_time(b"x", 1_700_000_000).decode()
 
-    assert token_time(f"$ffsec$1$1${token}") == token_time(token) == 1_700_000_000
-    assert token_time("not a token") is None
-    assert token_time("") is None
+    assert token_times([f"$ffsec$1$1${token}", "not a token", token, "", "Ünicode-head"]) == [1_700_000_000, None] * 2 + [None]
+    assert token_times([]) == []
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ PEM = "-----BEGIN PRIVATE KEY-----\nbm90IGEga2V5\nbm90IGEga2V5\n-----END PRIVATE
 SAMPLES = """
 import time
 from flowfile_nb import session
-from flowfile_nb.backend import SecretInfo
+from flowfile_nb.backend import Listing
 
 DAY = 86_400
 NAMED = [("prod_pw", "maria", "", 3 * DAY), ("dev_pw", "maria", "", 41 * DAY), ("snowflake_token", "maria", "", 9_000),
@@ -43,8 +43,11 @@ class Samples:
     def __init__(self, count):
         more = [(f"service_{n:04}", "maria", "", n * 7_000) for n in range(count - len(NAMED))]
         self.rows = [(*row, age) for *row, age in [*NAMED, *more][:count]]
-    def describe(self):
-        return [SecretInfo(*row, None if age is None else int(time.time()) - age) for *row, age in self.rows]
+    def describe(self, limit=None):
+        *columns, ages = map(list, zip(*self.rows[:limit]))
+        return Listing(*columns, [None if age is None else int(time.time()) - age for age in ages])
+    def count(self):
+        return len(self.rows)
     def used_by(self, name):
         return ["warehouse"]
 """

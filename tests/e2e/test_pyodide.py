@@ -22,6 +22,7 @@ pytestmark = [
 
 ACTIONS = {
     "load": "fnb.load_ipython_extension(None)",
+    "panel": "fnb.panel()",
     "store": 'fnb.secrets["prod_pw"] = "hunter2xyz"',
     "read": 'fnb.secrets["prod_pw"]',
     "list": "list(fnb.secrets)",

@@ -7,9 +7,8 @@ import sys
 import pytest
 
 import flowfile_nb as fnb
-from flowfile_nb import session
+from flowfile_nb import extension, session
 from flowfile_nb.errors import UnsupportedPlatformError
-from flowfile_nb.notebook import extension
 from tests.support.shell import Shell
 
 

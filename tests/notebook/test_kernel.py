@@ -90,7 +90,7 @@ def test_loading_imports_next_to_nothing(home: Path) -> None:
 
     # Newer IPythons load their own %load_ext at the first one.
     ours = [name for name in new if name != "IPython.core.magics.extension"]
-    assert ours == ["flowfile_nb", "flowfile_nb.notebook", "flowfile_nb.notebook.extension"]
+    assert ours == ["flowfile_nb", "flowfile_nb.extension"]
 
 
 def test_two_kernels_see_each_others_secrets(kernel: Kernel) -> None:

@@ -24,7 +24,8 @@ fork = multiprocessing.get_context("fork")
 
 @pytest.fixture
 def paths(home: Path) -> Paths:
-    return find_paths({})._replace(mounted_key=str(home / "mounted"))
+    found = find_paths({})
+    return Paths(found.directory, found.catalog, str(home / "mounted"))
 
 
 def mode(path: str) -> int:

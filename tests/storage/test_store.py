@@ -62,7 +62,9 @@ def test_put_find_replace_rename_delete(store: Store) -> None:
     store.rename(1, "a", "b")
 
     assert store.find(1, "a") is None
-    assert store.find(1, "b") == (row.id, "b", "token-2", 1)
+    renamed = store.find(1, "b")
+    assert renamed is not None
+    assert (renamed.id, renamed.name, renamed.token, renamed.owner_id) == (row.id, "b", "token-2", 1)
     assert store.find(2, "b") is None
     store.delete(1, "b")
     assert store.names(1) == []
@@ -143,7 +145,7 @@ def test_a_file_that_is_no_database(store: Store, key_directory: Path) -> None:
     (key_directory / "flowfile_nb.db").write_bytes(b"this is not a database, although it is long enough" * 100)
     before = (key_directory / "flowfile_nb.db").read_bytes()
 
-    for action in (lambda: store.names(1), lambda: store.put(1, "a", "token", replace=True)):
+    for action in (lambda: store.find(1, "a"), lambda: store.names(1), lambda: store.put(1, "a", "token", replace=True)):
         with pytest.raises(StoreError, match="damaged"):
             action()
 
@@ -377,15 +379,15 @@ def test_flowfiles_connections_that_use_a_secret(store: Store, home: Path) -> No
 def test_after_a_fork_nothing_of_the_parents_is_used(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a child the parent's connection is put aside unclosed, and a mutex that the parent held is not waited for."""
     store.put(1, "a", "token", replace=False)
-    parents = store._connection
-    store._mutex.acquire()
+    parents = store._active._connection
+    store._active.mutex.acquire()
     real = os.getpid()
 
     monkeypatch.setattr(os, "getpid", lambda: real + 1)
 
     assert store.names(1) == ["a"]
-    assert store._connection is not parents
-    assert store._inherited == [parents]
+    assert store._active._connection is not parents
+    assert store._active._inherited == [parents]
     store.close()
     store.close()
 

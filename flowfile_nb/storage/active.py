@@ -1,0 +1,171 @@
+"""
+Which of the two databases holds the secrets, opened: Flowfile's catalog where there is one, our own where not.
+
+It is asked anew at each call, so a Flowfile that is installed while a kernel runs is found, and our rows move over to it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from flowfile_nb.errors import StoreError
+from flowfile_nb.storage.database import connect, create_database, has_table, is_current, store_error, translated
+from flowfile_nb.storage.paths import Paths, make_private_directory
+
+if TYPE_CHECKING:
+    from threading import RLock
+else:
+    # The same lock; the module `threading`, as those that only writing needs, would be a fiftieth of a cold read.
+    from _thread import RLock
+
+
+class ActiveDatabase:
+    """
+    The connection to the database that holds the secrets now.
+
+    Args:
+        paths: Where the databases are, or would be. Nothing is created before the first write.
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._candidates = (paths.catalog, paths.database)
+        self._process, self._process_mutex = os.getpid(), RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._open_file: tuple[int, str, int, int] | None = None
+        self._inherited: list[sqlite3.Connection] = []
+        self.has_shares = False
+        """Whether it has the table that shares secrets with groups."""
+
+    @property
+    def location(self) -> str | None:
+        """Its path, or None if there is none yet."""
+        with self.reading():
+            return self._open_file[1] if self._open_file else None
+
+    def close(self) -> None:
+        """Close it; the next call opens it again."""
+        with self.mutex:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = self._open_file = None
+
+    @property
+    def mutex(self) -> RLock:
+        """Held while the connection is in use: by one thread at a time, which may take it again."""
+        if self._process != os.getpid():
+            # In a forked child the parent's may be held for ever by a thread that is not here.
+            self._process, self._process_mutex = os.getpid(), RLock()
+        return self._process_mutex
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection | None]:
+        """The database that holds the secrets now, to read, or None where there is none yet."""
+        with self.mutex:
+            try:
+                yield self.current()
+            except (sqlite3.Error, OSError) as error:
+                raise self.error(error) from None
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The database that holds the secrets now, made where there is none, to write while no other process does."""
+        from flowfile_nb.storage.lock import exclusive
+
+        make_private_directory(self._paths.directory)
+        with self.mutex, exclusive(self._paths.lock):
+            with translated(self._paths.database):
+                db = self.current()
+                if db is None:
+                    create_database(self._paths.database)
+                    db = self.current()
+                assert db is not None
+            with translated(self._paths.catalog if self._in_catalog else self._paths.database):
+                yield db
+
+    @contextmanager
+    def ours(self, *, create: bool = False) -> Iterator[sqlite3.Connection | None]:
+        """Our own database, whichever holds the secrets; None where there is none yet, unless *create* makes it."""
+        if create:
+            from flowfile_nb.storage.lock import exclusive
+
+            make_private_directory(self._paths.directory)
+            with self.mutex, exclusive(self._paths.lock):
+                create_database(self._paths.database)
+        with self.mutex, translated(self._paths.database):
+            if self._connection is not None and self.current() is self._connection and not self._in_catalog:
+                yield self._connection
+            elif not os.path.exists(self._paths.database):
+                yield None
+            else:
+                db = connect(self._paths.database)
+                try:
+                    yield db if has_table(db, "nb_facts") else None
+                finally:
+                    db.close()
+
+    def error(self, error: Exception) -> StoreError:
+        """Return our error for one of SQLite's."""
+        return store_error(self._paths.catalog if self._in_catalog else self._paths.database, error)
+
+    @property
+    def _in_catalog(self) -> bool:
+        return self._open_file is not None and self._open_file[1] == self._paths.catalog
+
+    def current(self) -> sqlite3.Connection | None:
+        """Return the connection to the database that holds the secrets now, opening it where it changed under us."""
+        process = os.getpid()
+        for path in self._candidates:
+            try:
+                # A file is itself by inode and device.
+                file = (process, path, *os.stat(path)[1:3])
+            except OSError:
+                continue
+            if file == self._open_file:
+                return self._connection
+            db = self._open(path)
+            if db is not None:
+                self._forget()
+                self._connection, self._open_file = db, file
+                self.has_shares = has_table(db, "resource_grants")
+                return db
+        self._forget()
+        return None
+
+    def _open(self, path: str) -> sqlite3.Connection | None:
+        db = connect(path)
+        try:
+            if path == self._paths.database and not is_current(db, path) and os.access(self._paths.directory, os.W_OK):
+                # Written by an earlier version, or its home moved to another kind of disk since.
+                from flowfile_nb.storage.lock import exclusive
+
+                db.close()
+                with exclusive(self._paths.lock):
+                    create_database(path)
+                db = connect(path)
+            ready = has_table(db, "secrets") and db.execute("SELECT 1 FROM users WHERE id = 1").fetchone() is not None
+            if ready and path == self._paths.catalog:
+                from flowfile_nb.storage.handover import move_rows
+
+                move_rows(self._paths, db)
+        except BaseException:
+            db.close()
+            raise
+        # A catalog that Flowfile is still making is not there yet.
+        if not ready:
+            db.close()
+            return None
+        return db
+
+    def _forget(self) -> None:
+        if self._connection is not None:
+            if self._open_file is not None and self._open_file[0] == os.getpid():
+                self._connection.close()
+            else:
+                # After a fork it is the parent's: SQLite forbids even closing it here.
+                self._inherited.append(self._connection)
+        self._connection = self._open_file = None
