@@ -17,13 +17,15 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*\Z")
 _PRINTABLE = re.compile(r"[ !#-&(-\[\]-~]*\Z")
 _URL_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
 # What others leave as it is, or write otherwise, than `quote(safe="")`.
-_URL_MANNERS: tuple[dict[str, str], ...] = (
-    {},
-    {"/": "/"},  # quote()
-    {" ": "+"},  # quote_plus()
-    {" ": " ", "+": "+"},  # SQLAlchemy's user and password
-    {" ": " ", "+": "+", "/": "/"},  # SQLAlchemy's database
-    {char: char for char in "!'()*"},  # JavaScript's encodeURIComponent
+_URL_MANNERS = tuple(
+    dict(zip(others.encode(), written.encode(), strict=True))
+    for others, written in (
+        ("/", "/"),  # quote()
+        (" ", "+"),  # quote_plus()
+        (" +", " +"),  # SQLAlchemy's user and password
+        (" +/", " +/"),  # SQLAlchemy's database
+        ("!'()*", "!'()*"),  # JavaScript's encodeURIComponent
+    )
 )
 _TO_URLSAFE = bytes.maketrans(b"+/", b"-_")
 
@@ -53,17 +55,12 @@ def patterns_of(value: str) -> list[bytes]:
     return list(found)
 
 
-def _variants(value: str) -> list[str]:
-    variants = [value]
-    stripped = value.strip()
-    # Files end in a line break that is printed by nobody.
-    if stripped != value and len(stripped) >= MIN_CHARACTERS:
-        variants.append(stripped)
-    if "\n" in value or "\r" in value:
-        for text in tuple(variants):
+def _variants(value: str) -> Iterator[str]:
+    # Files end in a line break that nobody prints.
+    for text in dict.fromkeys((value, value.strip())):
+        if len(text) >= MIN_CHARACTERS:
             lines = text.replace("\r\n", "\n")
-            variants += [lines, lines.replace("\n", "\r\n")]
-    return variants
+            yield from dict.fromkeys((text, lines, lines.replace("\n", "\r\n")))
 
 
 def _escaped(text: str, raw: bytes) -> Iterator[bytes]:
@@ -102,14 +99,17 @@ def _html(text: str) -> Iterator[str]:
 
 def _url_quoted(raw: bytes) -> Iterator[bytes]:
     unsafe = set(raw.translate(None, _URL_SAFE)) - {ord("%")}
-    for escape in ("%%%02X", "%%%02x"):
+    manners = [manner for manner in _URL_MANNERS if unsafe & manner.keys()]
+    for escape in (b"%%%02X", b"%%%02x"):
+        # First, as the others bring more of it.
         quoted = raw.replace(b"%", b"%25")
         for byte in unsafe:
-            quoted = quoted.replace(bytes([byte]), (escape % byte).encode())
-        for manner in _URL_MANNERS:
+            quoted = quoted.replace(bytes([byte]), escape % byte)
+        yield quoted
+        for manner in manners:
             form = quoted
-            for char, written in manner.items():
-                form = form.replace((escape % ord(char)).encode(), written.encode())
+            for byte, written in manner.items():
+                form = form.replace(escape % byte, bytes([written]))
             yield form
 
 

@@ -137,6 +137,11 @@ class Redactor:
             if not masks or not _spared(start, end, masks, starts)
         ]
 
+    def wait(self) -> None:
+        """Return when no database is being built; for measuring."""
+        if self._index:
+            self._index.wait()
+
     def mask_of(self, name: str) -> bytes:
         """Return `[secret:NAME]`; or `[secret]`, where the name would show a value."""
         # The dictionary is another one after each learning: what was found out with fewer values stays in the old one.
@@ -190,9 +195,9 @@ class Redactor:
             self._names |= new
             self._masks |= masks
             self._mask_lengths |= {len(mask) for mask in masks}
+            self._prefixes.add([*new, *masks])
             index = self._index or Index(self.engine)
             index.add(list(new))
-            self._prefixes.add([*new, *masks])
             self._index = index
             self._mask_of = {}
             # Last: interrupted before, all is done again, and until then no thread masks without what it has not got.

@@ -2,7 +2,7 @@
 Many byte strings looked for at once, exactly as they are: nothing in them is an expression.
 
 Two libraries do this. hyperscan scans some 2 GB/s for a thousand secrets, ahocorasick_rs 0.1; but of those 7,000 patterns
-hyperscan builds its database in 55 ms, without the GIL, and ahocorasick_rs in 12.
+hyperscan builds its database in 55 ms, without the GIL, and ahocorasick_rs in 7.
 """
 
 from __future__ import annotations
@@ -16,27 +16,21 @@ EngineName = Literal["hyperscan", "ahocorasick_rs"]
 Span = tuple[int, int, int]
 """Start, end, and which pattern."""
 
-# Of a longer pattern this much is searched, and the rest compared: hyperscan takes no more than 16,000 bytes, and
-# ahocorasick_rs needs memory for each.
-_HEAD = 256
+# Of a longer pattern this much is searched, and the rest compared. hyperscan takes no more than 16,000 bytes; ahocorasick_rs
+# builds a state for each, and 7,000 patterns in 7 ms instead of 19.
+_HEAD: dict[EngineName, int] = {"hyperscan": 256, "ahocorasick_rs": 24}
 
 
-def engines() -> list[EngineName]:
-    """Return the engines that can be imported here, the one that scans faster first."""
-    found: list[EngineName] = []
+def usable(engine: EngineName) -> bool:
+    """Return whether that library can be imported here."""
     try:
-        import hyperscan  # noqa: F401
-
-        found.append("hyperscan")
+        if engine == "hyperscan":
+            import hyperscan  # noqa: F401
+        else:
+            import ahocorasick_rs  # noqa: F401
     except ImportError:
-        pass
-    try:
-        import ahocorasick_rs  # noqa: F401
-
-        found.append("ahocorasick_rs")
-    except ImportError:
-        pass
-    return found
+        return False
+    return True
 
 
 def engine_name() -> EngineName:
@@ -46,8 +40,10 @@ def engine_name() -> EngineName:
     Raises:
         MissingDriverError: If there is none.
     """
-    for name in engines():
-        return name
+    if usable("hyperscan"):
+        return "hyperscan"
+    if usable("ahocorasick_rs"):
+        return "ahocorasick_rs"
     raise MissingDriverError(
         "neither hyperscan nor ahocorasick_rs can be imported, so no output can be searched for secrets",
         hint="pip install hyperscan  (or, where it has no wheel:  pip install ahocorasick_rs)",
@@ -67,9 +63,10 @@ class Matcher:
     """
 
     def __init__(self, patterns: Sequence[bytes], engine: EngineName) -> None:
+        self._size = _HEAD[engine]
         by_head: dict[bytes, list[int]] = {}
         for index, pattern in enumerate(patterns):
-            by_head.setdefault(pattern[:_HEAD], []).append(index)
+            by_head.setdefault(pattern[: self._size], []).append(index)
         self._patterns = patterns
         self._heads = list(by_head)
         self._of_head = list(by_head.values())
@@ -82,7 +79,7 @@ class Matcher:
             start = end - len(self._heads[head])
             for index in self._of_head[head]:
                 pattern = self._patterns[index]
-                if len(pattern) <= _HEAD or data.startswith(pattern, start):
+                if len(pattern) <= self._size or data.startswith(pattern, start):
                     found.append((start, start + len(pattern), index))
         return found
 

@@ -21,12 +21,13 @@ from tests.benchmarks.list_names import list_names
 from tests.benchmarks.load_extension import load_extension
 from tests.benchmarks.measure import BrokenError, Effort, Row, table
 from tests.benchmarks.panel_names import panel_names
+from tests.benchmarks.redaction import redaction
 from tests.benchmarks.warm_read import warm_read
 from tests.benchmarks.writers import writers
 
 BENCHMARKS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     benchmark.__name__: benchmark
-    for benchmark in (load_extension, cold_read, warm_read, list_names, durable_add, writers, first_use, panel_names)
+    for benchmark in (load_extension, cold_read, warm_read, list_names, durable_add, writers, first_use, panel_names, redaction)
 }
 
 

@@ -1,0 +1,233 @@
+"""A value that comes in pieces does not get through, however it is cut and whenever what is held is let out."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from flowfile_nb.core.encodings import patterns_of
+from flowfile_nb.core.redaction import Redactor
+from flowfile_nb.core.search import EngineName
+from flowfile_nb.core.streams import StreamMasker
+from tests.core.redaction_values import HARD_VALUES, PEM, both_engines
+
+VALUES = [
+    "hunter2",
+    "hunter2-prod",
+    "abcdef",
+    "defghi",
+    "aaaa",
+    "abab",
+    "secret",
+    "stdout",
+    "a.*b(c|d)+[e]$",
+    "ü€😀x",
+    "two\nlines here",
+]
+PIECES = [
+    *VALUES,
+    "hunt",
+    "er2",
+    "-pro",
+    "abc",
+    "ghi",
+    "a",
+    "aa",
+    "secr",
+    "[secret:",
+    "[secret]",
+    "[secret:n0]",
+    "]",
+    "\n",
+    " ",
+    "ü",
+    "€",
+]
+CUTS = st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=40)
+
+
+def knowing(*values: str, engine: EngineName | None = None) -> Redactor:
+    redactor = Redactor(engine)
+    for number, value in enumerate(values):
+        assert redactor.learn(f"n{number}", value)
+    return redactor
+
+
+def streamed(redactor: Redactor, pieces: list[str], *, released: bool = False) -> str:
+    stream = StreamMasker(redactor)
+    out = []
+    for piece in pieces:
+        out.append(stream.feed(piece))
+        if released:
+            out.append(stream.release())
+            assert stream.held == ""
+    return "".join([*out, stream.release()])
+
+
+@both_engines
+@given(values=st.lists(st.sampled_from(VALUES), min_size=1, unique=True), pieces=st.lists(st.sampled_from(PIECES)), cuts=CUTS)
+@example(values=["abcdef", "defghi"], pieces=["abcdefghi"], cuts=[(3, False), (3, False), (1, False)])
+@example(values=["aaaa"], pieces=["aaaa"] * 6, cuts=[(1, False)] * 24)
+def test_without_pauses_it_is_the_same_as_masking_the_whole(
+    engine: EngineName, values: list[str], pieces: list[str], cuts: list[tuple[int, bool]]
+) -> None:
+    """The pieces add up to the masked text, exactly, and what is held is shorter than the longest form of a value."""
+    redactor = knowing(*values, engine=engine)
+    text = "".join(pieces)
+    stream = StreamMasker(redactor)
+    longest = max([len("[secret:n10]"), *(len(pattern) for value in values for pattern in patterns_of(value))])
+
+    out, at = "", 0
+    for size, _ in cuts:
+        out += stream.feed(text[at : at + size])
+        at += size
+        assert len(stream.held.encode()) < longest + len("[secret:n10]")
+    out += stream.feed(text[at:]) + stream.release()
+
+    assert out == redactor.mask(text)
+
+
+@both_engines
+@given(
+    values=st.lists(st.sampled_from([value for value in VALUES if value != "secret"]), min_size=1, unique=True),
+    pieces=st.lists(st.sampled_from(PIECES)),
+    cuts=CUTS,
+)
+def test_with_pauses_no_value_gets_through(
+    engine: EngineName, values: list[str], pieces: list[str], cuts: list[tuple[int, bool]]
+) -> None:
+    """Whatever is let out in between, no form of a value is in what has come out."""
+    redactor = knowing(*values, engine=engine)
+    text = "".join(pieces)
+    stream = StreamMasker(redactor)
+
+    out, at = "", 0
+    for size, pause in cuts:
+        out += stream.feed(text[at : at + size])
+        if pause:
+            out += stream.release()
+            assert stream.held == ""
+        at += size
+    out += stream.feed(text[at:]) + stream.release()
+
+    assert not redactor.hits(out.encode())
+    assert not any(value in out for value in values)
+
+
+@both_engines
+@pytest.mark.parametrize("value", HARD_VALUES)
+def test_every_split_point(engine: EngineName, value: str) -> None:
+    """Cut in two anywhere, in any encoding, with and without a pause, a value does not get through."""
+    redactor = knowing(value, engine=engine)
+    for form in (value, json.dumps(value), repr(value.encode()), value.encode().hex()):
+        text = f"<{form}>"
+        masked = redactor.mask(text)
+        assert "[secret:n0]" in masked
+        for at in range(len(text) + 1):
+            assert streamed(redactor, [text[:at], text[at:]]) == masked
+            paused = streamed(redactor, [text[:at], text[at:]], released=True)
+            assert value not in paused
+            assert not redactor.hits(paused.encode())
+
+
+@both_engines
+@pytest.mark.parametrize("value", [*VALUES, PEM])
+def test_one_character_at_a_time(engine: EngineName, value: str) -> None:
+    """It is the same for a value that comes character by character, even if each is let out."""
+    redactor = knowing(value, engine=engine)
+    text = f"<{value}><{value}"
+
+    assert streamed(redactor, list(text)) == redactor.mask(text) == "<[secret:n0]><[secret:n0]"
+    assert not redactor.hits(streamed(redactor, list(text), released=True).encode())
+
+
+def test_what_was_let_out_is_remembered() -> None:
+    """The rest of a value is masked, although its beginning went out while nobody knew."""
+    stream = StreamMasker(knowing("hunter2", "hunter2-prod"))
+
+    out = [stream.feed("pw: hun"), stream.held, stream.release(), stream.held, stream.feed("ter2!")]
+
+    assert out == ["pw: ", "hun", "hun", "", "[secret:n0]!"]
+
+
+def test_a_complete_value_that_may_go_on() -> None:
+    """A value that another one begins with is masked when it is let out, and the rest of the other one is, too."""
+    stream = StreamMasker(knowing("hunter2", "hunter2-prod"))
+
+    out = [stream.feed("hunter2"), stream.held, stream.release(), stream.feed("-prod!"), stream.feed("hunter2\n")]
+
+    assert out == ["", "hunter2", "[secret:n0]", "[secret:n1]!", "[secret:n0]\n"]
+
+
+def test_what_was_let_out_and_is_no_value() -> None:
+    """It was let out once, and what follows goes out as it is."""
+    stream = StreamMasker(knowing("hunter2"))
+
+    out = [stream.feed("hun"), stream.release(), stream.feed("t"), stream.release(), stream.feed("ing\n"), stream.release()]
+
+    assert out == ["", "hun", "", "t", "ing\n", ""]
+
+
+def test_nothing_is_held_without_need() -> None:
+    """A text that does not end like the beginning of a value goes out at once, the very same."""
+    stream = StreamMasker(knowing("hunter2"))
+    text = "some line of a log\n"
+
+    assert stream.feed(text) is text
+    assert (stream.held, stream.release(), stream.feed("")) == ("", "", "")
+
+
+@both_engines
+def test_learning_between_pieces(engine: EngineName) -> None:
+    """A value counts from the next piece on, also for what is held at that moment."""
+    redactor = knowing("hunter2", engine=engine)
+    stream = StreamMasker(redactor)
+
+    out = stream.feed("hunt")
+    redactor.learn("late", "hunting season")
+    out += stream.feed("ing sea") + stream.held
+    out += stream.feed("son, hunter2\n")
+
+    assert out == "hunting sea[secret:late], [secret:n0]\n"
+
+
+@pytest.mark.parametrize("pieces", [["[secret:n0", "]zzz"], ["[secret:n0]", "zzz"], ["[secret:n0]z", "zz"]])
+def test_a_mask_in_pieces(pieces: list[str]) -> None:
+    """Text that is masked already stays as it is, cut anywhere, even if a value begins in its end."""
+    redactor = knowing("hunter2", "]zzz")
+
+    assert streamed(redactor, pieces) == redactor.mask("[secret:n0]zzz") == "[secret:n0]zzz"
+
+
+def test_two_streams() -> None:
+    """Each stream has its own context: the end of one does not go on in the other."""
+    redactor = knowing("hunter2")
+    out, err = StreamMasker(redactor), StreamMasker(redactor)
+
+    assert [out.feed("hun"), err.feed("ter2\n"), out.feed("ter2\n")] == ["", "ter2\n", "[secret:n0]\n"]
+
+
+@pytest.mark.parametrize("size", [1, 80, 4_096, 60_000])
+def test_a_value_of_64_kib_in_pieces(size: int) -> None:
+    """It is masked whole, and cutting it into more pieces does not take its square: all at once takes 1 ms, by ones 120."""
+    value = "".join(random.Random(1).choices("abcdefgh+/", k=65_536))
+    redactor = knowing(value)
+    text = f"<{value}>{value[:1_000]}!"
+    redactor.mask("")
+
+    start = time.perf_counter()
+    out = streamed(redactor, [text[at : at + size] for at in range(0, len(text), size)])
+    seconds = time.perf_counter() - start
+
+    assert out == f"<[secret:n0]>{value[:1_000]}!"
+    assert seconds < 5
+
+
+def test_lone_surrogates_in_pieces() -> None:
+    """Text that is not valid Unicode streams like any other."""
+    assert streamed(knowing("ü\udc80üü"), ["\ud83d", "ü", "\udc80", "üü", "\udc80"]) == "\ud83d[secret:n0]\udc80"
