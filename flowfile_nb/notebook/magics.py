@@ -33,13 +33,13 @@ def secret(shell: InteractiveShell, line: str) -> Any:
         return _panel(shell)
     if len(words) == 1 and words[0] in session.secrets:
         # Also a name that is a verb or has a `=`: what is stored under the very word comes first only if it is no verb.
-        return session.secrets[words[0]] if words[0] not in VERBS else _run(words)
+        return session.secrets[words[0]] if words[0] not in VERBS else _run(shell, words)
     refuse_value(words)
     if len(words) == 1 and words[0] not in VERBS:
         return session.secrets[words[0]]
     if words[0] not in VERBS:
         raise UsageError(f"%secret has no verb {words[0]!r}", hint=f"verbs are {', '.join(VERBS)};  %secret?  is the help page")
-    return _run(words)
+    return _run(shell, words)
 
 
 def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
@@ -59,9 +59,14 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
     return None
 
 
-def _run(words: list[str]) -> Any:
+def _run(shell: InteractiveShell, words: list[str]) -> Any:
     verb, *rest = words
-    return _VERBS[verb](secret_parsers()[verb].parse_args(rest))
+    args = secret_parsers()[verb].parse_args(rest)
+    if verb == "scan":
+        from flowfile_nb.notebook.scan_verb import scan
+
+        return scan(shell, args)
+    return _VERBS[verb](args)
 
 
 def _panel(shell: InteractiveShell) -> Any:
