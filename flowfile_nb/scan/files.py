@@ -112,14 +112,17 @@ def _folder(root: str, selection: Selection, tracked: set[str] | None) -> Iterat
             yield os.path.join(folder, ".git", "config")
             if tracked is not None and folder != root and _is_part(folder, tracked):
                 tracked |= _git_files(folder) or set()
+        inner = []
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if entry.name == "node_modules":
-                    selection.skipped[OTHERS_FOLDERS] += 1
-                elif entry.name not in _NOT_ENTERED:
-                    folders.append(os.path.join(folder, entry.name))
-            elif _is_wanted(entry, selection, tracked):
-                yield os.path.join(folder, entry.name)
+            if not entry.is_dir(follow_symlinks=False):
+                if _is_wanted(entry, selection, tracked):
+                    yield entry.path
+            elif entry.name == "node_modules":
+                selection.skipped[OTHERS_FOLDERS] += 1
+            elif entry.name not in _NOT_ENTERED:
+                inner.append(entry.path)
+        # The next one is taken from the end.
+        folders += reversed(inner)
 
 
 def _entries(folder: str, selection: Selection) -> list[os.DirEntry[str]]:
@@ -127,7 +130,7 @@ def _entries(folder: str, selection: Selection) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as listing:
             return sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
-        selection.remarks.append((folder, error.strerror or str(error)))
+        selection.remarks.append((_short(folder), error.strerror or str(error)))
         return []
 
 

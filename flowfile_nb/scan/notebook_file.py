@@ -50,7 +50,8 @@ def search_notebook(data: bytes, redactor: Redactor) -> list[Place]:
         if not in_bytes and not _shows(notebook, redactor):
             return []
         tree = parse(text)
-        found = [place for passage in passages(tree, each=True) for place in places(passage, redactor)]
+        # Each once: a picture's text and its bytes are the same place.
+        found = list(dict.fromkeys(place for passage in passages(tree, each=True) for place in places(passage, redactor)))
         says_twice = bool(in_bytes - {place.name for place in found}) and _repeats(tree)
     except RecursionError:
         raise NotANotebookError("it is nested too deeply") from None

@@ -131,10 +131,14 @@ class _Walk:
                 yield from self.anything(cell, Where("metadata", number))
 
     def _cell(self, cell: dict[str, Any], number: int) -> Iterator[Passage]:
+        # First what a person sees first; files have it in the order of the alphabet.
+        for key in ("source", "input"):
+            if key in cell:
+                yield from self._text(cell[key], Where("source", number))
         for key, value in cell.items():
             if key in {"source", "input"}:
-                yield from self._text(value, Where("source", number))
-            elif key == "outputs" and isinstance(value, list):
+                continue
+            if key == "outputs" and isinstance(value, list):
                 yield from self._outputs(value, Where("output", number, changeable=True))
             elif key == "attachments" and isinstance(value, dict):
                 where = Where("attachment", number)

@@ -104,17 +104,18 @@ def _advice(report: Report, known: Known, mask: _Mask) -> Iterator[str]:
             " holds the values: delete it when all is well, and reload the notebook where it is open"
         )
     masked = {fixed.path for fixed in report.fixed}
-    left = list(_left(report.findings, masked))
-    if any(place.changeable for _, place in left):
+    found = list(_left(report.findings, masked))
+    left = [place for path, place in found if BACKUP_ENDING not in path]
+    if any(place.changeable for place in left):
         yield "Outputs, metadata and widget state of notebooks:  --fix  masks them, after a backup"
-    if any(place.part.startswith(("history", "deleted")) for _, place in left):
+    if any(place.part.startswith(("history", "deleted")) for place in left):
         yield (
             "History: the numbers are session/line. While no IPython runs:  sqlite3 history.sqlite"
             ' "DELETE FROM history WHERE session = … AND line = …; VACUUM"'
         )
-    if any(BACKUP_ENDING in path for path, _ in left):
+    if len(left) < len(found):
         yield f"Files *{BACKUP_ENDING} were made by  --fix  and hold what it has masked: delete them"
-    if any(place.part in {"", "source", "attachment", "file name"} and BACKUP_ENDING not in path for path, place in left):
+    if any(place.part in {"", "source", "attachment", "file name"} for place in left):
         yield "Sources and other files are yours to change: in a notebook write  %secret NAME  instead of the value"
     if report.findings:
         yield "Whoever may have seen a value still has it: change it where it is used, then  %secret set NAME --replace"
