@@ -63,6 +63,17 @@ def test_a_tracked_file_that_is_deleted(folder: Path, scan: Scan, git: Git) -> N
     assert scan().status == 0
 
 
+def test_in_the_hook_of_another_repository(folder: Path, scan: Scan, git: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What git says to its hooks about one repository does not hide files that another one tracks."""
+    put(folder / "tracked.log")
+    (folder / ".gitignore").write_text("*.log")
+    git("add", "-f", ".")
+    git("init", "-q", "other")
+    monkeypatch.setenv("GIT_DIR", str(folder / "other" / ".git"))
+
+    assert scan().found == ["tracked.log:1: prod_pw"]
+
+
 def test_repositories_inside(folder: Path, scan: Scan, git: Git) -> None:
     """A submodule, and a clone that git lists as one folder, are looked at as git sees each of them."""
     for name in ("sub", "clone"):

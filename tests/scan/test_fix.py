@@ -151,18 +151,23 @@ def test_the_backup(folder: Path) -> None:
 def test_the_backup_is_private_from_its_first_byte(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody else can open it while it is being written."""
     modes = []
-    real = fix._write
+    real_write, real_like = fix._write, fix._like
 
-    def watched(file: Any, data: bytes) -> None:
+    def write_(file: Any, data: bytes) -> None:
         modes.append(stat.S_IMODE(os.fstat(file.fileno()).st_mode))
-        real(file, data)
+        real_write(file, data)
 
-    monkeypatch.setattr(fix, "_write", watched)
+    def like(path: str, original: str, mode: int) -> None:
+        modes.append(stat.S_IMODE(os.stat(path).st_mode))
+        real_like(path, original, mode)
+
+    monkeypatch.setattr(fix, "_write", write_)
+    monkeypatch.setattr(fix, "_like", like)
     write(folder / "a.ipynb", notebook(code("f()", stream(VALUE)))).chmod(0o666)
 
     fix_notebook("a.ipynb", redactor(prod_pw=VALUE), Reader())
 
-    assert modes == [0o600, 0o600]
+    assert modes == [0o600] * 4
 
 
 def test_a_link_stays_a_link(folder: Path, tmp_path: Path) -> None:

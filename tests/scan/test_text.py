@@ -93,12 +93,11 @@ def test_pieces_change_nothing(before: int, size: int, value: str) -> None:
 
 
 def test_a_mask_cut_by_the_pieces_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret whose name holds another's value: its mask is not taken for that value."""
+    """A secret with the value `secret` is not found in the masks of others, however long those are."""
     monkeypatch.setattr(text, "PIECE", 1)
-    name = "n" * 100 + "hunter2" + "n" * 100
-    known = knowing(**{name: "some-other-value"})
-    content = b"-" * 1000 + f"[secret:{name}]".encode() + b"-" * 1000
-    known.redactor.learn("pw", "some-hunter")
+    name = "n" * 300
+    known = knowing(**{name: "hunter2", "poor": "secret"})
+    content = (b"-" * 100 + f"[secret:{name}]".encode()) * 20
 
     for size in (1, 50, 333):
         assert not list(text.search_text((content[at : at + size] for at in range(0, len(content), size)), known))
