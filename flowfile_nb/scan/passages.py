@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from flowfile_nb.scan.finding import Part
-from flowfile_nb.scan.json_places import Number, Object
+from flowfile_nb.scan.json_places import Number, Object, Text
 
 Kind = Literal["text", "lines", "key", "number", "base64"]
 
@@ -23,6 +23,7 @@ COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _OF_THE_FORMAT = {"cell_type", "execution_count", "prompt_number", "output_type", "nbformat", "nbformat_minor"}
 _WRITTEN_BY_JUPYTER = {"kernelspec", "language_info"}
 _OLD_BINARY = {"png", "jpeg", "pdf"}
+_TEXTS = {str, Text}
 _TEXTUAL_ENDINGS = ("json", "xml", "javascript", "html", "latex", "markdown", "sql", "yaml")
 
 
@@ -245,9 +246,8 @@ def _pieces(value: Any) -> Sequence[str] | None:
     """Return a text, or a list of its lines, as pieces; None for anything else."""
     if isinstance(value, str):
         return None if isinstance(value, Number) else [value]
-    if isinstance(value, list) and value and all(isinstance(item, str) and not isinstance(item, Number) for item in value):
-        return value
-    return None
+    # By their classes, at once: no number is among them.
+    return value if isinstance(value, list) and value and set(map(type, value)) <= _TEXTS else None
 
 
 def _is_stream(output: Any) -> bool:
@@ -274,7 +274,7 @@ def _collect(value: Any, found: list[str]) -> None:
         for item in value.values():
             _collect(item, found)
     elif isinstance(value, list):
-        if value and isinstance(value[0], str) and all(isinstance(item, str) for item in value):
+        if _pieces(value):
             found += (*value, "\0")
             return
         for item in value:

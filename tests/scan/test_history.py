@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -58,6 +60,28 @@ def test_it_is_not_written(scan: Scan, history: Path) -> None:
 
     assert len(scan("--fix").found) == 3
     assert (history.read_bytes(), history.stat().st_mtime_ns, sorted(history.parent.iterdir())) == before
+
+
+_INTERRUPTED = """
+import os, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.executescript("PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN")
+database.executemany("INSERT INTO history VALUES (9, ?, '', hex(randomblob(1000)))", [(n,) for n in range(500)])
+os._exit(0)
+"""
+
+
+def test_an_interrupted_write_is_not_undone_by_a_scan(scan: Scan, history: Path) -> None:
+    """What SQLite would do to repair the file is left to those who own it; the bytes are searched."""
+    subprocess.run([sys.executable, "-c", _INTERRUPTED, str(history)], check=True)
+    journal = history.with_name("history.sqlite-journal")
+    before = history.read_bytes(), journal.read_bytes()
+
+    done = scan()
+
+    assert (history.read_bytes(), journal.read_bytes()) == before
+    assert f"{history}: searched as bytes" in done.out
+    assert done.found == [f"{history}: deleted history: prod_pw"]
 
 
 def test_what_was_deleted_from_the_table_is_still_in_the_file(scan: Scan, history: Path) -> None:
