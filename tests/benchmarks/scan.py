@@ -30,8 +30,8 @@ def scan(effort: Effort) -> Iterator[Row]:
 
     A folder of 128 MB is searched eight times in a row. Sources, stdout, tables in HTML and pictures are mixed as in notebooks;
     all is in the system's cache. Ours looks for every encoding, in decoded texts and pictures too; `grep -F` for the raw values
-    alone. Checked each time: one value in a source, one in stdout cut over two lines of the list, one in a picture. Goals: 10 s, and
-    0.6 of `grep`'s time.
+    alone. Checked each time: one value in a source, one in stdout cut over two lines of the list, one in a picture. Goals:
+    10 s, and 0.6 of `grep`'s time.
     """
     megabytes, times = effort.pick((128, 8), (64, 2), (2, 1))
     with new_home() as home:
