@@ -25,7 +25,7 @@ LARGE = "large ones: binary over 256 MB, others over 2 GB (those that are named 
 _LARGE_BINARY = 256 << 20
 _LARGE = 2 << 30
 # A larger notebook is searched as text, since reading JSON takes several times its size in memory.
-_LARGE_NOTEBOOK = 256 << 20
+_LARGE_NOTEBOOK = 128 << 20
 
 
 class Progress(NamedTuple):
@@ -152,6 +152,8 @@ class _Scan:
             places = self._notebook(path, b"".join(self._counted(pieces)))
             self._found(path, places)
             return name.endswith(".ipynb") and any(place.changeable for place in places)
+        if notebook:
+            self.remark(path, "searched as text, not as a notebook: it is over 128 MB")
         self._found(path, search_text(as_utf8(self._counted(pieces)), self._known))
         return False
 

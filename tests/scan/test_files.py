@@ -228,6 +228,7 @@ def test_large_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [(finding.path, finding.places[0].part) for finding in quiet(".").findings] == [("c.ipynb", "")]
     assert quiet(".").skipped == {scanning.LARGE: 2}
+    assert quiet(".").remarks == [("c.ipynb", "searched as text, not as a notebook: it is over 128 MB")]
     assert [finding.path for finding in quiet("a.bin", "b.txt").findings] == ["a.bin", "b.txt"]
 
 
