@@ -108,8 +108,9 @@ def _folder(root: str, selection: Selection, tracked: set[str] | None) -> Iterat
             selection.skipped[OTHERS_FOLDERS] += 1
             continue
         if ".git" in names:
-            # A password in the address of a remote.
-            yield os.path.join(folder, ".git", "config")
+            # A password in the address of a remote. In a further work tree, and in a submodule, `.git` is a file.
+            if os.path.isdir(os.path.join(folder, ".git")):
+                yield os.path.join(folder, ".git", "config")
             if tracked is not None and folder != root and _is_part(folder, tracked):
                 tracked |= _git_files(folder) or set()
         inner = []

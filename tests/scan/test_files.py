@@ -87,6 +87,19 @@ def test_repositories_inside(folder: Path, scan: Scan, git: Git) -> None:
     assert scan().found == ["clone/a.py:1: prod_pw", "sub/a.py:1: prod_pw"]
 
 
+def test_a_further_work_tree(folder: Path, scan: Scan, git: Git) -> None:
+    """Where `.git` is a file that says where the repository is."""
+    put(folder / "a.py")
+    git("add", ".")
+    git("commit", "-q", "-m", "x")
+    git("worktree", "add", "-q", "../further")
+
+    done = scan(cwd=folder.parent / "further")
+
+    assert done.found == ["a.py:1: prod_pw"]
+    assert ".git" not in done.out
+
+
 def test_a_password_in_a_remotes_address(folder: Path, scan: Scan, git: Git) -> None:
     """Of git's own files its settings are looked at, and no others."""
     git("remote", "add", "origin", "https://me:another-canary-value@example.com/x.git")
