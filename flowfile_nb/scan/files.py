@@ -108,11 +108,7 @@ def _folder(root: str, selection: Selection, tracked: set[str] | None) -> Iterat
             selection.skipped[OTHERS_FOLDERS] += 1
             continue
         if ".git" in names:
-            # A password in the address of a remote. In a further work tree, and in a submodule, `.git` is a file.
-            if os.path.isdir(os.path.join(folder, ".git")):
-                yield os.path.join(folder, ".git", "config")
-            if tracked is not None and folder != root and _is_part(folder, tracked):
-                tracked |= _git_files(folder) or set()
+            yield from _work_tree(folder, tracked if folder != root else None)
         inner = []
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
@@ -124,6 +120,15 @@ def _folder(root: str, selection: Selection, tracked: set[str] | None) -> Iterat
                 inner.append(entry.path)
         # The next one is taken from the end.
         folders += reversed(inner)
+
+
+def _work_tree(folder: str, tracked: set[str] | None) -> Iterator[str]:
+    """Yield git's settings for a work tree; add its files to *tracked*, those of the repository it is in, if it is a part."""
+    # A password in the address of a remote. In a further work tree, and in a submodule, `.git` is a file.
+    if os.path.isdir(os.path.join(folder, ".git")):
+        yield os.path.join(folder, ".git", "config")
+    if tracked is not None and _is_part(folder, tracked):
+        tracked |= _git_files(folder) or set()
 
 
 def _entries(folder: str, selection: Selection) -> list[os.DirEntry[str]]:
