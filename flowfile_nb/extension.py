@@ -35,6 +35,10 @@ def secret(line: str) -> Any:
     %secret rename OLD NEW        the value and its shares stay
     %secret delete NAME…          says what uses it, and asks;  --yes  does not ask
     %secret env NAME [VAR]        put one value into os.environ of this kernel, on purpose
+    %secret scan                  find stored values in this folder (as git sees it) and in IPython's history
+    %secret scan PATH…            in files and whole folders: sources, outputs, widget state, checkpoints, logs, …
+        --fix                     mask outputs, metadata and widget state of notebooks, after a backup; never sources
+        --staged                  in what git is about to commit
     %secret doctor                what is in use, and how to mend what is wrong
 
     Once a value was read or stored here, outputs show  [secret:NAME]  in its place. That is a seat belt against accidents: code

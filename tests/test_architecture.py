@@ -21,14 +21,16 @@ ROOMS = {
     "vault": {"errors", "core", "storage", "backend", "checkup"},
     "connections": {"errors", "core", "backend", "connections"},
     "session": {"errors", "core", "backend", "vault", "connections"},
+    "scan": {"errors", "core", "backend", "scan"},
+    "__main__": {"errors", "session", "scan"},
     # `backend` for the data it shows: Listing.
-    "notebook": {"errors", "core", "backend", "session", "connections", "notebook"},
+    "notebook": {"errors", "core", "backend", "session", "connections", "scan", "notebook"},
 }
 
 # Foreign libraries, and the only rooms (or files) that may name them.
 LIBRARIES = {
     "cryptography": {"core/crypto.py", "storage/master_key.py"},
-    "sqlite3": {"storage", "checkup.py"},
+    "sqlite3": {"storage", "checkup.py", "scan/history.py"},
     "IPython": {"notebook", "extension.py", "__init__.py"},
     "ipywidgets": {"notebook"},
     "anywidget": {"notebook/panel.py"},

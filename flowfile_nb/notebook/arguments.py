@@ -11,8 +11,8 @@ from typing import NoReturn
 from flowfile_nb.core.cell_source import value_on_line
 from flowfile_nb.errors import UsageError, ValueOnLineError
 
-VERBS = ("get", "set", "list", "rename", "delete", "env", "doctor")
-OPTIONS = {"set": ["--replace", "--file", "--env", "--generate"], "delete": ["--yes"]}
+VERBS = ("get", "set", "list", "rename", "delete", "env", "scan", "doctor")
+OPTIONS = {"set": ["--replace", "--file", "--env", "--generate"], "delete": ["--yes"], "scan": ["--fix", "--staged"]}
 GENERATED_LENGTH = 32
 
 
@@ -76,6 +76,10 @@ def secret_parsers() -> Mapping[str, argparse.ArgumentParser]:
     parsers["env"].epilog = "%secret env NAME [VAR]"
     parsers["env"].add_argument("name")
     parsers["env"].add_argument("variable", nargs="?")
+    parsers["scan"].epilog = "%secret scan [PATH …] [--fix]   or   %secret scan --staged"
+    parsers["scan"].add_argument("paths", nargs="*")
+    parsers["scan"].add_argument("--fix", action="store_true")
+    parsers["scan"].add_argument("--staged", action="store_true")
     return parsers
 
 

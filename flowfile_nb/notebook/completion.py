@@ -54,7 +54,7 @@ def _complete_secret_line(args: str) -> tuple[str, Iterable[str]]:
     names = [quoted(name) for name in session.secrets]
     if not before:
         return begun, [*VERBS, *names]
-    if before[-1] == "--file":
+    if before[-1] == "--file" or (before[0] == "scan" and not begun.startswith("-")):
         return begun, _files(begun)
     if before[-1] in {"--env", "env"} and before[-1] != before[0]:
         return begun, sorted(os.environ)

@@ -162,7 +162,23 @@ def _doctor(shell: InteractiveShell, args: Namespace) -> Table:
     return Table(("", "what", "state", "remedy"), rows)
 
 
-_VERBS = {"get": _get, "set": _set, "list": _list, "rename": _rename, "delete": _delete, "env": _env, "doctor": _doctor}
+def _scan(shell: InteractiveShell, args: Namespace) -> Any:
+    # Imported here: nothing else needs it.
+    from flowfile_nb.notebook.scan_verb import scan
+
+    return scan(shell, args)
+
+
+_VERBS = {
+    "get": _get,
+    "set": _set,
+    "list": _list,
+    "rename": _rename,
+    "delete": _delete,
+    "env": _env,
+    "doctor": _doctor,
+    "scan": _scan,
+}
 
 
 def _connections() -> Table:

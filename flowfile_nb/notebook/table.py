@@ -18,7 +18,7 @@ class Table:
     Args:
         header: The columns' names.
         rows: One text for each column.
-        note: A line below the table, or instead of an empty one.
+        note: Lines below the table, or instead of an empty one.
     """
 
     def __init__(self, header: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
@@ -36,13 +36,13 @@ class Table:
         return "\n".join([*text, self.note] if self.note else text)
 
     def _repr_html_(self) -> str:
+        note = f"<p>{escape(self.note)}</p>".replace("\n", "<br>") if self.note else ""
         if not self.rows:
-            return f"<p>{escape(self.note)}</p>"
+            return note
         head = "".join(f"<th scope='col' style='text-align:left'>{escape(cell)}</th>" for cell in self.header)
         body = "".join(
             "<tr>" + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
         )
-        note = f"<p>{escape(self.note)}</p>" if self.note else ""
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
 
 

@@ -23,24 +23,24 @@ from tests.benchmarks.load_extension import load_extension
 from tests.benchmarks.measure import BrokenError, Effort, Row, table
 from tests.benchmarks.panel_names import panel_names
 from tests.benchmarks.redaction import redaction
+from tests.benchmarks.scan import scan
 from tests.benchmarks.warm_read import warm_read
 from tests.benchmarks.writers import writers
 
-BENCHMARKS: dict[str, Callable[[Effort], Iterator[Row]]] = {
-    benchmark.__name__: benchmark
-    for benchmark in (
-        load_extension,
-        cold_read,
-        warm_read,
-        list_names,
-        durable_add,
-        writers,
-        first_use,
-        panel_names,
-        redaction,
-        guard,
-    )
-}
+_ALL: tuple[Callable[[Effort], Iterator[Row]], ...] = (
+    load_extension,
+    cold_read,
+    warm_read,
+    list_names,
+    durable_add,
+    writers,
+    first_use,
+    panel_names,
+    redaction,
+    guard,
+    scan,
+)
+BENCHMARKS = {benchmark.__name__: benchmark for benchmark in _ALL}
 
 
 def main(arguments: list[str] | None = None) -> int:

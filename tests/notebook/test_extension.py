@@ -66,7 +66,7 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("%secret ", {"get", "set", "list", "rename", "delete", "env", "doctor", "prod_pw", '"my name"'}),
+        ("%secret ", {"get", "set", "list", "rename", "delete", "env", "scan", "doctor", "prod_pw", '"my name"'}),
         ("%secret pro", {"prod_pw"}),
         ("pw = %secret pro", {"prod_pw"}),
         ("%secret de", {"delete"}),
@@ -74,6 +74,7 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
         ("%secret set x --", {"--replace", "--file", "--env", "--generate"}),
         ("%secret set x --rep", {"--replace"}),
         ("%secret delete --", {"--yes"}),
+        ("%secret scan --", {"--fix", "--staged"}),
         ("postgresql://app:%secret pro", {"prod_pw"}),
         ("postgresql://app:${secret:my", {"my name"}),
         ("password = %secret pro", {"prod_pw"}),
@@ -96,6 +97,7 @@ def test_completion_of_files_and_variables(shell: Shell, tmp_path: object, monke
 
     assert shell.complete("%secret set x --env CANARY_V") == ["CANARY_VARIABLE"]
     assert shell.complete(f"%secret set x --file {tmp_path}/can") == [f"{tmp_path}/canary.pem"]
+    assert shell.complete(f"%secret scan a.py {tmp_path}/can") == [f"{tmp_path}/canary.pem"]
 
 
 def test_completion_of_other_lines_is_left_alone(shell: Shell) -> None:

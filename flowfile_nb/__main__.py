@@ -1,0 +1,64 @@
+"""`python -m flowfile_nb`: what works without a notebook."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from flowfile_nb.errors import FlowfileNbError, UsageError
+
+FAILED, INTERRUPTED = 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # argparse quotes what it did not understand, which might be a value: only our own words are shown.
+        raise UsageError("this command line was not understood", hint=f"{self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status: its own, 2 after an error, 130 after Ctrl+C."""
+    for stream in (sys.stdout, sys.stderr):
+        # A path may hold what this terminal cannot show.
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except FlowfileNbError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:
+        # Nobody reads any more, as with `| head`. Python would complain when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        print("Interrupted: what was not searched may hold values.", file=sys.stderr)
+        return INTERRUPTED
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    parser = _Parser(prog="python -m flowfile_nb", description="Secrets for notebooks; what works without a notebook.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    scan = commands.add_parser("scan", help="search files for the values of your secrets")
+
+    from flowfile_nb.scan import command
+
+    command.add_options(scan)
+    args = parser.parse_args(arguments)
+    if args.command is None:
+        parser.print_help()
+        return 0
+
+    from flowfile_nb import session
+    from flowfile_nb.scan.history import ipython_histories
+
+    return command.run(args, session.backend(), ipython_histories(dict(os.environ)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
