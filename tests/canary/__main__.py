@@ -17,6 +17,7 @@ from tests.canary.kernel import CanaryKernel, canary_kernel
 from tests.canary.values import VALUES, seen
 
 _NBMASK = "%load_ext nbmask\nimport nbmask\nnbmask.SECRETS.update(VALUES.values()); nbmask.get_pattern.cache_clear()"
+_MOST = 5  # cases that are named
 _WAYS = {"no guard": "", "nbmask": _NBMASK, "flowfile_nb": ""}
 
 
@@ -41,9 +42,10 @@ def make_store(home: Path, values: dict[str, str]) -> None:
     vault._store.close()
 
 
-def masked(way: str) -> tuple[int, int]:
-    """Return how many cases of the table do not show the value, and how many there are."""
-    count = total = 0
+def seen_through(way: str) -> tuple[list[str], int]:
+    """Return the cases of the table that show the value, and how many cases there are."""
+    through: list[str] = []
+    total = 0
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         make_store(home, VALUES)
@@ -53,8 +55,9 @@ def masked(way: str) -> tuple[int, int]:
                 for name, value in VALUES.items():
                     if name not in channel.not_for:
                         total += 1
-                        count += not seen(value, send(kernel, channel, name))
-    return count, total
+                        if seen(value, send(kernel, channel, name)):
+                            through.append(f"{name} through {channel.name}")
+    return through, total
 
 
 if __name__ == "__main__":
@@ -62,4 +65,6 @@ if __name__ == "__main__":
         if way == "nbmask" and find_spec("nbmask") is None:
             print("nbmask: not installed")
         else:
-            print("{}: {} of {} masked".format(way, *masked(way)))
+            through, total = seen_through(way)
+            print(f"{way}: {total - len(through)} of {total} masked")
+            print("".join(f"    {case}\n" for case in through[:_MOST]), end="")
