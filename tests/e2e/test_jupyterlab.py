@@ -102,12 +102,15 @@ def test_a_secret_added_in_the_panel_is_used_and_is_nowhere(chromium: Browser, p
         )
         answer = notebook.run("import pandas; pandas.read_sql('select 6 * 7 as answer', warehouse)")
         expect(answer).to_contain_text("42")
+        printed = notebook.run("import flowfile_nb as fnb; print(fnb.secrets['prod_pw'].get_secret_value())")
+        expect(printed).to_contain_text("[secret:prod_pw]")
         saved = notebook.save()
         in_page = everything_in(page)
 
     assert "SecretPanel" in json.dumps(saved["metadata"]["widgets"]), "widget state is not saved, so this would prove nothing"
     assert "prod_pw" not in json.dumps(saved["metadata"]["widgets"])
     assert "42" in json.dumps(saved["cells"])
+    assert "[secret:prod_pw]" in json.dumps(saved["cells"])
     assert "prod_pw" in in_page
     assert {"canary.ipynb", "history.sqlite"} <= {path.name for path in files_with(lab.home, ["prod_pw"])}
     assert [form for form in disguises(CANARY) if form in in_page] == []
