@@ -19,6 +19,7 @@ from flowfile_nb.notebook.output_hook import MOMENT_S, SHORT_CHARACTERS
 
 _READ_BYTES = 65536
 _ATTRIBUTE = "_original_stdstream_copy"
+_PIPE = "_flowfile_nb_echo"
 
 
 class Echo:
@@ -43,15 +44,22 @@ class Echo:
         """Return the echo of a stream, not yet installed, or None where it has none."""
         return Echo(stream, redactor) if isinstance(getattr(stream, _ATTRIBUTE, None), int) else None
 
+    @staticmethod
+    def is_on(stream: Any) -> bool:
+        """Return whether a stream has such a pipe."""
+        return getattr(stream, _PIPE, None) is not None
+
     def install(self) -> None:
         """Put the pipe in."""
         self._thread.start()
         setattr(self._stream, _ATTRIBUTE, self._write)
+        setattr(self._stream, _PIPE, self._write)
 
     def uninstall(self) -> None:
         """Put back what was there, and wait until all that was written has gone through."""
         if getattr(self._stream, _ATTRIBUTE, None) == self._write:
             setattr(self._stream, _ATTRIBUTE, self._target)
+        delattr(self._stream, _PIPE)
         os.close(self._write)
         self._thread.join(timeout=1)
 

@@ -46,6 +46,8 @@ class Guard:
             for part in self._make_parts():
                 part.install()
                 self._parts.append(part)
+            if isinstance(self._output, OutputHook):
+                self._guard_echoes()
         except Exception as error:  # noqa: BLE001 - whatever is in the way is said, and the work goes on
             self.uninstall()
             self.problem = str(getattr(error, "message", None) or f"{type(error).__name__}: {error}")
@@ -72,9 +74,13 @@ class Guard:
         self.install()
 
     def before_cell(self) -> None:
-        """Guard the streams that somebody has put in since; in a kernel there is nothing to do."""
-        if isinstance(self._output, TerminalHook) and self._parts:
+        """Guard the streams that are there now: somebody may have put in others, and one that is captured is not there."""
+        if not self._parts:
+            return
+        if isinstance(self._output, TerminalHook):
             self._output.guard_streams()
+        else:
+            self._guard_echoes()
 
     def finding(self) -> Finding:
         """Return the line of `%secret doctor`."""
@@ -92,10 +98,16 @@ class Guard:
             self._output = TerminalHook(self._redactor)
         else:
             self._output = OutputHook(kernel.session, self._redactor, self._search)
-        echoes = [Echo.of(stream, self._redactor) for stream in (sys.stdout, sys.stderr)] if kernel is not None else []
         records = Records(self._shell, self._redactor, lambda source, raw: clean(self._shell, source, raw))
         self._records = records
-        return [records, self._output, *filter(None, echoes)]
+        return [records, self._output]
+
+    def _guard_echoes(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            echo = None if Echo.is_on(stream) else Echo.of(stream, self._redactor)
+            if echo is not None:
+                echo.install()
+                self._parts.append(echo)
 
     def _after_cell(self, result: Any) -> None:
         if isinstance(self._output, TerminalHook):

@@ -22,6 +22,7 @@ from typing import Any
 import anywidget
 
 from flowfile_nb import session
+from flowfile_nb.core.encodings import MIN_CHARACTERS
 from flowfile_nb.errors import FlowfileNbError, UsageError
 from flowfile_nb.notebook.table import secrets_table
 
@@ -87,8 +88,10 @@ def _list(message: _Message, buffers: _Buffers) -> dict[str, Any]:
 def _set(message: _Message, buffers: _Buffers) -> dict[str, Any]:
     if len(buffers) != 1:
         raise UsageError("no value came with the message; nothing was stored", hint="type it again")
-    replaced = session.store(message["name"], bytes(buffers[0]).decode(), replace=message["replace"])
-    return {"op": "done", "text": f"{'Replaced' if replaced else 'Saved'} {message['name']}."}
+    value = bytes(buffers[0]).decode()
+    replaced = session.store(message["name"], value, replace=message["replace"])
+    short = f" It has under {MIN_CHARACTERS} characters: outputs are not masked for it." if len(value) < MIN_CHARACTERS else ""
+    return {"op": "done", "text": f"{'Replaced' if replaced else 'Saved'} {message['name']}.{short}"}
 
 
 def _delete(message: _Message, buffers: _Buffers) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from flowfile_nb.core.names import quoted
 from flowfile_nb.core.redaction import Redactor
 from flowfile_nb.errors import UsageError
 from flowfile_nb.notebook.messages import masked_content, masked_tree
@@ -150,7 +151,7 @@ class Records:
             if name is not None:
                 raise UsageError(
                     f"not stored: it holds the value of secret {name!r}, and %store writes it to disk in clear",
-                    hint=f"store the secret itself, which is kept by its name:  x = %secret {name}   then  %store x",
+                    hint=f"store the secret itself, which is kept by its name:  x = %secret {quoted(name)}   then  %store x",
                 )
             plain.__setitem__(db, key, value)
 

@@ -31,6 +31,8 @@ def send(kernel: CanaryKernel, channel: Channel, name: str) -> list[str]:
         kernel.run(channel.cell, typed=channel.typed)
     if channel.by_descriptor:
         kernel.settle()
+    if channel.by_fork:
+        kernel.await_text()
     return kernel.texts()
 
 

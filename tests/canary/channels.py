@@ -26,6 +26,8 @@ class Channel(NamedTuple):
     """What is typed each time the cell asks."""
     by_descriptor: bool = False
     """Whether it goes past Python, so that it comes a moment after the cell."""
+    by_fork: bool = False
+    """Whether another process sends it, in its own time."""
     not_for: frozenset[str] = frozenset()
     """Values that this way out cuts or changes by itself, so that they cannot be seen there at all."""
 
@@ -123,22 +125,27 @@ CHANNELS = [
         "import sys, time\nfor part in (V[:3], V[3:]):\n  sys.stdout.write(part); sys.stdout.flush(); time.sleep(0.15)",
     ),
     Channel("writelines", "import sys; sys.stdout.writelines([V[:5], V[5:]])"),
-    Channel("sys.__stdout__", "import sys; sys.__stdout__.write(V); sys.__stdout__.flush()", by_descriptor=True),
-    Channel("file descriptor 1", "import os; os.write(1, V.encode())", by_descriptor=True),
-    Channel("file descriptor 2", "import os; os.write(2, V.encode())", by_descriptor=True),
+    Channel("sys.__stdout__", "import sys; sys.__stdout__.write(V + '\\n'); sys.__stdout__.flush()", by_descriptor=True),
+    Channel("file descriptor 1", "import os; os.write(1, V.encode() + b'\\n')", by_descriptor=True),
+    Channel("file descriptor 2", "import os; os.write(2, V.encode() + b'\\n')", by_descriptor=True),
     Channel(
         "a child process",
-        "import subprocess, sys\nsubprocess.run([sys.executable, '-c', ECHO], input=V.encode())",
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-c', ECHO], input=V.encode() + b'\\n')",
         by_descriptor=True,
     ),
-    Channel("os.system", "import os, shlex; os.system('printf %s ' + shlex.quote(V))", by_descriptor=True, not_for=_CUT),
+    Channel(
+        "os.system",
+        "import os, shlex; os.system('echo; printf %s ' + shlex.quote(V) + '; echo')",
+        by_descriptor=True,
+        not_for=_CUT,
+    ),
     Channel("!command", "get_ipython().system('printf %s ' + __import__('shlex').quote(V))", not_for=_CUT_OR_LINES),
     Channel("!!command", "get_ipython().getoutput('printf %s ' + __import__('shlex').quote(V))", not_for=_CUT_OR_LINES),
     Channel("%%bash", "get_ipython().run_cell_magic('bash', '', 'printf %s ' + __import__('shlex').quote(V))"),
     Channel(
         "a fork",
         "import os\nif not (pid := os.fork()):\n  print(V, flush=True); os._exit(0)\nos.waitpid(pid, 0)",
-        by_descriptor=True,
+        by_fork=True,
     ),
     Channel("a thread", "import threading; t = threading.Thread(target=print, args=(V,)); t.start(); t.join()"),
     Channel("a thread after its cell", drive=_late),

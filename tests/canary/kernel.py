@@ -15,7 +15,6 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 _PATIENCE_S = 60
-_MARK = "<settled>"
 _MIMETYPES = {"text/plain", "text/html", "text/markdown", "text/latex", "image/svg+xml", "image/png", "application/json"}
 # The protocol's own words, which no guard may change: {message type: fields}.
 _PROTOCOL = {"stream": {"name"}, "execute_reply": {"status"}}
@@ -43,6 +42,7 @@ class CanaryKernel:
         self._client = client
         self._log = log
         self.messages: list[dict[str, Any]] = []
+        self._settled = 0
         if guarded:
             self.run("%load_ext flowfile_nb")
         self.run(_SETUP)
@@ -97,19 +97,28 @@ class CanaryKernel:
         self.messages.append(self._client.get_shell_msg(timeout=_PATIENCE_S))
 
     def settle(self) -> None:
-        """Wait for what went through the file descriptors: it comes after its cell."""
+        """Wait for what went through the file descriptors: it comes after its cell, here and in the server's log."""
         first = len(self.messages)
-        self.run(f"os.write(1, b'\\n{_MARK}\\n'); os.write(2, b'\\n{_MARK}\\n'); None")
+        self._settled += 1
+        mark = f"<settled {self._settled}>"
+        self.run(f"os.write(1, b'\\n{mark}\\n'); os.write(2, b'\\n{mark}\\n'); None")
         waiting = {"stdout", "stderr"}
         deadline = time.monotonic() + _PATIENCE_S
-        while True:
+        while waiting:
             for message in self.messages[first:]:
-                if message["header"]["msg_type"] == "stream" and _MARK in message["content"]["text"]:
+                if message["header"]["msg_type"] == "stream" and mark in message["content"]["text"]:
                     waiting.discard(message["content"]["name"])
-            if not waiting:
-                return
             first = len(self.messages)
-            self.messages.append(self._client.get_iopub_msg(timeout=deadline - time.monotonic()))
+            if waiting:
+                self.messages.append(self._client.get_iopub_msg(timeout=deadline - time.monotonic()))
+        while self.log().count(mark) < 2:
+            assert time.monotonic() < deadline, "the server's log has not got what the kernel wrote"
+            time.sleep(0.01)
+
+    def await_text(self) -> None:
+        """Wait for text on a stream."""
+        while not any(m["header"]["msg_type"] == "stream" and m["content"]["text"].strip() for m in self.messages):
+            self.messages.append(self._client.get_iopub_msg(timeout=_PATIENCE_S))
 
     def request(self, kind: str, *arguments: Any, **options: Any) -> None:
         """Make a request of the shell channel; keep its reply and what comes with it."""

@@ -72,10 +72,28 @@ def test_overlapping_values_are_covered(kernels: Kernels) -> None:
 
 
 def test_the_servers_log(kernels: Kernels) -> None:
-    """What child processes wrote is echoed to the server's log: masked, and in clear without the guard."""
+    """What is written past Python is echoed to the server's log: masked, and in clear without the guard."""
     for name in ("ascii", "several lines", "non-ASCII"):
+        for kernel in (kernels.bare, kernels.guarded):
+            kernel.run(f"os.write(1, VALUES[{name!r}].encode()); os.write(2, VALUES[{name!r}].encode()); None")
+            kernel.settle()
         assert seen(VALUES[name], [kernels.bare.log()])
+        assert f"[secret:{name}]" in kernels.guarded.log()
         assert not seen(VALUES[name], [kernels.guarded.log()])
+
+
+def test_the_servers_log_where_the_first_value_came_in_a_captured_cell(tmp_path: Path) -> None:
+    """The streams are not there while they are captured; they are guarded from the next cell on."""
+    make_store(tmp_path, {"ascii": VALUES["ascii"]})
+    with canary_kernel(tmp_path, guarded=False) as kernel:
+        kernel.run("%load_ext flowfile_nb")
+        kernel.run("%unload_ext flowfile_nb\n%load_ext flowfile_nb")
+        kernel.run("%%capture\nV = fnb.secrets['ascii'].get_secret_value()")
+        kernel.run("os.write(1, V.encode() + b'\\n'); None")
+        kernel.settle()
+
+        assert "[secret:ascii]" in kernel.log()
+        assert not seen(VALUES["ascii"], [kernel.log()])
 
 
 def test_the_kernel_lives_on(kernels: Kernels) -> None:

@@ -63,6 +63,13 @@ def test_set_stores_the_buffer_and_sends_the_list(front_end: FrontEnd) -> None:
     assert fnb.secrets["prod_pw"].get_secret_value() == CANARY
 
 
+def test_a_value_too_short_to_be_masked_is_said_to_be(front_end: FrontEnd) -> None:
+    """As with `%secret set`."""
+    answer = front_end.ask("set", b"123", name="pin", replace=False)
+
+    assert answer["text"] == "Saved pin. It has under 4 characters: outputs are not masked for it."
+
+
 def test_replace_replaces_only_when_it_is_said(front_end: FrontEnd) -> None:
     """A taken name is an error with a hint and changes nothing, unless the question says replace."""
     front_end.ask("set", b"first", name="prod_pw", replace=False)

@@ -200,12 +200,16 @@ def test_arguments_that_do_not_fit(guarded: Shell, capsys: pytest.CaptureFixture
     assert "--- Logging error ---" in capsys.readouterr().err
 
 
-def test_what_is_pickled(guarded: Shell) -> None:
+def test_what_is_pickled(guarded: Shell, home: Path) -> None:
     """A Secret is pickled as its name; an engine is not pickled, and says so without the value."""
     import cloudpickle
+    import joblib
 
     pw = fnb.secrets["prod_pw"]
     engine = fnb.connect("sqlite:///:memory:")
+    joblib.dump(pw, home / "pw.joblib")
+    assert VALUE.encode() not in (home / "pw.joblib").read_bytes()
+    assert joblib.load(home / "pw.joblib") == pw
 
     for module in (pickle, cloudpickle):
         assert VALUE.encode() not in module.dumps(pw)
