@@ -86,12 +86,14 @@ def connect(line: str, cell: str | None = None) -> Any:
 class _Loaded:
     """What `load` has put into one shell. It is kept on the shell: an autoreload of this module would lose it here."""
 
-    __slots__ = ("guard", "history", "problem", "watch")
+    __slots__ = ("before_cell", "guard", "history", "match", "watch")
 
     def __init__(self) -> None:
         self.guard: Any = None
         self.watch: Any = None
         self.history: Any = None
+        self.before_cell = _before_cell
+        self.match = _match
 
 
 def load(shell: InteractiveShell) -> None:
@@ -101,10 +103,10 @@ def load(shell: InteractiveShell) -> None:
     register: Any = shell.register_magic_function  # IPython's annotation of it is wrong
     register(secret, "line", "secret")
     register(connect, "line_cell", "connect")
-    shell.Completer.custom_matchers.append(_match)
     loaded = vars(shell)[_STATE] = _Loaded()
+    shell.Completer.custom_matchers.append(loaded.match)
     loaded.history = _watch_inputs(shell) if shell.history_manager is not None else None
-    shell.events.register("pre_run_cell", _before_cell)
+    shell.events.register("pre_run_cell", loaded.before_cell)
     session = sys.modules.get("flowfile_nb.session")
     if session is not None and session.redactor() is not None:
         guard_outputs(session.redactor())
@@ -121,8 +123,8 @@ def unload(shell: InteractiveShell) -> None:
         return
     for kind, name in (("line", "secret"), ("line", "connect"), ("cell", "connect")):
         shell.magics_manager.magics[kind].pop(name, None)
-    shell.Completer.custom_matchers.remove(_match)
-    shell.events.unregister("pre_run_cell", _before_cell)
+    shell.Completer.custom_matchers.remove(loaded.match)
+    shell.events.unregister("pre_run_cell", loaded.before_cell)
     for part in (loaded.guard, loaded.watch):
         if part is not None:
             part.uninstall()

@@ -49,16 +49,18 @@ class CellWatch:
         self._fingerprints: dict[str, object] = {}
         self._values: dict[str, str] = {}
         self._redactor = Redactor()
+        # As registered: after an autoreload of this module `self._refuse` is another object.
+        self._refusing = self._refuse
 
     def install(self) -> None:
         """Make the setting known to `%config`, and be able to refuse a cell."""
         self._shell.configurables.append(self._config)
-        self._shell.input_transformers_post.append(self._refuse)
+        self._shell.input_transformers_post.append(self._refusing)
 
     def uninstall(self) -> None:
         """Take both out."""
         self._shell.configurables.remove(self._config)
-        self._shell.input_transformers_post.remove(self._refuse)
+        self._shell.input_transformers_post.remove(self._refusing)
 
     def look_at(self, cell: str) -> None:
         """Warn of the stored values that stand in *cell*; they are kept out of the history and of the outputs."""

@@ -35,6 +35,8 @@ class Guard:
         self._search = JsonSearch(redactor)
         self._parts: list[Any] = []
         self._output: OutputHook | TerminalHook | None = None
+        # As registered: after an autoreload of this module `self._after_cell` is another object.
+        self._callback = self._after_cell
         self.problem = ""
         """Why the guard is off; empty while it is on."""
 
@@ -54,12 +56,12 @@ class Guard:
             remedy = getattr(error, "hint", "") or "%secret doctor  shows more"
             print(f"flowfile_nb: THE OUTPUT GUARD IS OFF, outputs are not masked. {self.problem}\n{remedy}", file=sys.stderr)
             return
-        self._shell.events.register("post_run_cell", self._after_cell)
+        self._shell.events.register("post_run_cell", self._callback)
 
     def uninstall(self) -> None:
         """Take everything out, in the opposite order."""
-        if self._after_cell in self._shell.events.callbacks["post_run_cell"]:
-            self._shell.events.unregister("post_run_cell", self._after_cell)
+        if self._callback in self._shell.events.callbacks["post_run_cell"]:
+            self._shell.events.unregister("post_run_cell", self._callback)
         while self._parts:
             self._parts.pop().uninstall()
 

@@ -19,6 +19,7 @@ from flowfile_nb.core.json_search import JsonSearch
 from flowfile_nb.core.redaction import Redactor
 from flowfile_nb.core.streams import StreamMasker
 from flowfile_nb.notebook.messages import LEFT_ALONE, WITHHELD, masked_content, masked_metadata, withheld_content
+from flowfile_nb.notebook.wrapping import Wrapping
 
 # Text that is held back and shorter than this goes out after a moment: nearly every text ends like some value begins.
 SHORT_CHARACTERS = 4
@@ -66,8 +67,10 @@ class OutputHook:
         self._on = False
         self._send: Callable[..., Any] = session.send
         self._serialize: Callable[..., list[bytes]] = session.serialize
-        # What is there now is put back as it was: an attribute of this session, or none.
-        self._before = {name: vars(session)[name] for name in ("send", "serialize") if name in vars(session)}
+        self._wrappings = [
+            Wrapping(session, "send", lambda _: self.send),
+            Wrapping(session, "serialize", lambda _: self.serialize),
+        ]
         self._process = os.getpid()
         self._reset()
 
@@ -85,18 +88,14 @@ class OutputHook:
     def install(self) -> None:
         """Put the wrappers in."""
         self._on = True
-        self._session.send = self.send
-        self._session.serialize = self.serialize
+        for wrapping in self._wrappings:
+            wrapping.install()
 
     def uninstall(self) -> None:
         """Let out what is held back, and take the wrappers out; one that was wrapped by others since lets all through."""
         self.release_all()
-        for name, ours in (("send", self.send), ("serialize", self.serialize)):
-            if vars(self._session).get(name) == ours:
-                if name in self._before:
-                    setattr(self._session, name, self._before[name])
-                else:
-                    delattr(self._session, name)
+        for wrapping in self._wrappings:
+            wrapping.uninstall()
         self._on = False
 
     # The two wrappers
