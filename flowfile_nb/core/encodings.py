@@ -58,9 +58,10 @@ def patterns_of(value: str) -> list[bytes]:
 def _variants(value: str) -> Iterator[str]:
     # Files end in a line break that nobody prints.
     for text in dict.fromkeys((value, value.strip())):
-        if len(text) >= MIN_CHARACTERS:
-            lines = text.replace("\r\n", "\n")
-            yield from dict.fromkeys((text, lines, lines.replace("\n", "\r\n")))
+        lines = text.replace("\r\n", "\n")
+        for variant in dict.fromkeys((text, lines, lines.replace("\n", "\r\n"))):
+            if len(variant) >= MIN_CHARACTERS:
+                yield variant
 
 
 def _escaped(text: str, raw: bytes) -> Iterator[bytes]:
