@@ -39,7 +39,7 @@ def patterns_of(value: str) -> list[bytes]:
     value of several lines each line that is long enough to be told from other text.
 
     >>> patterns_of("hunter2")[:3]
-    [b'hunter2', b'68756e74657232', b'aHVudGVyM']
+    [b'hunter2', b'68756e74657232', b'68756E74657232']
     """
     if len(value) < MIN_CHARACTERS:
         return []
