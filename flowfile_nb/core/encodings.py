@@ -59,9 +59,9 @@ def _variants(value: str) -> Iterator[str]:
     # Files end in a line break that nobody prints.
     for text in dict.fromkeys((value, value.strip())):
         lines = text.replace("\r\n", "\n")
-        for form in dict.fromkeys((text, lines, lines.replace("\n", "\r\n"))):
-            if len(form) >= MIN_CHARACTERS:
-                yield form
+        for variant in dict.fromkeys((text, lines, lines.replace("\n", "\r\n"))):
+            if len(variant) >= MIN_CHARACTERS:
+                yield variant
 
 
 def _escaped(text: str, raw: bytes) -> Iterator[bytes]:

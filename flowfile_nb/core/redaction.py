@@ -180,16 +180,17 @@ class Redactor:
 
     def goes_on(self, data: bytes, more: bytes) -> bool:
         """Return whether *data*, undecided from its start on, still is so with *more* after it. Quick for long *data*."""
-        return not self._pending and self._prefixes.goes_on(data, more)
+        return self._prefixes.goes_on(data, more)
 
     def _masks_in(self, data: bytes) -> list[tuple[int, int]]:
         found = []
         start = data.find(_OPEN[:-1])
         while start >= 0:
-            ends = [start + size for size in self._mask_lengths if self._is_mask(data[start : start + size])]
-            if ends:
-                found.append((start, max(ends)))
-            start = data.find(_OPEN[:-1], max(ends, default=start + 1))
+            parts = {data[start : start + size] for size in self._mask_lengths}
+            length = max((len(part) for part in parts if self._is_mask(part)), default=0)
+            if length:
+                found.append((start, start + length))
+            start = data.find(_OPEN[:-1], start + max(length, 1))
         return found
 
     def _is_mask(self, text: bytes) -> bool:

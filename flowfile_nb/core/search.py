@@ -1,8 +1,8 @@
 """
 Many byte strings looked for at once, exactly as they are: nothing in them is an expression.
 
-Two libraries do this. hyperscan scans some 2 GB/s for a thousand secrets, ahocorasick_rs 0.1; but of those 7,000 patterns
-hyperscan builds its database in 55 ms, without the GIL, and ahocorasick_rs in 7.
+Two libraries do this. For a thousand secrets, which are some 9,000 patterns, hyperscan scans 4 GB/s and ahocorasick_rs 0.1 to
+0.4; but hyperscan builds its database of them in 75 ms, without the GIL, and ahocorasick_rs in 8.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Span = tuple[int, int, int]
 """Start, end, and which pattern."""
 
 # Of a longer pattern this much is searched, and the rest compared. hyperscan takes no more than 16,000 bytes; ahocorasick_rs
-# builds a state for each, and 7,000 patterns in 7 ms instead of 19.
+# builds a state for each, and 9,000 patterns in 8 ms instead of 19.
 _HEAD: dict[EngineName, int] = {"hyperscan": 256, "ahocorasick_rs": 24}
 
 

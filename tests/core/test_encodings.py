@@ -65,7 +65,7 @@ def test_a_short_value_has_no_patterns(value: str) -> None:
 
 
 @given(value=VALUES)
-@example(value="0\t\r\n")
+@example(value="00\r\n")
 def test_no_pattern_is_short(value: str) -> None:
     """No form is shorter than the value may be, or than 6 bytes where it looks like any base64 or hex."""
     assert all(len(pattern) >= 4 for pattern in patterns_of(value))

@@ -85,6 +85,23 @@ def test_hyperscan_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @both_engines
+def test_adding_while_adding(monkeypatch: pytest.MonkeyPatch, engine: EngineName) -> None:
+    """What a finalizer adds while its thread is building is not lost when that is done."""
+    index = Index(engine)
+
+    class InterruptedMatcher(Matcher):
+        def __init__(self, patterns: list[bytes], engine: EngineName) -> None:
+            super().__init__(patterns, engine)
+            if len(index.patterns) == 1:
+                index.add([b"late"])
+
+    monkeypatch.setattr("flowfile_nb.core.index.Matcher", InterruptedMatcher)
+    index.add([b"early"])
+
+    assert found(index, b"early late") == {b"early", b"late"}
+
+
+@both_engines
 def test_searching_while_adding(engine: EngineName) -> None:
     """Threads that search see all that was added before they started."""
     index = Index(engine)

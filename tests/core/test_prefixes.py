@@ -37,6 +37,14 @@ def test_long_patterns(length: int, before: bytes) -> None:
     assert Prefixes(patterns).open_end(data) == slowly(patterns, data)
 
 
+def test_the_earliest_of_several_long_patterns() -> None:
+    """Whichever of them is looked for first."""
+    later, earlier = b"a" * 600 + b"!", b"b" * 10 + b"a" * 1_500
+
+    for patterns in ([later, earlier], [earlier, later]):
+        assert Prefixes(patterns).open_end(b"text " + earlier[:610]) == 5
+
+
 def test_adding() -> None:
     """Patterns are known from when they are added."""
     prefixes = Prefixes([b"abcd"])

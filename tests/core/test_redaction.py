@@ -188,6 +188,12 @@ def test_a_name_with_a_value_that_is_learned_later() -> None:
     assert (before, redactor.mask("other value")) == ("[secret:my-hunter2]", "[secret]")
 
 
+@pytest.mark.parametrize("value", ["[secret:pw]zzz", "zzz[secret:pw]", "z[secret:pw]z"])
+def test_a_value_with_a_mask_in_it(value: str) -> None:
+    """A value that is more than a mask is masked."""
+    assert knowing(pw="hunter2", other=value).mask(value) == "[secret:other]"
+
+
 def test_a_mask_of_another_kernel_is_text() -> None:
     """Only masks of names that are known here are masks."""
     redactor = knowing(pw="secret")
@@ -288,6 +294,13 @@ def test_a_thousand_secrets(engine: EngineName) -> None:
 
     assert masked == "[secret:name-0] [secret:name-999] value/1"
     assert redactor.mask("hunter2 value/000001") == "[secret:another] [secret:name-1]"
+    redactor.wait()
+    assert redactor.mask("hunter2 value/000001") == "[secret:another] [secret:name-1]"
+
+
+def test_waiting_for_nothing() -> None:
+    """Where nothing is known nothing is built."""
+    Redactor().wait()
 
 
 @both_engines

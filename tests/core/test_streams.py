@@ -164,6 +164,15 @@ def test_a_complete_value_that_may_go_on() -> None:
     assert out == ["", "hunter2", "[secret:n0]", "[secret:n1]!", "[secret:n0]\n"]
 
 
+def test_a_complete_value_that_does_not_go_on() -> None:
+    """The mask that went out for it stands there once."""
+    stream = StreamMasker(knowing("hunter2", "hunter2-prod"))
+
+    out = [stream.feed("hunter2"), stream.release(), stream.feed("-"), stream.release(), stream.feed("! hunter2\n")]
+
+    assert out == ["", "[secret:n0]", "", "-", "! [secret:n0]\n"]
+
+
 def test_what_was_let_out_and_is_no_value() -> None:
     """It was let out once, and what follows goes out as it is."""
     stream = StreamMasker(knowing("hunter2"))
@@ -219,12 +228,13 @@ def test_a_value_of_64_kib_in_pieces(size: int) -> None:
     redactor = knowing(value)
     text = f"<{value}>{value[:1_000]}!"
     redactor.mask("")
+    stream = StreamMasker(redactor)
 
     start = time.perf_counter()
-    out = streamed(redactor, [text[at : at + size] for at in range(0, len(text), size)])
+    out = "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size))
     seconds = time.perf_counter() - start
 
-    assert out == f"<[secret:n0]>{value[:1_000]}!"
+    assert (out, stream.held) == (f"<[secret:n0]>{value[:1_000]}!", "")
     assert seconds < 5
 
 
