@@ -145,13 +145,13 @@ class Records:
 
         def set_item(db: Any, key: str, value: Any) -> None:
             try:
-                name = next((hit.name for hit in redactor.find(pickle.dumps(value))), None)
+                pickled = pickle.dumps(value)
             except Exception:  # noqa: BLE001 - what cannot be pickled is for the store to refuse
-                name = None
-            if name is not None:
+                pickled = b""
+            for hit in redactor.find(pickled):
                 raise UsageError(
-                    f"not stored: it holds the value of secret {name!r}, and %store writes it to disk in clear",
-                    hint=f"store the secret itself, which is kept by its name:  x = %secret {quoted(name)}   then  %store x",
+                    f"not stored: it holds the value of secret {hit.name!r}, and %store writes it to disk in clear",
+                    hint=f"store the Secret, which is kept by its name:  x = %secret {quoted(hit.name)}   then  %store x",
                 )
             plain.__setitem__(db, key, value)
 
