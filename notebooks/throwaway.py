@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
+from flowfile_nb import session
+
 _NOBODY = 65534
 
 _WATCH = """
@@ -43,6 +45,8 @@ def use_throwaway_store() -> Path:
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     os.environ["FLOWFILE_SECURE_STORAGE_PATH"] = str(directory / "key")
     os.environ["FLOWFILE_STORAGE_DIR"] = str(directory / "flowfile")
+    # A kernel that has used a store before, such as one in which all cells are run again, must not go on with that.
+    session.use_backend(None)
     return directory
 
 

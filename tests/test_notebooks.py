@@ -38,4 +38,16 @@ def test_what_is_committed_is_clean(path: Path) -> None:
         for output in cell.get("outputs", []):
             assert "/tmp/" not in str(output)
             assert "/home/" not in str(output)
-            assert output["output_type"] != "error" or "raises-exception" in cell.metadata["tags"]
+            assert output["output_type"] != "error" or "raises-exception" in cell.metadata.get("tags", [])
+
+
+def test_running_all_cells_again(home: Path) -> None:
+    """In a kernel that has used a store already, the quickstart gets a new one: neither a refusal nor a trace in the user's."""
+    path = next(path for path in NOTEBOOKS if path.stem == "quickstart")
+    notebook = nbformat.read(path, as_version=4)
+    before = nbformat.v4.new_code_cell("%load_ext flowfile_nb\n%secret list")
+    notebook.cells = [before, *notebook.cells, *nbformat.read(path, as_version=4).cells]
+
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
+
+    assert list(home.rglob("*flowfile*")) == []

@@ -98,14 +98,13 @@ def _input_of_a_cell(kernel: CanaryKernel, value: str) -> None:
 
 def _echoed_update(kernel: CanaryKernel, value: str) -> None:
     kernel.run("import ipywidgets; echoed = ipywidgets.Text(); print(echoed.model_id)")
-    model = kernel.last_text().strip()
-    kernel.comm(model, {"method": "update", "state": {"value": value}, "buffer_paths": []})
+    kernel.comm(kernel.printed_id(), {"method": "update", "state": {"value": value}, "buffer_paths": []})
 
 
 def _comm_failure(kernel: CanaryKernel, value: str) -> None:
     kernel.run("import ipywidgets\nfailing = ipywidgets.Text()\ndef fail(*_):\n  raise ValueError(V)\nfailing.on_msg(fail)")
     kernel.run("print(failing.model_id)")
-    kernel.comm(kernel.last_text().strip(), {"method": "custom", "content": {}})
+    kernel.comm(kernel.printed_id(), {"method": "custom", "content": {}})
 
 
 CHANNELS = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -68,9 +69,10 @@ class CanaryKernel:
             found += [bytes(buffer).decode("utf-8", "replace") for buffer in message.get("buffers", [])]
         return [*found, *streams.values()]
 
-    def last_text(self) -> str:
-        """Return the text of the last message on a stream."""
-        return str([message for message in self.messages if message["header"]["msg_type"] == "stream"][-1]["content"]["text"])
+    def printed_id(self) -> str:
+        """Return the id of a widget's model that was printed last; a flush may have cut the text anywhere."""
+        streams = [message for message in self.messages if message["header"]["msg_type"] == "stream"]
+        return str(re.findall("[0-9a-f]{32}", "".join(message["content"]["text"] for message in streams))[-1])
 
     def log(self) -> str:
         """Return what the kernel has written into its server's log."""
