@@ -14,6 +14,7 @@ from flowfile_nb.errors import InvalidNameError, UnsupportedPlatformError, Usage
 if TYPE_CHECKING:
     from flowfile_nb.backend import SecretBackend
     from flowfile_nb.core.redaction import Redactor
+    from flowfile_nb.vault import Vault
 
 _backend: SecretBackend | None = None
 _redactor: Redactor | None = None
@@ -50,6 +51,21 @@ def use_backend(chosen: SecretBackend | None) -> None:
     """Use another backend from now on; None goes back to the vault, as the environment now says."""
     global _backend  # noqa: PLW0603 - this file is where the state is
     _backend = chosen
+
+
+def vault() -> Vault:
+    """
+    Return the vault on this machine: what cares for key and files works on it.
+
+    Raises:
+        UsageError: If secrets come from elsewhere.
+    """
+    from flowfile_nb.vault import Vault
+
+    in_use = backend()
+    if not isinstance(in_use, Vault):
+        raise UsageError("the secrets in use are not in files of this machine", hint="ask whoever runs the service")
+    return in_use
 
 
 def store(name: str, value: str, *, replace: bool) -> bool:

@@ -21,10 +21,12 @@ ROOMS = {
     "vault": {"errors", "core", "storage", "backend", "checkup"},
     "connections": {"errors", "core", "backend", "connections"},
     "session": {"errors", "core", "backend", "vault", "connections"},
+    "lifecycle": {"errors", "core", "storage", "backend", "vault", "lifecycle"},
     "scan": {"errors", "core", "backend", "scan"},
-    "__main__": {"errors", "session", "scan"},
+    "importing": {"errors", "core", "backend", "importing"},
+    "__main__": {"errors", "session", "lifecycle", "scan", "importing"},
     # `backend` for the data it shows: Listing.
-    "notebook": {"errors", "core", "backend", "session", "connections", "scan", "notebook"},
+    "notebook": {"errors", "core", "backend", "session", "connections", "lifecycle", "scan", "importing", "notebook"},
 }
 
 # Foreign libraries, and the only rooms (or files) that may name them.

@@ -78,7 +78,7 @@ def make_store(count: int) -> tuple[str, str]:
 
     vault = open_vault()
     fill(vault, count)
-    return vault._require_keychain()._master_key.decode(), vault._store.location
+    return vault.key.keychain()._master_key.decode(), vault.store.location
 
 
 def _reader(home: Path, python: str, code: str, *arguments: str) -> Callable[[int], float]:

@@ -34,7 +34,7 @@ def add(pairs: int) -> tuple[list[float], list[float], str]:
     names = [name_of(number) for number in range(pairs + warm_up)]
     entry = value_of(names[0])
     secrets["first"] = entry
-    row = vault._store.find(1, "first")
+    row = vault.store.find(1, "first")
     payload = (row.name + row.token).encode()
     raw = os.open(home / "raw", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     sync = getattr(os, "fdatasync", os.fsync)
@@ -55,7 +55,7 @@ def add(pairs: int) -> tuple[list[float], list[float], str]:
 
     rounds(warm_up, ours, append)
     mine, peer = rounds(pairs, ours, append)
-    mode = vault._store._active._connection.execute("PRAGMA journal_mode").fetchone()[0]
+    mode = vault.store._active._connection.execute("PRAGMA journal_mode").fetchone()[0]
     other = private_vault(home)
     require(all(other.reveal(name) == value_of(name) for name in names), "an added secret cannot be read")
     return mine, peer, mode

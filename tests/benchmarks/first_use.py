@@ -40,7 +40,7 @@ def first_uses(processes: int, trials: int) -> list[float]:
         later = private_vault(home)
         read = {name_of(number): later.reveal(name_of(number)) for number in range(processes)}
         require(all(value == value_of(name) for name, value in read.items()), f"trial {trial}: a stored secret is lost")
-        require(later._require_keychain().key_id in keys, f"trial {trial}: the key on disk is another one")
+        require(later.key.keychain().key_id in keys, f"trial {trial}: the key on disk is another one")
         slowest.append(max(seconds for _, seconds in done))
         shutil.rmtree(home)
     return slowest
@@ -53,4 +53,4 @@ def _store_and_read(home: str, name: str) -> tuple[str, float]:
     value = vault.reveal(name)
     seconds = time.perf_counter() - start
     require(value == value_of(name), "the value just stored reads differently")
-    return vault._require_keychain().key_id, seconds
+    return vault.key.keychain().key_id, seconds

@@ -112,7 +112,7 @@ def fill(vault: Any, count: int) -> None:
     """Store *count* secrets: the first as users do, which makes key and database, the others in one transaction."""
     first = name_of(0)
     vault.set(first, value_of(first), replace=True)
-    keychain, location = vault._require_keychain(), vault._store.location
+    keychain, location = vault.key.keychain(), vault.store.location
     rows = ((name, keychain.encrypt_secret(value_of(name), 1)) for name in map(name_of, range(1, count)))
     with closing(sqlite3.connect(location)) as database, database:
         database.executemany("INSERT INTO secrets (name, encrypted_value, iv, user_id) VALUES (?, ?, '', 1)", rows)

@@ -69,10 +69,10 @@ def same_names(processes: int, each: int, trials: int, *, catalog: bool) -> list
         home = Path(f"same-{trial}").absolute()
         vault = private_vault(home)
         if catalog:
-            _make_catalog(Path(vault._paths.catalog))
+            _make_catalog(Path(vault.paths.catalog))
         vault.set("first", "value", replace=True)
-        database = vault._store.location
-        require(catalog == (database == vault._paths.catalog), f"the secrets went to {database}")
+        database = vault.store.location
+        require(catalog == (database == vault.paths.catalog), f"the secrets went to {database}")
         jobs = [partial(_store_same, str(home), number, each) for number in range(processes)]
         spans = at_once(jobs)
         times.append(max(end for _, end in spans) - min(start for start, _ in spans))
@@ -90,13 +90,13 @@ def _ours(trial: int, processes: int, each: int) -> float:
     vault = private_vault(home)
     vault.set("first", value_of("first"), replace=True)
     # No connection is open here when the processes fork: their time must not hold this one's locks.
-    vault._store.close()
+    vault.store.close()
     names = _names(processes, each)
     spans = at_once([partial(_store, str(home), part) for part in names])
     reader = private_vault(home)
     lost = [name for part in names for name in part if reader.reveal(name) != value_of(name)]
     require(not lost, f"{len(lost)} acknowledged secrets are lost")
-    _require_each_once(reader._store.location, processes * each + 1)
+    _require_each_once(reader.store.location, processes * each + 1)
     return processes * each / (max(end for _, end in spans) - min(start for start, _ in spans))
 
 

@@ -41,7 +41,7 @@ def make_store(home: Path, values: dict[str, str]) -> None:
     vault = Vault({**os.environ, "HOME": str(home), "FLOWFILE_SECURE_STORAGE_PATH": str(home / ".config/flowfile")})
     for name, value in values.items():
         vault.set(name, value, replace=False)
-    vault._store.close()
+    vault.store.close()
 
 
 def seen_through(way: str) -> tuple[list[str], int]:
