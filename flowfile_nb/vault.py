@@ -104,8 +104,11 @@ class Vault:
             NoSuchSecretError: If *name* is neither stored nor given by the environment.
             StoreError: If it cannot be read or decrypted.
         """
-        row = self._just_found(name)
-        if row is None:
+        found, self._found = self._found, None
+        if found is not None and found[1].name == name and monotonic() - found[0] < _SAME_MOMENT_S:
+            # The row that `require` found a moment ago, once: a Secret that is kept and asked again looks again.
+            row: Row | None = found[1]
+        else:
             variable = environment_variable(name)
             if variable in self.environ:
                 return self.environ[variable]
@@ -167,11 +170,6 @@ class Vault:
         from flowfile_nb.checkup import check_up
 
         return check_up(self.paths, self.environ, self.store, self.key.keychain)
-
-    def _just_found(self, name: str) -> Row | None:
-        """Return the row that `require` found a moment ago, once: a Secret that is kept and asked again looks again."""
-        found, self._found = self._found, None
-        return found[1] if found and found[1].name == name and monotonic() - found[0] < _SAME_MOMENT_S else None
 
     def _unknown(self, name: str) -> NoSuchSecretError:
         close = suggest(name, self.names())

@@ -97,7 +97,7 @@ class Keychain:
     def __init__(self, master_key: bytes) -> None:
         self._master_key = master_key
         self._master = _fernet(master_key)
-        self._users: dict[int, Fernet] = {}
+        self._users: dict[int, tuple[str, Fernet]] = {}
 
     def __repr__(self) -> str:
         return f"<Keychain {self.key_id}>"
@@ -111,8 +111,8 @@ class Keychain:
 
     def encrypt_secret(self, value: str, user_id: int) -> str:
         """Return the token of *value* under the key of user *user_id*."""
-        token = self._user(user_id).encrypt(value.encode()).decode()
-        return f"{_PREFIX}{user_id}${token}"
+        prefix, key = self._user(user_id)
+        return prefix + key.encrypt(value.encode()).decode()
 
     def decrypt_secret(self, token: str, user_id: int) -> str:
         """
@@ -125,9 +125,15 @@ class Keychain:
         Raises:
             DamagedSecretError: If no key of this chain opens it.
         """
-        owner = token_owner(token)
-        body = token.rpartition("$")[2]
-        for key in (self._user(user_id), self._master) if owner is None else (self._user(owner),):
+        keys: tuple[Fernet, ...]
+        prefix, key = self._user(user_id)
+        if token.startswith(prefix):
+            # Nearly every token: of the current format, and the row's owner is who it names.
+            body, keys = token[len(prefix) :], (key,)
+        else:
+            owner, body = token_owner(token), token.rpartition("$")[2]
+            keys = (key, self._master) if owner is None else (self._user(owner)[1],)
+        for key in keys:
             try:
                 return key.decrypt(body).decode()
             except (InvalidToken, ValueError):
@@ -137,11 +143,13 @@ class Keychain:
             hint="%secret doctor  names what is stored and which key is in use",
         )
 
-    def _user(self, user_id: int) -> Fernet:
-        key = self._users.get(user_id)
-        if key is None:
-            key = self._users[user_id] = Fernet(derive_user_key(self._master_key, user_id))
-        return key
+    def _user(self, user_id: int) -> tuple[str, Fernet]:
+        """Return what a user's tokens begin with, and the key that opens them."""
+        known = self._users.get(user_id)
+        if known is None:
+            key = Fernet(derive_user_key(self._master_key, user_id))
+            known = self._users[user_id] = (f"{_PREFIX}{user_id}$", key)
+        return known
 
 
 def _fernet(master_key: bytes) -> Fernet:

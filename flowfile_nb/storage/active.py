@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from flowfile_nb.errors import StoreError
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 else:
     # The same lock; the module `threading`, as those that only writing needs, would be a fiftieth of a cold read.
     from _thread import RLock
+
+
+# To look which database is active is an eighth of a warm read.
+_MOMENT_S = 0.001
 
 
 class ActiveDatabase:
@@ -37,6 +42,7 @@ class ActiveDatabase:
         self._process, self._process_mutex = os.getpid(), RLock()
         self._connection: sqlite3.Connection | None = None
         self._open_file: tuple[int, str, int, int] | None = None
+        self._fresh_until = 0.0
         self._inherited: list[sqlite3.Connection] = []
         self.has_shares = False
         """Whether it has the table that shares secrets with groups."""
@@ -53,6 +59,7 @@ class ActiveDatabase:
             if self._connection is not None:
                 self._connection.close()
             self._connection = self._open_file = None
+            self._fresh_until = 0.0
 
     @property
     def mutex(self) -> RLock:
@@ -60,6 +67,7 @@ class ActiveDatabase:
         if self._process != os.getpid():
             # In a forked child the parent's may be held for ever by a thread that is not here.
             self._process, self._process_mutex = os.getpid(), RLock()
+            self._fresh_until = 0.0  # the connection is the parent's
         return self._process_mutex
 
     @contextmanager
@@ -116,6 +124,14 @@ class ActiveDatabase:
     def _in_catalog(self) -> bool:
         return self._open_file is not None and self._open_file[1] == self._paths.catalog
 
+    def recent(self) -> sqlite3.Connection | None:
+        """Return what `current` does, or did a moment ago. Rows may have moved since: what is not found here, look up there."""
+        if monotonic() < self._fresh_until:
+            return self._connection
+        db = self.current()
+        self._fresh_until = monotonic() + _MOMENT_S
+        return db
+
     def current(self) -> sqlite3.Connection | None:
         """Return the connection to the database that holds the secrets now, opening it where it changed under us."""
         process = os.getpid()
@@ -162,6 +178,7 @@ class ActiveDatabase:
         return db
 
     def _forget(self) -> None:
+        self._fresh_until = 0.0
         if self._connection is not None:
             if self._open_file is not None and self._open_file[0] == os.getpid():
                 self._connection.close()

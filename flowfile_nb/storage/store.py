@@ -14,6 +14,7 @@ from flowfile_nb.storage.paths import Paths
 
 # Enough of a token for `$ffsec$1$<owner id>$` and the 12 characters that hold the time.
 _HEAD = 48
+_LOOK_UP = "SELECT id, encrypted_value FROM secrets WHERE name = ? AND user_id = ? ORDER BY id LIMIT 1"
 _OWN = "SELECT id, name, encrypted_value, user_id FROM secrets WHERE name = ? AND user_id = ? ORDER BY id LIMIT 1"
 _SHARED_WITH = """
     FROM secrets s
@@ -67,15 +68,19 @@ class Store:
         active = self._active
         with active.mutex:
             try:
-                db = active.current()
-                if db is None:
-                    return None
-                found = db.execute(_OWN, (name, user_id)).fetchone()
-                if found is None and active.has_shares:
-                    found = db.execute(_SHARED, (user_id, name)).fetchone()
+                for look in (active.recent, active.current):
+                    db = look()
+                    if db is not None:
+                        found = db.execute(_LOOK_UP, (name, user_id)).fetchone()
+                        if found is not None:
+                            return Row(found[0], name, found[1], user_id)
+                        if active.has_shares:
+                            found = db.execute(_SHARED, (user_id, name)).fetchone()
+                            if found is not None:
+                                return Row(*found)
             except (sqlite3.Error, OSError) as error:
                 raise active.error(error) from None
-        return Row(*found) if found else None
+        return None
 
     def names(self, user_id: int) -> list[str]:
         """Return the names a user can use, each once, the oldest first."""
