@@ -28,6 +28,7 @@ def secret(line: str) -> Any:
     %secret get NAME              the same, for a name that is also a verb
     %secret set NAME              ask for the value, hidden, and store it
         --replace                 replace the value; shares and connections stay
+        --if-missing              do nothing where it is stored: for a cell that runs again
         --file PATH               take it from a file (one line break at the end is dropped)
         --env VAR                 take it from an environment variable
         --generate [LENGTH]       make a random one (default 32 characters)

@@ -12,9 +12,21 @@ from collections.abc import Sequence
 
 REMOVED = "[removed by flowfile_nb]"
 
+# Text in quotes, an escaped character, or a comment: `# ` behind white space. `#hunter2` is a value that somebody has typed.
+_COMMENT = re.compile(r"""("(?:\\.|[^"\\])*"|'[^']*'|\\.)|(?:^|(?<=\s))#(?:\s.*|$)""", re.DOTALL)
 # `%secret …`, also behind `x =` or `%time`; automagic's bare `secret set …`; and the call that IPython makes of either.
 _LINE = re.compile(r"(?m)(?:%secret|^[ \t]*secret)[ \t]+(?P<args>(?:[^\\\n]|\\[\s\S])*)$")
 _CALL = re.compile(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2).)*)\2")
+
+
+def without_comment(line: str) -> str:
+    """
+    Return a magic's line without the comment at its end.
+
+    >>> without_comment('get "a # b"  # the new one')
+    'get "a # b"  '
+    """
+    return _COMMENT.sub(lambda found: found[1] or "", line)
 
 
 def value_on_line(words: Sequence[str]) -> str | None:
@@ -54,7 +66,7 @@ def hide_values(cell: str) -> str:
 
     def hide(match: re.Match[str]) -> str:
         args = match["args"]
-        name = value_on_line(_words(args.replace("\\\n", " ")))
+        name = value_on_line(_words(without_comment(args.replace("\\\n", " "))))
         if name is None:
             return match[0]
         start = match.start("args") - match.start()

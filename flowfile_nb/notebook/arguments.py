@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from typing import NoReturn
 
-from flowfile_nb.core.cell_source import value_on_line
+from flowfile_nb.core.cell_source import value_on_line, without_comment
 from flowfile_nb.errors import UsageError, ValueOnLineError
 
 VERBS = ("get", "set", "list", "rename", "delete", "env", "scan", "doctor")
-OPTIONS = {"set": ["--replace", "--file", "--env", "--generate"], "delete": ["--yes"], "scan": ["--fix", "--staged"]}
+OPTIONS = {
+    "set": ["--replace", "--if-missing", "--file", "--env", "--generate"],
+    "delete": ["--yes"],
+    "scan": ["--fix", "--staged"],
+}
 GENERATED_LENGTH = 32
+# What people type elsewhere for one of our verbs.
+ELSEWHERE = {"ls": "list", "show": "list", "add": "set", "create": "set", "rm": "delete", "remove": "delete", "mv": "rename"}
+HELP = {"help", "-h", "--help"}
+# The parts of argparse's messages that name only what we have defined.
+_OUR_WORDS = re.compile(r"the following arguments are required: .+|argument [^:]+: (?:expected|not allowed with) .+")
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # argparse quotes what it did not understand, which might be a value: only our own words are shown.
-        raise UsageError(f"this line of  {self.prog}  was not understood", hint=self.epilog or "%secret?  is the help page")
+        what = message if _OUR_WORDS.fullmatch(message) else "an option is unknown, or there is a word too many"
+        raise UsageError(f"{self.prog}  was not understood: {what}", hint=self.epilog or "%secret?  is the help page")
 
 
 def _parser(prog: str, example: str) -> _Parser:
@@ -28,13 +39,14 @@ def _parser(prog: str, example: str) -> _Parser:
 
 def split(line: str) -> list[str]:
     """
-    Split a line into words as a shell does; quotes keep a name with spaces together.
+    Split a line into words as a shell does; quotes keep a name with spaces together, and a comment at the end is left out.
 
     Raises:
         UsageError: If a quote is not closed.
     """
     try:
         # On Windows a backslash is part of a path, not an escape.
+        line = without_comment(line)
         return shlex.split(line.replace("\\", "\\\\") if os.name == "nt" else line)
     except ValueError:
         raise UsageError("a quote on this line is not closed", hint='%secret get "a name with spaces"') from None
@@ -60,9 +72,11 @@ def secret_parsers() -> Mapping[str, argparse.ArgumentParser]:
     parsers = {verb: _parser(f"%secret {verb}", f"%secret {verb}") for verb in VERBS}
     parsers["get"].epilog = "%secret get NAME"
     parsers["get"].add_argument("name")
-    parsers["set"].epilog = "%secret set NAME [--replace] [--file PATH | --env VAR | --generate [LENGTH]]"
+    parsers["set"].epilog = "%secret set NAME [--replace | --if-missing] [--file PATH | --env VAR | --generate [LENGTH]]"
     parsers["set"].add_argument("name")
-    parsers["set"].add_argument("--replace", action="store_true")
+    existing = parsers["set"].add_mutually_exclusive_group()
+    existing.add_argument("--replace", action="store_true")
+    existing.add_argument("--if-missing", action="store_true")
     source = parsers["set"].add_mutually_exclusive_group()
     source.add_argument("--file", metavar="PATH")
     source.add_argument("--env", metavar="VAR")

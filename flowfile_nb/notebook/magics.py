@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import keyword
 import os
 import secrets as randomness
 import string
 from argparse import Namespace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
@@ -16,7 +18,7 @@ from flowfile_nb.core.names import quoted, require_name
 from flowfile_nb.core.references import reference
 from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import InvalidValueError, NoPromptError, SecretExistsError, UsageError
-from flowfile_nb.notebook.arguments import VERBS, connect_parser, refuse_value, secret_parsers, split
+from flowfile_nb.notebook.arguments import ELSEWHERE, HELP, VERBS, connect_parser, refuse_value, secret_parsers, split
 from flowfile_nb.notebook.guard import guard_findings
 from flowfile_nb.notebook.prompt import ask_value, confirm
 from flowfile_nb.notebook.table import Table, secrets_table
@@ -37,16 +39,21 @@ def secret(shell: InteractiveShell, line: str) -> Any:
         # Also a name that is a verb or has a `=`: what is stored under the very word comes first only if it is no verb.
         return session.secrets[words[0]] if words[0] not in VERBS else _run(shell, words)
     refuse_value(words)
-    if len(words) == 1 and words[0] not in VERBS:
+    if len(words) == 1 and words[0] in HELP:
+        return _help(shell, "secret")
+    if len(words) == 1 and words[0] not in {*VERBS, *ELSEWHERE}:
         return session.secrets[words[0]]
     if words[0] not in VERBS:
-        raise UsageError(f"%secret has no verb {words[0]!r}", hint=f"verbs are {', '.join(VERBS)};  %secret?  is the help page")
+        raise UsageError(f"%secret has no verb {words[0]!r}", hint=_meant(words))
     return _run(shell, words)
 
 
 def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
     """Run `%connect` or `%%connect`; the help page is in `extension.connect`."""
-    args = connect_parser().parse_args(split(line))
+    words = split(line)
+    if words[:1] and words[0] in HELP:
+        return _help(shell, "connect")
+    args = connect_parser().parse_args(words)
     if args.name is None:
         if cell is not None or args.save or args.close:
             raise UsageError("a connection needs a name", hint="%%connect warehouse   in the first line of the cell")
@@ -59,6 +66,19 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
     body = cell if cell is not None else _saved(args.name)
     _open(shell, args, body)
     return None
+
+
+def _help(shell: InteractiveShell, magic: str) -> None:
+    found: Any = shell.magics_manager.magics["line"][magic]
+    print(inspect.cleandoc(found.__doc__))
+
+
+def _meant(words: list[str]) -> str:
+    if words[0] in ELSEWHERE:
+        return " ".join(["%secret", ELSEWHERE[words[0]], *map(quoted, words[1:])])
+    if (name := " ".join(words)) in session.secrets:
+        return f"%secret {quoted(name)}   with quotes, because the name has spaces"
+    return f"verbs are {', '.join(VERBS)}; a name with spaces needs quotes;  %secret?  is the help page"
 
 
 def _run(shell: InteractiveShell, words: list[str]) -> Any:
@@ -81,9 +101,12 @@ def _get(shell: InteractiveShell, args: Namespace) -> Secret:
 def _set(shell: InteractiveShell, args: Namespace) -> None:
     name = require_name(args.name)
     if not args.replace and name in session.backend().names():
+        if args.if_missing:
+            print(f"{name} is stored already.")
+            return
         raise SecretExistsError(
             f"there is already a secret named {name!r}; it was not changed",
-            hint=f"%secret set {quoted(name)} --replace   keeps its shares and connections",
+            hint=f"delete this line, or say what it should do:  %secret set {quoted(name)} --replace  or  --if-missing",
         )
     value = _value(args)
     replaced = session.store(name, value, replace=args.replace)
@@ -183,7 +206,7 @@ _VERBS = {
 
 def _connections() -> Table:
     saved = session.backend().connection_bodies()
-    rows = [(name, "open", describe(session.opened[name])) for name in session.opened]
+    rows = [(name, "open, saved" if name in saved else "open", describe(session.opened[name])) for name in session.opened]
     rows += [(name, "saved", f"%connect {name}   opens it") for name in saved if name not in session.opened]
     return Table(("name", "state", "target"), rows, "" if rows else "No connections yet:  %%connect?  shows how to open one")
 
@@ -198,6 +221,8 @@ def _saved(name: str) -> str:
 def _open(shell: InteractiveShell, args: Namespace, body: str) -> None:
     if not args.name.isidentifier() or keyword.iskeyword(args.name):
         raise UsageError(f"{args.name!r} cannot be the name of a variable", hint="%%connect warehouse")
+    if isinstance(shell.user_ns.get(args.name), ModuleType):
+        raise UsageError(f"{args.name} is an imported module here; nothing was connected", hint="choose another name")
     connection = session.connect(body, test=args.test)
     if args.name in session.opened:
         session.close(args.name)

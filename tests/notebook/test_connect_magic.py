@@ -160,3 +160,13 @@ def test_literal_error_names_the_remedy(shell: Shell) -> None:
 
     assert isinstance(shell.error, LiteralPasswordError)
     assert "%secret set my_pw" in shell.shown
+
+
+def test_a_module_is_not_replaced(shell: Shell) -> None:
+    """`%%connect pd` does not take pandas away."""
+    shell.run("import json as pd")
+
+    shown = shell.run("%%connect pd\nsqlite://")
+
+    assert "is an imported module" in shown
+    assert shell.real.user_ns["pd"].__name__ == "json"

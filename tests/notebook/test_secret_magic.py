@@ -90,8 +90,11 @@ def test_set_from_the_environment_and_generated(shell: Shell, monkeypatch: pytes
         ("%secret set x --generate 3", "8 to 1024"),
         ("%secret set x --generate 99999", "8 to 1024"),
         ("%secret set x --file /etc/hostname --generate", "not understood"),
-        ("%secret set x --unknown", "not understood"),
-        ("%secret set", "not understood"),
+        ("%secret set x --unknown", "an option is unknown"),
+        ("%secret set x --replace --if-missing", "not allowed with"),
+        ("%secret set", "required: name"),
+        ("%secret ls", "hint: %secret list"),
+        ("%secret rm 'my pw' other", 'hint: %secret delete "my pw" other'),
         ("%secret set ''", "needs a name"),
         ("%secret get", "not understood"),
         ("%secret delete", "not understood"),
@@ -306,3 +309,41 @@ def test_help_page(shell: Shell) -> None:
 
     assert all(f"%secret {verb}" in page for verb in VERBS)
     assert shell.real.find_line_magic("secret").__doc__ == page
+
+
+def test_a_comment_at_the_end_is_no_value(shell: Shell) -> None:
+    """What people write behind a line is left out; a `#` in quotes, or one that begins a value, is not a comment."""
+    fnb.secrets["prod_pw"] = "the value"
+    fnb.secrets["a # b"] = "another"
+
+    assert "Secret('prod_pw')" in shell.run("%secret prod_pw  # don't tell")
+    assert "Secret('a # b')" in shell.run("%secret get 'a # b'  # quoted")
+    assert "already" in shell.run("%secret set prod_pw --if-missing  # once")
+    assert "never typed on the line" in shell.run("%secret set other #hunter2")
+
+
+def test_set_if_missing_asks_once(shell: Shell) -> None:
+    """A cell with `--if-missing` can run again: the second time nothing is asked and nothing changes."""
+    os.environ["GIVEN"] = "first"
+    shell.run("%secret set prod_pw --env GIVEN --if-missing")
+    os.environ["GIVEN"] = "second"
+
+    shown = shell.run("%secret set prod_pw --env GIVEN --if-missing")
+
+    assert "stored already" in shown
+    assert fnb.secrets["prod_pw"].get_secret_value() == "first"
+    assert "--if-missing" in shell.run("%secret set prod_pw --env GIVEN")
+
+
+def test_a_name_with_spaces_wants_quotes(shell: Shell) -> None:
+    """Without them the error shows the line that works, where such a secret is stored."""
+    fnb.secrets["my db pw"] = "the value"
+
+    assert '%secret "my db pw"' in shell.run("%secret my db pw")
+    assert "needs quotes" in shell.run("%secret some other name")
+
+
+@pytest.mark.parametrize("line", ["%secret help", "%secret --help", "%secret -h", "%connect --help"])
+def test_help_is_where_people_look(shell: Shell, line: str) -> None:
+    """The help page also comes by the words that other tools have for it."""
+    assert line.split(maxsplit=1)[0] + " NAME" in shell.run(line)
