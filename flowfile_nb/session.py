@@ -13,13 +13,14 @@ from flowfile_nb.errors import InvalidNameError, UnsupportedPlatformError, Usage
 
 if TYPE_CHECKING:
     from flowfile_nb.backend import SecretBackend
+    from flowfile_nb.connections import Opened
     from flowfile_nb.core.redaction import Redactor
     from flowfile_nb.vault import Vault
 
 _backend: SecretBackend | None = None
 _redactor: Redactor | None = None
-opened: dict[str, Any] = {}
-"""The native objects that `%%connect` bound, by variable name."""
+opened: dict[str, Opened] = {}
+"""The connections that `%%connect` bound, by variable name."""
 
 
 def require_platform() -> None:
@@ -168,13 +169,18 @@ def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True,
     >>> connect("duckdb:///:memory:").dialect.name
     'duckdb'
     """
-    require_platform()
-    from flowfile_nb.connections import open_connection
-
     description = {**target, **parts} if isinstance(target, Mapping) else parts if target is None else target
     if parts and isinstance(target, str):
         raise UsageError("a connection is described by a text or by its parts, not by both", hint='connect("postgresql://…")')
-    return open_connection(description, _require, reveal, test=test)
+    return open_connection(description, test=test).native
+
+
+def open_connection(description: str | Mapping[str, Any], *, test: bool = True) -> Opened:
+    """Open a connection as `connect` does; return it with what can be told of it."""
+    require_platform()
+    from flowfile_nb import connections
+
+    return connections.open_connection(description, _require, reveal, test=test)
 
 
 def close(name: str) -> None:
@@ -186,7 +192,7 @@ def close(name: str) -> None:
     """
     if name not in opened:
         raise UsageError(f"no open connection is named {name!r}", hint="list them:  %connect")
-    opened.pop(name).dispose()
+    opened.pop(name).close()
 
 
 def _require(name: str) -> None:

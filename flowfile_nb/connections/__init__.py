@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from flowfile_nb.connections.opening import describe, open_connection
+from flowfile_nb.connections.opening import Opened, open_connection
 
-__all__ = ["describe", "open_connection"]
+__all__ = ["Opened", "open_connection"]

@@ -13,21 +13,20 @@ from urllib.parse import unquote
 
 from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme
 from flowfile_nb.connections.failures import explain
-from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec
+from flowfile_nb.connections.families import Reveal
+from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of
 from flowfile_nb.core.references import fill, fill_all, names_in
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Dialect, Engine
 
-Reveal = Callable[[str], str]
-
 TIMEOUT_S = 10
 _TIMEOUT_ARGUMENT = {"psycopg": "connect_timeout", "psycopg2": "connect_timeout", "pymysql": "connect_timeout"}
 _PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args"}
 
 
-def make_engine(spec: Spec, reveal: Reveal) -> Engine:
+def make(spec: Spec, reveal: Reveal) -> Engine:
     """
     Return an engine that asks *reveal* for values at each new connection; nothing is opened yet.
 
@@ -38,7 +37,7 @@ def make_engine(spec: Spec, reveal: Reveal) -> Engine:
     try:
         import sqlalchemy
     except ModuleNotFoundError:
-        raise missing("sqlalchemy", _scheme(spec)) from None
+        raise missing("sqlalchemy", scheme_of(spec)) from None
 
     url = _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
     arguments = dict(spec.parts.get("connect_args", {})) if isinstance(spec, TableSpec) else {}
@@ -72,11 +71,20 @@ def check(engine: Engine) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - drivers raise what they like; chained, theirs can print the whole DSN
         engine.dispose()
-        raise explain(error, target(engine.url), _used(engine.url)) from None
+        raise explain(error, target(engine), _used(engine.url)) from None
 
 
-def target(url: URL) -> str:
-    """Return where a URL leads, to be read and not to be parsed: `postgresql://app@db.example.com:5432/sales`."""
+def target(engine: Engine) -> str:
+    """Return where an engine leads, to be read and not to be parsed: `postgresql://app@db.example.com:5432/sales`."""
+    return _target(engine.url)
+
+
+def close(engine: Engine) -> None:
+    """Close the engine's idle connections; those in use close when they are given back."""
+    engine.dispose()
+
+
+def _target(url: URL) -> str:
     bare = url._replace(drivername=url.get_backend_name(), password=None, query=type(url.query)())
     return unquote(bare.render_as_string())
 
@@ -102,16 +110,12 @@ def _late_binding(url: URL, arguments: dict[str, Any], reveal: Reveal) -> Callab
         except FlowfileNbError:
             raise
         except Exception as error:  # noqa: BLE001 - as in `check`
-            raise explain(error, target(url), _used(url)) from None
+            raise explain(error, _target(url), _used(url)) from None
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
             raise KeyboardInterrupt from None
 
     return do_connect
-
-
-def _scheme(spec: Spec) -> str:
-    return spec.marked.text.partition(":")[0] if isinstance(spec, UrlSpec) else str(spec.parts["type"])
 
 
 def _from_url(spec: UrlSpec) -> URL:

@@ -75,6 +75,11 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
     return _table(parts)
 
 
+def scheme_of(spec: Spec) -> str:
+    """Return a URL's scheme, or the `type` of a table: `postgresql`, `mysql+pymysql`, `s3`."""
+    return spec.marked.text.partition(":")[0] if isinstance(spec, UrlSpec) else str(spec.parts["type"])
+
+
 def secrets_in(spec: Spec) -> list[str]:
     """Return the names of the secrets a connection needs, each once."""
     if isinstance(spec, UrlSpec):

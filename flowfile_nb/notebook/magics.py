@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
-from flowfile_nb.connections import describe
 from flowfile_nb.core.encodings import MIN_CHARACTERS
 from flowfile_nb.core.names import quoted, require_name
 from flowfile_nb.core.references import reference
@@ -206,7 +205,7 @@ _VERBS = {
 
 def _connections() -> Table:
     saved = session.backend().connection_bodies()
-    rows = [(name, "open, saved" if name in saved else "open", describe(session.opened[name])) for name in session.opened]
+    rows = [(name, "open, saved" if name in saved else "open", here.target) for name, here in session.opened.items()]
     rows += [(name, "saved", f"%connect {name}   opens it") for name in saved if name not in session.opened]
     return Table(("name", "state", "target"), rows, "" if rows else "No connections yet:  %%connect?  shows how to open one")
 
@@ -223,11 +222,12 @@ def _open(shell: InteractiveShell, args: Namespace, body: str) -> None:
         raise UsageError(f"{args.name!r} cannot be the name of a variable", hint="%%connect warehouse")
     if isinstance(shell.user_ns.get(args.name), ModuleType):
         raise UsageError(f"{args.name} is an imported module here; nothing was connected", hint="choose another name")
-    connection = session.connect(body, test=args.test)
+    connection = session.open_connection(body, test=args.test)
     if args.name in session.opened:
         session.close(args.name)
-    session.opened[args.name] = shell.user_ns[args.name] = connection
-    print(f"{'Connected' if args.test else 'Bound (not tested)'}: {args.name} = {describe(connection)}")
+    session.opened[args.name] = connection
+    shell.user_ns[args.name] = connection.native
+    print(f"{'Connected' if args.test else 'Bound (not tested)'}: {args.name} = {connection.target}")
     if args.save:
         session.backend().save_connection(args.name, body.strip())
         print(f"Saved. In another notebook:  %connect {args.name}")

@@ -1,0 +1,60 @@
+"""Which family opens a description, and families that other packages bring."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import flowfile_nb as fnb
+from flowfile_nb.errors import UnknownSchemeError
+
+_PACKAGE = """
+class Client:
+    def __init__(self, url, reveal):
+        self.url, self.reveal, self.closed = url, reveal, False
+
+def make(spec, reveal):
+    return Client(spec.marked.restore(spec.marked.text), reveal)
+
+def check(client):
+    client.answer = client.reveal("pw")
+
+def target(client):
+    return "weather"
+
+def close(client):
+    client.closed = True
+"""
+
+
+@pytest.fixture
+def weather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that is installed beside ours and brings a family of its own."""
+    (tmp_path / "weather_family.py").write_text(_PACKAGE)
+    info = tmp_path / "weather-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: weather\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[flowfile_nb.connectors]\nweather = weather_family\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "weather_family", raising=False)
+
+
+@pytest.mark.usefixtures("home", "weather")
+def test_a_package_brings_a_family() -> None:
+    """An entry point named as the scheme is found, gets the reference and asks for the value itself."""
+    fnb.secrets["pw"] = "the value"
+
+    client: Any = fnb.connect("weather://app:%secret pw@station/7")
+
+    assert client.answer == "the value"
+    assert client.url == "weather://app:${secret:pw}@station/7"
+
+
+@pytest.mark.usefixtures("home")
+def test_without_the_package_the_scheme_is_unknown() -> None:
+    """What neither a family nor SQLAlchemy knows is said to be unknown."""
+    with pytest.raises(UnknownSchemeError):
+        fnb.connect("weather://station/7")
