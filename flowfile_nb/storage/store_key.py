@@ -46,9 +46,9 @@ class StoreKey:
         version = key_version(self._paths, self._environ)
         if self._keychain is None or version != self._version:
             key = self._read()
-            self._keychain = self._keychain_of(key or self._make(create=create))
+            self._keychain = self._keychain_of(self._make(create=create) if key is None else key)
             # The version is from before the read: should the key change in between, or be made now, the next call reads again.
-            self._version = version if key else None
+            self._version = None if key is None else version
         return self._keychain
 
     def proved_keychain(self) -> Keychain:
