@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,13 +90,21 @@ ACTIONS: dict[str, Callable[[Vault], object]] = {
 }
 
 
-@pytest.fixture
-def key_id(home: Path) -> str:
-    """The id of the key of a store that holds one secret."""
-    vault = Vault(os.environ)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A key directory whose store holds one secret, and the id of its key; made once, because that waits for the disk."""
+    directory = tmp_path_factory.mktemp("made") / "flowfile"
+    vault = Vault({"FLOWFILE_SECURE_STORAGE_PATH": str(directory), "FLOWFILE_STORAGE_DIR": str(directory / "none")})
     vault.set("a", "kept", replace=False)
     vault.store.close()
-    return vault.key.keychain().key_id
+    return directory, vault.key.keychain().key_id
+
+
+@pytest.fixture
+def key_id(made: tuple[Path, str], key_directory: Path) -> str:
+    """The id of the key of a store that holds one secret, in this test's home."""
+    shutil.copytree(made[0], key_directory)
+    return made[1]
 
 
 def contents(home: Path) -> dict[str, bytes]:
