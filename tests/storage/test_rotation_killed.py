@@ -40,9 +40,8 @@ class Place:
         self.home, self.environ = home, environ
         vault = Vault(environ)
         self.old = Vault(environ)
-        self.values = {
-            (user, name): self.reveal(user, name) for user in USERS for name in Vault(environ, user).names() if name != DEAD
-        }
+        known = [(user, name) for user in USERS for name in Vault(environ, user).names() if name != DEAD]
+        self.values = {key: self.reveal(*key) for key in known}
         self.key_id = vault.key.keychain().key_id
         self.old.reveal(self.old.names()[0])
         # No connection is open when a process is forked.

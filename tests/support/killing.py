@@ -60,9 +60,11 @@ def _run(action: Callable[[], object], last: int, outcome: Any) -> None:
     keychain_home.write_keychain = _counted(step, "write_keychain", keychain_home.write_keychain)
     # In the middle of the one long statement.
     renewal.Renewal._in_sql = _counted(step, "a row", renewal.Renewal._in_sql)  # type: ignore[method-assign]
-    action()
-    if outcome is not None:
-        outcome.put(step.names)
+    try:
+        action()
+    finally:
+        if outcome is not None:
+            outcome.put(step.names)
 
 
 def _counted(step: _Steps, name: str, real: Any) -> Any:
