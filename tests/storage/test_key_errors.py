@@ -211,10 +211,10 @@ def test_a_key_file_that_cannot_be_written(home: Path, key_directory: Path, monk
     def full(source: str, target: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("flowfile_nb.storage.paths.os.replace", full)
-    with pytest.raises(StoreError, match="No space left on device"):
-        Vault(os.environ).set("a", "x", replace=False)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("flowfile_nb.storage.paths.os.replace", full)
+        with pytest.raises(StoreError, match="No space left on device"):
+            Vault(os.environ).set("a", "x", replace=False)
 
     after = contents(home)
     assert after.pop(str((key_directory / "flowfile_nb.lock").relative_to(home))) == b""
