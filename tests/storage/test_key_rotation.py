@@ -275,11 +275,12 @@ def test_reading_does_not_wait_for_a_rotation_under_way(vault: Vault, monkeypatc
     holder.start()
     inside.wait()
 
-    assert Vault({}).reveal("a") == "value of a"
-    assert NEXT in entries_of(vault)
-
-    leave.set()
-    holder.join()
+    try:
+        assert Vault({}).reveal("a") == "value of a"
+        assert NEXT in entries_of(vault)
+    finally:
+        leave.set()
+        holder.join()
     assert Vault({}).reveal("b") == "value of b"
     assert NEXT not in entries_of(vault)
 
