@@ -6,20 +6,20 @@ import os
 import sqlite3
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from flowfile_nb.backend import Finding
-from flowfile_nb.core.crypto import Keychain
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import FlowfileNbError
 from flowfile_nb.storage.database import connect
 from flowfile_nb.storage.filesystem import file_system, is_local
-from flowfile_nb.storage.master_key import key_source
+from flowfile_nb.storage.master_key import key_source, read_master_key
 from flowfile_nb.storage.paths import Paths
 from flowfile_nb.storage.store import Store
+from flowfile_nb.storage.store_key import StoreKey
 
 
-def check_up(paths: Paths, environ: Mapping[str, str], store: Store, keychain: Callable[[], Keychain]) -> list[Finding]:
+def check_up(paths: Paths, environ: Mapping[str, str], store: Store, key: StoreKey) -> list[Finding]:
     """
     Return the findings, the good ones too.
 
@@ -27,32 +27,39 @@ def check_up(paths: Paths, environ: Mapping[str, str], store: Store, keychain: C
         paths: Where everything is.
         environ: Says where the key comes from.
         store: The rows.
-        keychain: Returns the keys, or raises what is wrong with them.
+        key: Says which keys open them, or raises what is wrong with it.
     """
     return [
         Finding("mode", environ.get("FLOWFILE_MODE", "local user")),
-        *_key(paths, environ, store, keychain),
+        *_key(paths, environ, store, key),
         *_permissions(paths),
         *_database(paths, store),
-        *_rows(store, keychain),
+        *_rows(store, key),
     ]
 
 
-def _key(paths: Paths, environ: Mapping[str, str], store: Store, keychain: Callable[[], Keychain]) -> list[Finding]:
+def _key(paths: Paths, environ: Mapping[str, str], store: Store, key: StoreKey) -> list[Finding]:
     source = key_source(paths, environ)
-    if not store.tokens(1) and source == paths.key_store and not os.path.exists(source):
-        return [Finding("master key", "none yet; it is made with the first secret")]
     try:
-        key_id = keychain().key_id
+        expected = store.fact("key_id")
+        if store.fact("key_home") is None and not store.tokens(1) and read_master_key(paths, environ) is None:
+            return [Finding("master key", f"none yet; it is made with the first secret, in {source}"), *_home(paths)]
+        key_id = key.keychain().key_id
     except FlowfileNbError as error:
         return [Finding("master key", error.message, ok=False, remedy=error.hint)]
-    expected = store.fact("key_id")
-    if expected not in (None, key_id):
+    # The one before the last rotation: it was cut short when all but this record was done; the next write sets that right.
+    if expected not in (None, key_id, key.previous_id):
         remedy = "put the key with that id back; nothing is written until then"
         return [
             Finding("master key", f"{key_id} from {source}, but the store is written with {expected}", ok=False, remedy=remedy)
         ]
-    return [Finding("master key", f"{key_id} from {source}")]
+    return [Finding("master key", f"{key_id} from {source}"), *_home(paths)]
+
+
+def _home(paths: Paths) -> list[Finding]:
+    if not paths.keychain:
+        return []
+    return [Finding("key home", "the OS keychain, which Flowfile cannot read: its own secrets are not used here")]
 
 
 def _permissions(paths: Paths) -> list[Finding]:
@@ -91,17 +98,20 @@ def _database(paths: Paths, store: Store) -> list[Finding]:
     return [Finding("store", f"{location} ({whose}, journal {journal}, {disk})", safe, remedy)]
 
 
-def _rows(store: Store, keychain: Callable[[], Keychain]) -> list[Finding]:
+def _rows(store: Store, key: StoreKey) -> list[Finding]:
     rows = store.rows(1)
     findings = [Finding("secrets", f"{len(rows):,}")]
     try:
-        keys = keychain()
+        keys = key.keychain()
     except FlowfileNbError:
         return findings
     for row in rows:
         try:
             keys.decrypt_secret(row.token, row.owner_id)
         except FlowfileNbError:
-            remedy = f"%secret set {quoted(row.name)} --replace  stores it anew"
-            findings.append(Finding("secret", f"{row.name}: cannot be decrypted", ok=False, remedy=remedy))
+            state, remedy = "cannot be decrypted", f"%secret set {quoted(row.name)} --replace  stores it anew"
+            if key.is_left_behind(row.token, row.owner_id):
+                state = "still under the key from before the last rotation, and Flowfile cannot read it"
+                remedy = "%secret rotate-key  puts it under the new one; so does reading it here"
+            findings.append(Finding("secret", f"{row.name}: {state}", ok=False, remedy=remedy))
     return findings

@@ -40,6 +40,10 @@ def secret(line: str) -> Any:
     %secret scan PATH…            in files and whole folders: sources, outputs, widget state, checkpoints, logs, …
         --fix                     mask outputs, metadata and widget state of notebooks, after a backup; never sources
         --staged                  in what git is about to commit
+    %secret rotate-key            make another master key and re-encrypt everything, after a backup whose passphrase it asks for
+        --dry-run                 say what would be done
+        --backup PATH             where the backup goes;  --passphrase-env VAR  in a headless run;  --no-backup
+        --new-key-env VAR         where the key is given (FLOWFILE_MASTER_KEY): the new one, in a variable
     %secret doctor                what is in use, and how to mend what is wrong
 
     Once a value was read or stored here, outputs show  [secret:NAME]  in its place. That is a seat belt against accidents: code

@@ -131,9 +131,13 @@ class Vault:
         """
         require_name(name)
         require_value(value)
-        keychain = self.key.proved_keychain()
+        # What is wrong with the key is said before anything is made.
+        self.key.proved_keychain()
         self._found = None
-        return self.store.put(self.user_id, name, keychain.encrypt_secret(value, self.user_id), replace=replace)
+        with self.store.active.alone():
+            # Again: the key may have been rotated while this waited.
+            token = self.key.proved_keychain().encrypt_secret(value, self.user_id)
+            return self.store.put(self.user_id, name, token, replace=replace)
 
     def rename(self, old: str, new: str) -> None:
         """Rename an own secret. Raises NoSuchSecretError, SecretExistsError, InvalidNameError."""
@@ -169,7 +173,7 @@ class Vault:
         # Imported here: only `doctor` needs it.
         from flowfile_nb.checkup import check_up
 
-        return check_up(self.paths, self.environ, self.store, self.key.keychain)
+        return check_up(self.paths, self.environ, self.store, self.key)
 
     def _unknown(self, name: str) -> NoSuchSecretError:
         close = suggest(name, self.names())

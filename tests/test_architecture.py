@@ -22,16 +22,21 @@ ROOMS = {
     "connections": {"errors", "core", "backend", "connections"},
     "session": {"errors", "core", "backend", "vault", "connections"},
     "lifecycle": {"errors", "core", "storage", "backend", "vault", "lifecycle"},
-    "scan": {"errors", "core", "backend", "scan"},
+    # A bar in a terminal, which both the command line and the notebook draw.
+    "progress": set(),
+    "scan": {"errors", "core", "backend", "progress", "scan"},
     "importing": {"errors", "core", "backend", "importing"},
     "__main__": {"errors", "session", "lifecycle", "scan", "importing"},
     # `backend` for the data it shows: Listing.
-    "notebook": {"errors", "core", "backend", "session", "connections", "lifecycle", "scan", "importing", "notebook"},
+    "notebook": {
+        *("errors", "core", "backend", "session", "connections", "progress", "lifecycle", "scan", "importing", "notebook"),
+    },
 }
 
 # Foreign libraries, and the only rooms (or files) that may name them.
 LIBRARIES = {
     "cryptography": {"core/crypto.py", "storage/master_key.py"},
+    "keyring": {"storage/keychain_home.py"},
     "sqlite3": {"storage", "checkup.py", "scan/history.py"},
     "IPython": {"notebook", "extension.py", "__init__.py"},
     "ipywidgets": {"notebook"},

@@ -109,10 +109,12 @@ class Keychain:
 
         return hmac.digest(self._master_key, b"flowfile_nb key id v1", "sha256").hex()[:8]
 
-    def encrypt_secret(self, value: str, user_id: int) -> str:
-        """Return the token of *value* under the key of user *user_id*."""
+    def encrypt_secret(self, value: str, user_id: int, made_at: int | None = None) -> str:
+        """Return the token of *value* under the key of user *user_id*; it says that it was made now, or at *made_at*."""
         prefix, key = self._user(user_id)
-        return prefix + key.encrypt(value.encode()).decode()
+        plain = value.encode()
+        token = key.encrypt(plain) if made_at is None else key.encrypt_at_time(plain, made_at)
+        return prefix + token.decode()
 
     def decrypt_secret(self, token: str, user_id: int) -> str:
         """
@@ -142,6 +144,22 @@ class Keychain:
             "a stored token cannot be decrypted: it is damaged, or was written with another master key",
             hint="%secret doctor  names what is stored and which key is in use",
         )
+
+    def renewed(self, token: str, user_id: int, new: Keychain) -> str:
+        """
+        Return the token of the same value under another master key, of the current format; it keeps the time it was made at.
+
+        Args:
+            token: As `decrypt_secret` takes it.
+            user_id: The row's owner.
+            new: The keys of the other master key.
+
+        Raises:
+            DamagedSecretError: If no key of this chain opens it.
+        """
+        owner = token_owner(token)
+        whose = user_id if owner is None else owner
+        return new.encrypt_secret(self.decrypt_secret(token, whose), whose, token_times([token])[0])
 
     def _user(self, user_id: int) -> tuple[str, Fernet]:
         """Return what a user's tokens begin with, and the key that opens them."""

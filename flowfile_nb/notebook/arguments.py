@@ -12,11 +12,12 @@ from typing import NoReturn
 from flowfile_nb.core.cell_source import value_on_line, without_comment
 from flowfile_nb.errors import UsageError, ValueOnLineError
 
-VERBS = ("get", "set", "list", "rename", "delete", "env", "scan", "doctor")
+VERBS = ("get", "set", "list", "rename", "delete", "env", "scan", "rotate-key", "doctor")
 OPTIONS = {
     "set": ["--replace", "--if-missing", "--file", "--env", "--generate"],
     "delete": ["--yes"],
     "scan": ["--fix", "--staged"],
+    "rotate-key": ["--dry-run", "--backup", "--passphrase-env", "--no-backup", "--new-key-env"],
 }
 GENERATED_LENGTH = 32
 # What people type elsewhere for one of our verbs.
@@ -94,6 +95,13 @@ def secret_parsers() -> Mapping[str, argparse.ArgumentParser]:
     parsers["scan"].add_argument("paths", nargs="*")
     parsers["scan"].add_argument("--fix", action="store_true")
     parsers["scan"].add_argument("--staged", action="store_true")
+    rotate = parsers["rotate-key"]
+    rotate.epilog = "%secret rotate-key [--dry-run] [--backup PATH] [--passphrase-env VAR] [--no-backup] [--new-key-env VAR]"
+    rotate.add_argument("--dry-run", action="store_true")
+    rotate.add_argument("--backup", metavar="PATH")
+    rotate.add_argument("--passphrase-env", metavar="VAR")
+    rotate.add_argument("--no-backup", dest="backup_first", action="store_false")
+    rotate.add_argument("--new-key-env", metavar="VAR")
     return parsers
 
 

@@ -191,6 +191,12 @@ def _scan(shell: InteractiveShell, args: Namespace) -> Any:
     return scan(shell, args)
 
 
+def _rotate_key(shell: InteractiveShell, args: Namespace) -> Table:
+    from flowfile_nb.notebook.rotate_verb import rotate_key
+
+    return rotate_key(shell, args)
+
+
 _VERBS = {
     "get": _get,
     "set": _set,
@@ -200,6 +206,7 @@ _VERBS = {
     "env": _env,
     "doctor": _doctor,
     "scan": _scan,
+    "rotate-key": _rotate_key,
 }
 
 

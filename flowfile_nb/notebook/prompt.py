@@ -10,7 +10,7 @@ from IPython import get_ipython
 from IPython.core.error import StdinNotImplementedError
 
 from flowfile_nb.core.names import environment_variable, quoted
-from flowfile_nb.errors import NoPromptError
+from flowfile_nb.errors import NoPromptError, UsageError
 
 
 def ask_value(name: str) -> str:
@@ -31,6 +31,30 @@ def ask_value(name: str) -> str:
             f"nobody can be asked for the value of {name!r}: this is a headless run",
             hint=f"set {environment_variable(name)}, or use  %secret set {quoted(name)} --file PATH  or  --env VAR",
         ) from None
+
+
+def ask_passphrase(what: str, *, otherwise: str) -> str:
+    """
+    Ask for a new passphrase without echo, twice.
+
+    Args:
+        what: What it is for, after the word "Passphrase".
+        otherwise: What to do in a headless run, for the hint.
+
+    Raises:
+        NoPromptError: In a headless run, or where a terminal cannot hide what is typed.
+        UsageError: If the two differ, or are empty.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            _require_someone()
+            first, second = (getpass.getpass(f"Passphrase {what} {which}(hidden): ") for which in ("", "again "))
+    except (StdinNotImplementedError, EOFError, getpass.GetPassWarning):
+        raise NoPromptError("nobody can be asked for a passphrase: this is a headless run", hint=otherwise) from None
+    if not first or first != second:
+        raise UsageError("the two passphrases differ, or are empty; nothing was changed", hint="try again")
+    return first
 
 
 def confirm(question: str, *, otherwise: str) -> bool:

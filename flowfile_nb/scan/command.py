@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from flowfile_nb.backend import SecretBackend
 from flowfile_nb.errors import UsageError
+from flowfile_nb.progress import TerminalBar
 from flowfile_nb.scan.finding import Report
 from flowfile_nb.scan.known import known_values
-from flowfile_nb.scan.progress import TerminalBar
+from flowfile_nb.scan.progress import shown
 from flowfile_nb.scan.scanning import scan, scan_staged
 from flowfile_nb.scan.wording import as_text, words
 
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace, backend: SecretBackend, histories: Sequence[st
     """
     require_together(args.paths, fix=args.fix, staged=args.staged)
     known = known_values(backend)
-    bar = TerminalBar(sys.stderr)
+    bar = TerminalBar(sys.stderr, shown)
     try:
         if args.staged:
             report: Report = scan_staged(known, tell=bar)

@@ -38,7 +38,8 @@ class ActiveDatabase:
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._candidates = (paths.catalog, paths.database)
+        # Flowfile cannot read a key in the OS keychain: its catalog is left alone then.
+        self._candidates = (paths.database,) if paths.keychain else (paths.catalog, paths.database)
         self._process, self._process_mutex = os.getpid(), RLock()
         self._connection: sqlite3.Connection | None = None
         self._open_file: tuple[int, str, int, int] | None = None
@@ -80,12 +81,23 @@ class ActiveDatabase:
                 raise self.error(error) from None
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """The database that holds the secrets now, made where there is none, to write while no other process does."""
+    def alone(self, *, wait: bool = True) -> Iterator[bool]:
+        """
+        Hold the store's lock: no other process of ours writes rows or changes the key meanwhile.
+
+        Without *wait* the block runs at once, and is told whether it holds the lock.
+        """
         from flowfile_nb.storage.lock import exclusive
 
         make_private_directory(self._paths.directory)
-        with self.mutex, exclusive(self._paths.lock):
+        # Always in this order, or two threads would wait for each other.
+        with self.mutex, exclusive(self._paths.lock, wait=wait) as held:
+            yield held
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The database that holds the secrets now, made where there is none, to write while no other process does."""
+        with self.alone():
             with translated(self._paths.database):
                 db = self.current()
                 if db is None:
@@ -99,10 +111,7 @@ class ActiveDatabase:
     def ours(self, *, create: bool = False) -> Iterator[sqlite3.Connection | None]:
         """Our own database, whichever holds the secrets; None where there is none yet, unless *create* makes it."""
         if create:
-            from flowfile_nb.storage.lock import exclusive
-
-            make_private_directory(self._paths.directory)
-            with self.mutex, exclusive(self._paths.lock):
+            with self.alone():
                 create_database(self._paths.database)
         with self.mutex, translated(self._paths.database):
             if self._connection is not None and self.current() is self._connection and not self._in_catalog:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 
+from flowfile_nb.errors import StoreError
 from flowfile_nb.storage.database import connect, has_table, transaction
 from flowfile_nb.storage.paths import Paths
 
@@ -17,6 +18,9 @@ def move_rows(paths: Paths, catalog: sqlite3.Connection) -> None:
 
     A row is deleted here only after it is committed there, and one that is there already is not added again; so a crash
     between the two leaves nothing lost and nothing twice. Where both have the name, Flowfile's keeps it and ours gets a suffix.
+
+    Raises:
+        StoreError: If their key is in the OS keychain, where Flowfile cannot read it.
     """
     if not os.path.exists(paths.database) or not os.access(paths.directory, os.W_OK):
         return
@@ -24,6 +28,11 @@ def move_rows(paths: Paths, catalog: sqlite3.Connection) -> None:
     try:
         if not has_table(ours, "secrets") or ours.execute("SELECT 1 FROM secrets").fetchone() is None:
             return
+        if ours.execute("SELECT 1 FROM nb_facts WHERE name = 'key_home' AND value = 'keychain'").fetchone() is not None:
+            raise StoreError(
+                f"the master key of {paths.database} is in the OS keychain, and FLOWFILE_NB_KEY_HOME is not set",
+                hint="set FLOWFILE_NB_KEY_HOME=keychain  before the kernel starts; nothing was moved to Flowfile's catalog",
+            )
         # Imported here: hardly ever is there anything to move.
         from flowfile_nb.storage.lock import exclusive
 

@@ -14,9 +14,11 @@ _held = threading.local()
 
 
 @contextlib.contextmanager
-def exclusive(path: str) -> Iterator[None]:
+def exclusive(path: str, *, wait: bool = True) -> Iterator[bool]:
     """
     Hold the lock file *path*; wait for it as long as it takes (an interrupt ends the wait).
+
+    Without *wait* the block runs at once, and is told whether it holds the lock.
 
     It keeps waiting writers in a queue, where SQLite alone would have them poll, and it covers the two things that SQLite's
     own locks do not: making the key, and switching a database to WAL. Where a file system has no locks, SQLite's remain.
@@ -28,32 +30,42 @@ def exclusive(path: str) -> Iterator[None]:
     held: set[tuple[int, str]] = _held.__dict__.setdefault("paths", set())
     holder = (os.getpid(), path)
     if holder in held:
-        yield
+        yield True
         return
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     except OSError as error:
         raise not_writable(os.path.dirname(path), error) from None
     try:
-        _lock(descriptor)
-        held.add(holder)
-        yield
+        locked = _lock(descriptor) if wait else _try_lock(descriptor)
+        if locked:
+            held.add(holder)
+        yield locked
     finally:
-        held.discard(holder)
-        _unlock(descriptor)
+        if holder in held:
+            held.discard(holder)
+            _unlock(descriptor)
         os.close(descriptor)
 
 
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(descriptor: int) -> None:
+    def _lock(descriptor: int) -> bool:
         # Tries ten times, a second apart, then raises: go on trying.
         locked = False
         while not locked:
             with contextlib.suppress(OSError):
                 msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
                 locked = True
+        return locked
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
 
     def _unlock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
@@ -61,9 +73,20 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> None:
+    def _lock(descriptor: int) -> bool:
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return True
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            # No locks on this file system.
+            return True
+        return True
 
     def _unlock(descriptor: int) -> None:
         # Closing alone would leave it with a process that was forked meanwhile. One that is killed loses it, too.

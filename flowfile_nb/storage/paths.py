@@ -15,6 +15,8 @@ from contextlib import suppress
 
 from flowfile_nb.errors import StoreError, UnsafePermissionsError
 
+_KEY_HOMES = ("files", "keychain")
+
 
 class Paths:
     """
@@ -24,14 +26,23 @@ class Paths:
         directory: The key's directory, 0700: `~/.config/flowfile`.
         catalog: Flowfile's own database: `~/.flowfile/database/flowfile_catalog.db`.
         mounted_key: A master key that a container is given as a file.
+        keychain: Whether the master key is in the OS keychain. Flowfile cannot read it there, so our own database is used.
     """
 
-    __slots__ = ("catalog", "database", "directory", "key_store", "lock", "mounted_key", "secret_key")
+    __slots__ = ("catalog", "database", "directory", "key_store", "keychain", "lock", "mounted_key", "secret_key")
 
-    def __init__(self, directory: str, catalog: str, mounted_key: str = "/run/secrets/flowfile_master_key") -> None:
+    def __init__(
+        self,
+        directory: str,
+        catalog: str,
+        mounted_key: str = "/run/secrets/flowfile_master_key",
+        *,
+        keychain: bool = False,
+    ) -> None:
         self.directory = directory
         self.catalog = catalog
         self.mounted_key = mounted_key
+        self.keychain = keychain
         self.secret_key = os.path.join(directory, ".secret_key")
         """A Fernet key that seals `key_store`."""
         self.key_store = os.path.join(directory, "flowfile.json.enc")
@@ -47,8 +58,14 @@ def find_paths(environ: Mapping[str, str]) -> Paths:
     Return the paths that Flowfile would use with this environment.
 
     Raises:
-        StoreError: If Flowfile's catalog is set to a server instead of a file.
+        StoreError: If Flowfile's catalog is set to a server instead of a file, or the key's home is set to what is none.
     """
+    home = environ.get("FLOWFILE_NB_KEY_HOME")
+    if home and home not in _KEY_HOMES:
+        raise StoreError(
+            f"FLOWFILE_NB_KEY_HOME can be {' or '.join(_KEY_HOMES)}, and is set to something else",
+            hint="unset it, and the master key is in files, where Flowfile finds it too",
+        )
     config = environ.get("APPDATA") or os.path.expanduser("~/.config")
     directory = environ.get("FLOWFILE_SECURE_STORAGE_PATH") or os.path.join(config, "flowfile")
     catalog = environ.get("FLOWFILE_DATABASE_URL") or environ.get("FLOWFILE_DB_PATH")
@@ -63,7 +80,7 @@ def find_paths(environ: Mapping[str, str]) -> Paths:
         default = "/app/internal_storage" if environ.get("FLOWFILE_MODE") == "docker" else os.path.expanduser("~/.flowfile")
         base = environ.get("FLOWFILE_STORAGE_DIR") or default
         catalog = os.path.join(base, "database", "flowfile_catalog.db")
-    return Paths(directory=os.path.abspath(directory), catalog=os.path.abspath(catalog))
+    return Paths(os.path.abspath(directory), os.path.abspath(catalog), keychain=home == "keychain")
 
 
 def make_private_directory(path: str) -> None:

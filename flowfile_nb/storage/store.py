@@ -47,7 +47,8 @@ class Store:
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
-        self._active = ActiveDatabase(paths)
+        self._active = self.active = ActiveDatabase(paths)
+        """For what cares for the store as a whole."""
 
     @property
     def location(self) -> str | None:
@@ -130,6 +131,12 @@ class Store:
             query = "SELECT encrypted_value, user_id FROM secrets ORDER BY id DESC LIMIT ?"
             return db.execute(query, (limit,)).fetchall()
 
+    def token(self, row_id: int) -> str | None:
+        """Return the token that a row has now, or None if it is gone."""
+        with self._active.reading() as db:
+            found = db and db.execute("SELECT encrypted_value FROM secrets WHERE id = ?", (row_id,)).fetchone()
+            return found[0] if found else None
+
     def used_by(self, row_id: int) -> list[str]:
         """Return the names of Flowfile's connections that use a row."""
         from flowfile_nb.storage.flowfile import connections_using
@@ -179,6 +186,11 @@ class Store:
             else:
                 db.execute("UPDATE secrets SET encrypted_value = ?, iv = '' WHERE id = ?", (token, found[0]))
             return found is not None
+
+    def renew(self, row_id: int, old: str, new: str) -> None:
+        """Put the token *new* of the same value in the place of *old*, if a row still has that."""
+        with self._active.writing() as db:
+            db.execute("UPDATE secrets SET encrypted_value = ? WHERE id = ? AND encrypted_value = ?", (new, row_id, old))
 
     def rename(self, user_id: int, old: str, new: str) -> None:
         """

@@ -12,12 +12,12 @@ from tests.benchmarks.at_once import at_once
 from tests.benchmarks.measure import Effort, Row
 from tests.benchmarks.places import inside_own, name_of, new_home, private_vault, require, value_of
 
-PROCESSES = 32
+PROCESSES = 64
 
 
 def first_use(effort: Effort) -> Iterator[Row]:
     """
-    32 processes at once on an empty home, 200 times: each stores a secret and reads it. Goal: one key, no failure.
+    64 processes at once on an empty home, 200 times: each stores a secret and reads it. Goal: one key, no failure.
 
     Checked each time: all used the same key, and a process that comes later reads all of their secrets with it.
     """

@@ -17,7 +17,8 @@ import pytest
 import flowfile_nb as fnb
 from flowfile_nb import __main__ as command_line
 from flowfile_nb import session
-from flowfile_nb.scan.progress import TerminalBar, percent
+from flowfile_nb.progress import TerminalBar
+from flowfile_nb.scan.progress import percent, shown
 from flowfile_nb.scan.scanning import Progress
 from tests.scan.made import OTHER, VALUE, Scanned, code, notebook, stream, write
 
@@ -196,7 +197,7 @@ def test_the_bar_is_drawn_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: now)
     for screen, drawings in ((Terminal(), 10), (io.StringIO(), 0)):
         now = 0.0
-        bar = TerminalBar(screen)
+        bar = TerminalBar(screen, shown)
         for _ in range(1000):
             now += 0.001001
             bar(Progress(5, 10, 1, 0))

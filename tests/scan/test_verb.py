@@ -9,8 +9,9 @@ import pytest
 import flowfile_nb as fnb
 from flowfile_nb.core.encodings import patterns_of
 from flowfile_nb.errors import UsageError
-from flowfile_nb.notebook import scan_verb
+from flowfile_nb.notebook.bar import NotebookBar
 from flowfile_nb.notebook.table import Table
+from flowfile_nb.scan.progress import shown
 from flowfile_nb.scan.scanning import Progress
 from tests.scan.made import OTHER, VALUE, code, notebook, stream, write
 from tests.support.kernel import running_kernel
@@ -115,7 +116,7 @@ def test_the_bar_of_a_notebook(shell: Shell, monkeypatch: pytest.MonkeyPatch, ca
     now = 0.0
     monkeypatch.setattr("IPython.display.display", display)
     monkeypatch.setattr("time.monotonic", lambda: now)
-    bar = scan_verb._NotebookBar()
+    bar = NotebookBar(shown)
     bar(Progress(1, 100, 1, 0))
     bar.close()
     assert shows == []

@@ -1,0 +1,94 @@
+"""`%secret rotate-key`: a backup, then another master key; or what that would do."""
+
+from __future__ import annotations
+
+import os
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from flowfile_nb import session
+from flowfile_nb.errors import UsageError
+from flowfile_nb.lifecycle.rotation import Rotation, preview, rotate
+from flowfile_nb.notebook.bar import progress_bar
+from flowfile_nb.notebook.prompt import ask_passphrase
+from flowfile_nb.notebook.table import Table
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+_MOST_NAMED = 20
+_HEADLESS = "%secret rotate-key --passphrase-env VAR   or   %secret rotate-key --no-backup"
+_DRY = "Nothing was changed.  %secret rotate-key  does it."
+_DONE = "Done. Other kernels, and Flowfile, go on working."
+
+
+def rotate_key(shell: InteractiveShell, args: Namespace) -> Table:
+    """Return what was done, or with `--dry-run` what would be: key ids, database, whose secrets, what stays as it is."""
+    if not args.backup_first and (args.backup or args.passphrase_env):
+        raise UsageError(
+            "--no-backup goes neither with --backup nor with --passphrase-env", hint="%secret rotate-key --dry-run"
+        )
+    vault = session.vault()
+    path = os.path.abspath(os.path.expanduser(args.backup)) if args.backup else _beside(vault.paths.directory)
+    new_key = None if args.new_key_env is None else _variable(args.new_key_env).strip().encode()
+    bar = progress_bar(shell, _shown)
+
+    def tell(done: int, total: int) -> None:
+        bar((done, total))
+
+    try:
+        if args.dry_run:
+            found, note = preview(vault, tell=tell, new_key=new_key), _DRY
+        else:
+            backup = partial(_backup(args.passphrase_env), vault, path, tell=tell) if args.backup_first else None
+            found, note = rotate(vault, backup=backup, tell=tell, new_key=new_key), _DONE
+    finally:
+        bar.close()
+    if new_key is not None and not args.dry_run:
+        note = (
+            f"Done. Give this key, {found.new_key_id}, to all that uses the store, in the place of {found.old_key_id}:"
+            f" FLOWFILE_MASTER_KEY is to be what {args.new_key_env} is now, or the mounted file is to hold it. Then restart"
+            " kernels and Flowfile: with the old key they neither read nor write."
+        )
+    return Table(("what", "state"), [("backup", path if args.backup_first else "none"), *_rows(found)], note)
+
+
+def _beside(directory: str) -> str:
+    return os.path.join(directory, time.strftime("before-rotation-%Y%m%d-%H%M%S.fnb"))
+
+
+def _backup(variable: str | None) -> Callable[..., object]:
+    """Return what writes the backup; the passphrase is asked for now, before anything is done."""
+    passphrase = _variable(variable) if variable else ask_passphrase("of the backup", otherwise=_HEADLESS)
+    return partial(import_module("flowfile_nb.lifecycle.backup").write_backup, passphrase=passphrase)
+
+
+def _variable(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise UsageError(f"there is no environment variable {name!r}", hint="set it before the kernel starts")
+    return value
+
+
+def _rows(found: Rotation) -> list[tuple[str, str]]:
+    contents = found.contents
+    rows = [
+        ("master key", f"{found.old_key_id} → {found.new_key_id or '— (it is made then)'}"),
+        ("database", contents.location or "none yet"),
+        ("secrets", ", ".join(f"{rows:,} of {owner}" for owner, rows in contents.owners.items()) or "none"),
+    ]
+    rows += [("also encrypted", f"{number:,} in {place}") for place, number in contents.elsewhere.items()]
+    if contents.unopened:
+        named = ", ".join(contents.unopened[:_MOST_NAMED])
+        more = f" and {len(contents.unopened) - _MOST_NAMED:,} more" if len(contents.unopened) > _MOST_NAMED else ""
+        rows.append(("left as they are", f"{len(contents.unopened):,} that the key does not open: {named}{more}"))
+    return rows
+
+
+def _shown(told: tuple[int, int]) -> tuple[int | None, str]:
+    done, total = told
+    return round(100 * done / total), f"{done:,} of {total:,} secrets"
