@@ -31,6 +31,7 @@ def secret(line: str) -> Any:
         --file PATH               take it from a file (one line break at the end is dropped)
         --env VAR                 take it from an environment variable
         --generate [LENGTH]       make a random one (default 32 characters)
+    %secret undo NAME             put back what --replace has replaced: once, for 7 days;  asks, and  --yes  does not ask
     %secret list                  a table: name, owner, shared by, age
     %secret rename OLD NEW        the value and its shares stay
     %secret delete NAME…          says what uses it, and asks;  --yes  does not ask
@@ -39,6 +40,12 @@ def secret(line: str) -> Any:
     %secret scan PATH…            in files and whole folders: sources, outputs, widget state, checkpoints, logs, …
         --fix                     mask outputs, metadata and widget state of notebooks, after a backup; never sources
         --staged                  in what git is about to commit
+    %secret backup PATH           one file with secrets, groups, connections and the master key; asks for its passphrase
+        --overwrite               take the place of a file of that name
+        --passphrase-env VAR      take the passphrase from an environment variable
+    %secret restore PATH          show what a backup would add, ask, and add it; nothing is overwritten
+        --replace                 where values differ, take the backup's; ids, shares and connections stay, and undo works
+        --yes, --passphrase-env VAR
     %secret doctor                what is in use, and how to mend what is wrong
 
     Once a value was read or stored here, outputs show  [secret:NAME]  in its place. That is a seat belt against accidents: code

@@ -26,7 +26,8 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from flowfile_nb.errors import BackupError, DamagedBackupError, ForeignBackupError, NewerBackupError, WrongPassphraseError
 
-_MAGIC = b"flowfile_nb backup\n"
+MAGIC = b"flowfile_nb backup\n"
+"""How each such file begins, in all versions to come."""
 _VERSION = 1
 _SCRYPT = b"scrypt\0\0"
 _HEADER = struct.Struct(">19sB8sBBB16s12s")
@@ -62,7 +63,7 @@ def seal(content: bytes, passphrase: str, cost: Cost = STRONG) -> bytes:
     b'content'
     """
     salt, nonce = token_bytes(16), token_bytes(12)
-    header = _HEADER.pack(_MAGIC, _VERSION, _SCRYPT, *cost, salt, nonce)
+    header = _HEADER.pack(MAGIC, _VERSION, _SCRYPT, *cost, salt, nonce)
     sealed = header + AESGCM(_derive(passphrase, salt, cost)).encrypt(nonce, content, header)
     return sealed + hashlib.sha256(sealed).digest()
 
@@ -90,13 +91,13 @@ def unseal(sealed: bytes, passphrase: str) -> bytes:
 
 def _parts(sealed: bytes) -> tuple[bytes, bytes]:
     """Return the header, and what it says how to open."""
-    magic = sealed[: len(_MAGIC)]
-    if magic != _MAGIC and not _MAGIC.startswith(magic):
+    magic = sealed[: len(MAGIC)]
+    if magic != MAGIC and not MAGIC.startswith(magic):
         raise ForeignBackupError(
             "this file is no backup of flowfile_nb; nothing was changed", hint="a backup is made by  %secret backup PATH"
         )
     # The version stands where it is in all versions to come; the rest may not.
-    version = sealed[len(_MAGIC)] if len(sealed) > len(_MAGIC) else 0
+    version = sealed[len(MAGIC)] if len(sealed) > len(MAGIC) else 0
     if version > _VERSION:
         raise _newer(f"version {version}")
     header, body = sealed[: _HEADER.size], sealed[_HEADER.size : -_CHECKSUM_BYTES]
@@ -106,7 +107,8 @@ def _parts(sealed: bytes) -> tuple[bytes, bytes]:
     _, _, kdf, log2_n, r, p, _, _ = _HEADER.unpack(header)
     if kdf != _SCRYPT:
         raise _newer("a way to treat the passphrase")
-    if not (0 < log2_n < 64 and r and p) or 128 * r << log2_n > _MAX_BYTES or r * p << log2_n > _MAX_WORK:
+    # The first limit is scrypt's own.
+    if not (0 < log2_n < 16 * r and p) or 128 * r << log2_n > _MAX_BYTES or r * p << log2_n > _MAX_WORK:
         raise _damaged("altered: it asks for more memory or time than any backup of ours")
     return header, body
 
