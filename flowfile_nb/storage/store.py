@@ -129,7 +129,9 @@ class Store:
         with self._active.reading() as db:
             if db is None:
                 return []
-            query = "SELECT encrypted_value, user_id FROM secrets ORDER BY id DESC LIMIT ?"
+            # What a damaged page gives can be anything.
+            text = "typeof(encrypted_value) = 'text' AND typeof(user_id) = 'integer'"
+            query = f"SELECT encrypted_value, user_id FROM secrets WHERE {text} ORDER BY id DESC LIMIT ?"  # noqa: S608 - ours
             return db.execute(query, (limit,)).fetchall()
 
     def used_by(self, row_id: int) -> list[str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flowfile_nb.core.crypto import Keychain, generate_master_key
 from flowfile_nb.core.sealed import STRONG, Cost, seal, unseal
@@ -25,7 +29,7 @@ from flowfile_nb.errors import (
 )
 from flowfile_nb.lifecycle import backup as module
 from flowfile_nb.lifecycle.backup import BackupSummary, write_backup
-from flowfile_nb.lifecycle.contents import from_bytes
+from flowfile_nb.lifecycle.contents import from_bytes, to_bytes
 from flowfile_nb.lifecycle.restore import preview, read_backup
 from flowfile_nb.vault import Vault
 from tests.support.stores import write_flowfile_store
@@ -286,8 +290,6 @@ def _altered(content: dict[str, Any], how: str) -> Any:
 )
 def test_a_sealed_file_of_something_else(vault: Vault, tmp_path: Path, how: str) -> None:
     """What was sealed under the passphrase and is not what a backup holds is refused as a whole."""
-    import json
-
     path = tmp_path / "b"
     quick_backup(vault, path)
     content = json.loads(unseal(path.read_bytes(), PASSPHRASE))
@@ -297,6 +299,34 @@ def test_a_sealed_file_of_something_else(vault: Vault, tmp_path: Path, how: str)
         read_backup(str(path), PASSPHRASE)
     with pytest.raises(DamagedBackupError):
         from_bytes(b"\xff[[[")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
+FIELDS = [
+    "format",
+    "made_at",
+    "user_id",
+    "master_key",
+    "users",
+    "secrets",
+    "groups",
+    "memberships",
+    "grants",
+    "connections",
+    "lost",
+]
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(FIELDS, JSON)) | JSON, st.booleans())
+def test_whatever_json_is_sealed(found: Any, key: bool) -> None:
+    """It is contents, or an error of ours."""
+    if key and isinstance(found, dict):
+        found = {**found, "format": 1, "master_key": generate_master_key().decode(), "made_at": 1, "user_id": 1}
+
+    with suppress(BackupError):
+        assert from_bytes(to_bytes(from_bytes(json.dumps(found).encode()))).made_at == 1
 
 
 # A damaged store

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,11 @@ from flowfile_nb.lifecycle.restore import (
     preview,
     read_backup,
 )
+from flowfile_nb.storage import merge as merging
 from flowfile_nb.vault import Vault
 from tests.support.stores import expected, write_flowfile_catalog, write_flowfile_store
 
+fork = multiprocessing.get_context("fork")
 PASSPHRASE = "correct horse battery"
 VALUE = "p@ss:w/or d?#%\"'\\ü密🔑"
 
@@ -415,35 +419,41 @@ def test_another_kernel_makes_a_key_at_the_same_moment(home: Path, elsewhere: Ca
 # Crashes
 
 
-@pytest.mark.parametrize("step", ["create_master_key", "add_users", "merge", "merge_connections"])
+def _restore_and_die(environ: Mapping[str, str], backup: Contents, step: str, when: str) -> None:
+    room = merging if step == "_share" else module
+    real = getattr(room, step)
+
+    def die(*arguments: Any) -> None:
+        if when == "after":
+            real(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(room, step, die)
+    vault = Vault(environ)
+    apply(vault, preview(vault, backup), replace=False)
+
+
+@pytest.mark.parametrize("step", ["create_master_key", "add_users", "merge", "_share", "merge_connections"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_crash_at_any_step(
-    home: Path, elsewhere: Callable[[str], Vault], monkeypatch: pytest.MonkeyPatch, step: str, when: str
-) -> None:
-    """What is there then is whole, and the same restore finishes it."""
+def test_kill_9_at_any_step(home: Path, elsewhere: Callable[[str], Vault], step: str, when: str) -> None:
+    """What is there then is whole, and the same restore finishes it; `_share` is in the middle of the one transaction."""
     write_flowfile_store(home)
     vault = Vault({})
     vault.save_connection("warehouse", "sqlite://")
     backup, new = backup_of(vault), elsewhere("new")
-    real = getattr(module, step)
 
-    def crash(*arguments: Any) -> None:
-        if when == "after":
-            real(*arguments)
-        raise KeyboardInterrupt
+    process = fork.Process(target=_restore_and_die, args=(new.environ, backup, step, when))
+    process.start()
+    process.join()
 
-    with monkeypatch.context() as crashing:
-        crashing.setattr(module, step, crash)
-        with pytest.raises(KeyboardInterrupt):
-            apply(new, preview(new, backup), replace=False)
-    partly = elsewhere("new")
-    assert set(values(partly).items()) <= set({**expected()["secrets"], **expected()["legacy"]}.items())
-    assert len(partly.names()) in {0, 8, 9, 10}
-    apply(partly, preview(partly, backup), replace=False)
-
-    assert values(partly) == {**expected()["secrets"], **expected()["legacy"]}
-    assert partly.connection_bodies() == {"warehouse": "sqlite://"}
-    assert values(Vault(partly.environ, user_id=3))["team_warehouse"] == "alice-s-value"
+    assert process.exitcode == -signal.SIGKILL
+    everything = {**expected()["secrets"], **expected()["legacy"]}
+    done = step == "merge_connections" or (step, when) == ("merge", "after")
+    assert values(new) == (everything if done else {})
+    apply(new, preview(new, backup), replace=False)
+    assert values(new) == everything
+    assert new.connection_bodies() == {"warehouse": "sqlite://"}
+    assert values(Vault(new.environ, user_id=3))["team_warehouse"] == "alice-s-value"
 
 
 def test_a_merge_that_fails_in_the_middle_leaves_nothing(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from flowfile_nb.vault import Vault
 from tests.support.stores import write_flowfile_store
 
 DAY_S = 86_400
+fork = multiprocessing.get_context("fork")
 
 
 @pytest.fixture(params=["our database", "Flowfile's catalog"])
@@ -235,53 +239,51 @@ def test_a_members_undo_does_not_touch_a_shared_secret(home: Path) -> None:
     assert Vault({}, user_id=3).reveal("team_warehouse") == "alice-s-value"
 
 
-@pytest.mark.parametrize("when", ["before the catalog", "after the catalog"])
-def test_a_crash_between_the_databases(home: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+def _die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _change_and_die(step: str, change: Callable[[Vault], object]) -> None:
+    real = getattr(previous.Change, step)
+    setattr(previous.Change, step, _die if step == "finish" else lambda *all_: (real(*all_), _die()))
+    change(Vault({}))
+
+
+def killed(step: str, change: Callable[[Vault], object]) -> None:
+    """Make a change in a process that is killed after a step of `Change`; before it, where that is the last."""
+    process = fork.Process(target=_change_and_die, args=(step, change))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("step", "present", "former"), [("replaced", "two", "one"), ("finish", "three", "two")])
+def test_kill_9_between_the_databases(home: Path, step: str, present: str, former: str) -> None:
     """A replace that was not acknowledged loses nothing of one that was; one that was done can be undone."""
     write_flowfile_store(home)
     vault = Vault({})
     vault.set("pw", "one", replace=False)
     vault.set("pw", "two", replace=True)
 
-    def crash(*_: object) -> None:
-        raise KeyboardInterrupt
+    killed(step, lambda child: child.set("pw", "three", replace=True))
 
-    with monkeypatch.context() as crashing:
-        if when == "after the catalog":
-            crashing.setattr(previous.Change, "finish", crash)
-        else:
-            real = previous.Change.replaced
-            crashing.setattr(previous.Change, "replaced", lambda *all_: (real(*all_), crash()))
-        with pytest.raises(KeyboardInterrupt):
-            vault.set("pw", "three", replace=True)
-
-    assert vault.reveal("pw") == ("two" if when == "before the catalog" else "three")
+    assert vault.reveal("pw") == present
     assert kept(vault) == ["pw", "pw"]
     vault.undo("pw")
-    assert vault.reveal("pw") == ("one" if when == "before the catalog" else "two")
+    assert vault.reveal("pw") == former
     assert kept(vault) == []
 
 
-def test_a_crash_in_a_rename(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kill_9_in_a_rename(home: Path) -> None:
     """What is kept is found under the name that the secret has, the old one or the new one."""
     write_flowfile_store(home)
     vault = Vault({})
     vault.set("pw", "old", replace=False)
     vault.set("pw", "new", replace=True)
 
-    def crash(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as crashing:
-        real = previous.Change.renamed
-        crashing.setattr(previous.Change, "renamed", lambda *all_: (real(*all_), crash()))
-        with pytest.raises(KeyboardInterrupt):
-            vault.rename("pw", "renamed")
+    killed("renamed", lambda child: child.rename("pw", "renamed"))
     assert vault.replaced_at("pw")
-    with monkeypatch.context() as crashing:
-        crashing.setattr(previous.Change, "finish", crash)
-        with pytest.raises(KeyboardInterrupt):
-            vault.rename("pw", "renamed")
+    killed("finish", lambda child: child.rename("pw", "renamed"))
     vault.undo("renamed")
 
     assert vault.reveal("renamed") == "old"
