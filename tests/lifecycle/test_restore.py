@@ -236,6 +236,9 @@ def test_users_have_other_numbers_elsewhere(home: Path, elsewhere: Callable[[str
     database.close()
 
     me = Vault(other.environ, user_id=9)
+    me.set("unicode_value", "mine", replace=False)
+    assert states(me, backup)["unicode_value"] == DIFFERS
+    me.delete("unicode_value")
     apply(me, preview(me, backup), replace=False)
 
     assert values(me) == {**expected()["secrets"], **expected()["legacy"]}

@@ -18,7 +18,7 @@ from flowfile_nb.storage.database import transaction
 from flowfile_nb.storage.migrations import STEPS
 from flowfile_nb.storage.store import Store
 from flowfile_nb.vault import Vault
-from tests.support.stores import write_flowfile_store
+from tests.support.stores import write_flowfile_catalog, write_flowfile_store
 
 DAY_S = 86_400
 fork = multiprocessing.get_context("fork")
@@ -98,6 +98,19 @@ def test_no_table_is_added_to_flowfiles_catalog(home: Path) -> None:
     assert kept(vault) == ["prod_database_password"]
     vault.undo("prod_database_password")
     assert vault.reveal("prod_database_password") == "hunter2"
+
+
+def test_a_flowfile_installed_later(home: Path) -> None:
+    """The secret moves to its catalog, and what is kept in our own database is still its."""
+    vault = Vault({})
+    vault.set("pw", "old", replace=False)
+    vault.set("pw", "new", replace=True)
+    write_flowfile_catalog(home)
+
+    vault.undo("pw")
+
+    assert vault.store.location == vault.paths.catalog
+    assert vault.reveal("pw") == "old"
 
 
 def test_it_is_gone_after_seven_days(vault: Vault, clock: list[float]) -> None:
@@ -341,7 +354,7 @@ def test_a_database_of_an_earlier_version(home: Path) -> None:
 
 def write_flowfile_catalog_and_key(home: Path) -> None:
     """Put the frozen store beside a database of ours that is there."""
-    from tests.support.stores import VECTORS, write_flowfile_catalog
+    from tests.support.stores import VECTORS
 
     write_flowfile_catalog(home)
     for source, name in (("dot_secret_key", ".secret_key"), ("flowfile.json.enc", "flowfile.json.enc")):
