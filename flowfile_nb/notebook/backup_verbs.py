@@ -15,6 +15,7 @@ from flowfile_nb.notebook.prompt import ask_passphrase, confirm
 from flowfile_nb.notebook.table import Table
 
 _NAMED = 10
+_ROWS = 100
 
 
 def backup(args: Namespace) -> None:
@@ -71,15 +72,21 @@ def _described(plan: Plan, *, replace: bool) -> Table:
         for entry in plan.entries
     ]
     rows += [(f"connection {item.name}", "", state, fate[state]) for item, state in plan.connections]
+    # Of a large store that was backed up yesterday nearly all is the same.
+    changing = [row for row in rows if row[2] != SAME]
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime(plan.backup.made_at))
     notes = [
         f"Backup of {made}, with the master key {plan.key_id}" + (", which becomes the one here." if plan.takes_key else ".")
     ]
+    if len(changing) > _ROWS:
+        notes.append(f"… and {len(changing) - _ROWS:,} more rows.")
+    if len(changing) < len(rows):
+        notes.append(f"{len(rows) - len(changing):,} are the same, here and in the backup, and stay.")
     if plan.groups:
         notes.append(f"Groups that are new here, with their members: {_named(plan.groups)}")
     if plan.backup.whole.lost:
         notes.append(f"Made of a damaged store, without: {_named(plan.backup.whole.lost)}")
-    return Table(("name", "owner", "state", "what happens"), rows, "\n".join(notes))
+    return Table(("name", "owner", "state", "what happens"), changing[:_ROWS], "\n".join(notes))
 
 
 def _given(args: Namespace) -> str | None:

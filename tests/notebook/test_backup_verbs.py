@@ -112,6 +112,22 @@ def test_what_differs_is_replaced_only_if_it_is_said(shell: Shell, backup: str, 
     assert fnb.secrets["pw"].get_secret_value() == "newer"
 
 
+def test_a_large_backup_is_shown_in_short(shell: Shell, backup: str, answers: Callable[..., None]) -> None:
+    """What stays the same is a number, and what comes in a hundred rows and a number."""
+    fnb.secrets.update({f"s{number:03}": "x" for number in range(120)})
+    answers(PASSPHRASE, PASSPHRASE)
+    shell.run("%secret backup ~/large")
+    for number in range(105):
+        del fnb.secrets[f"s{number:03}"]
+
+    answers(PASSPHRASE, "n")
+    shown = shell.run("%secret restore ~/large")
+
+    assert "… and 5 more rows." in shown
+    assert "18 are the same" in shown
+    assert shown.count("is added") == 100
+
+
 def test_in_scripts(shell: Shell, backup: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The passphrase comes from a variable, and `--yes` answers."""
     monkeypatch.setattr("flowfile_nb.notebook.prompt._require_someone", _nobody)
