@@ -57,6 +57,12 @@ class SecretBackend(Protocol):
     def set(self, name: str, value: str, *, replace: bool) -> bool:
         """Store a value durably; return whether it replaced one. Raises SecretExistsError and, for bad input, UsageError."""
 
+    def replaced_at(self, name: str) -> int:
+        """Return when the value was stored that `undo` takes back, in seconds since 1970. Raises as `undo`."""
+
+    def undo(self, name: str) -> None:
+        """Put an own secret's previous value back, once. Raises NoSuchSecretError, NothingToUndoError."""
+
     def rename(self, old: str, new: str) -> None:
         """Rename an own secret. Raises NoSuchSecretError, SecretExistsError, InvalidNameError."""
 

@@ -16,6 +16,12 @@ Every exception this package raises on purpose.
     │   ├── MasterKeyError          the key is missing, damaged or not a key
     │   ├── WrongKeyError           the key is fine, but the store was written with another
     │   └── DamagedSecretError      one row that no key opens
+    ├── NothingToUndoError          no previous value is kept of that secret
+    ├── BackupError                 the file of a backup
+    │   ├── ForeignBackupError      it is something else
+    │   ├── DamagedBackupError      it was cut short or altered
+    │   ├── NewerBackupError        a newer version wrote it
+    │   └── WrongPassphraseError    it is whole, and the passphrase is not its own
     ├── ConnectionSpecError         the body of %%connect
     │   ├── ReferenceSyntaxError    a `%secret` or `${secret:…}` that cannot be read
     │   ├── LiteralPasswordError    a password in clear
@@ -110,6 +116,30 @@ class WrongKeyError(StoreError):
 
 class DamagedSecretError(StoreError):
     """One row of the store cannot be decrypted, although the key is the right one."""
+
+
+class NothingToUndoError(FlowfileNbError):
+    """No previous value is kept of a secret: it was not replaced here, or too long ago, or that was undone."""
+
+
+class BackupError(FlowfileNbError):
+    """A backup cannot be made or read."""
+
+
+class ForeignBackupError(BackupError):
+    """A file that is no backup of ours."""
+
+
+class DamagedBackupError(BackupError):
+    """A backup that was cut short or altered."""
+
+
+class NewerBackupError(BackupError):
+    """A backup that a newer version of this package wrote."""
+
+
+class WrongPassphraseError(BackupError):
+    """The backup is whole, and this passphrase does not open it."""
 
 
 class ConnectionSpecError(FlowfileNbError):

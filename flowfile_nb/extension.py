@@ -32,6 +32,7 @@ def secret(line: str) -> Any:
         --file PATH               take it from a file (one line break at the end is dropped)
         --env VAR                 take it from an environment variable
         --generate [LENGTH]       make a random one (default 32 characters)
+    %secret undo NAME             put back what --replace has replaced: once, for 7 days;  asks, and  --yes  does not ask
     %secret list                  a table: name, owner, shared by, age
     %secret rename OLD NEW        the value and its shares stay
     %secret delete NAME…          says what uses it, and asks;  --yes  does not ask
@@ -40,6 +41,12 @@ def secret(line: str) -> Any:
     %secret scan PATH…            in files and whole folders: sources, outputs, widget state, checkpoints, logs, …
         --fix                     mask outputs, metadata and widget state of notebooks, after a backup; never sources
         --staged                  in what git is about to commit
+    %secret backup PATH           one file with secrets, groups, connections and the master key; asks for its passphrase
+        --overwrite               take the place of a file of that name
+        --passphrase-env VAR      take the passphrase from an environment variable
+    %secret restore PATH          show what a backup would add, ask, and add it; nothing is overwritten
+        --replace                 where values differ, take the backup's; ids, shares and connections stay, and undo works
+        --yes, --passphrase-env VAR
     %secret rotate-key            make another master key and re-encrypt everything, after a backup whose passphrase it asks for
         --dry-run                 say what would be done
         --backup PATH             where the backup goes;  --passphrase-env VAR  in a headless run;  --no-backup

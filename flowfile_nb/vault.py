@@ -8,8 +8,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from flowfile_nb.core.crypto import token_times
-from flowfile_nb.core.names import environment_variable, quoted, require_name, require_value, suggest
-from flowfile_nb.errors import NoSuchSecretError
+from flowfile_nb.core.names import UNDO_DAYS, environment_variable, quoted, require_name, require_value, suggest
+from flowfile_nb.errors import NoSuchSecretError, NothingToUndoError, StoreError
 from flowfile_nb.storage.database import ALL
 from flowfile_nb.storage.paths import find_paths
 from flowfile_nb.storage.store import Row, Store
@@ -18,6 +18,7 @@ from flowfile_nb.storage.store_key import StoreKey
 # What only showing and describing need is imported there: a cold read of one secret is half imports.
 if TYPE_CHECKING:
     from flowfile_nb.backend import Finding, Listing
+    from flowfile_nb.storage.previous import Previous
 
 LOCAL_USER = 1
 # `secrets[name].get_secret_value()` looks up once: what was found this short a while ago, in the same vault, is what is there.
@@ -122,7 +123,7 @@ class Vault:
         Store a value; when this returns, it is on disk.
 
         Returns:
-            Whether it replaced a value. The row keeps its id, and with it its shares and connections.
+            Whether it replaced a value. The row keeps its id, and with it its shares and connections; `undo` takes it back.
 
         Raises:
             InvalidNameError, InvalidValueError: If it cannot be stored.
@@ -138,6 +139,31 @@ class Vault:
             # Again: the key may have been rotated while this waited.
             token = self.key.proved_keychain().encrypt_secret(value, self.user_id)
             return self.store.put(self.user_id, name, token, replace=replace)
+
+    def replaced_at(self, name: str) -> int:
+        """
+        Return when the value was stored that `undo` would take back, in seconds since 1970.
+
+        Raises:
+            NoSuchSecretError: If *name* is not an own secret.
+            NothingToUndoError: If there is no previous value to put back.
+        """
+        return self._previous(self._own(name)).replaced_at
+
+    def undo(self, name: str) -> None:
+        """
+        Put the previous value of an own secret back, once; the value that is taken back is not kept.
+
+        Raises:
+            NoSuchSecretError: If *name* is not an own secret.
+            NothingToUndoError: If there is no previous value to put back.
+            StoreError: If the previous value cannot be decrypted; nothing is changed then.
+        """
+        row = self._own(name)
+        previous = self._previous(row)
+        self.key.decrypt(Row(row.id, name, previous.token, row.owner_id))
+        self._found = None
+        self.store.undo(self.user_id, name, row.token, previous.token)
 
     def rename(self, old: str, new: str) -> None:
         """Rename an own secret. Raises NoSuchSecretError, SecretExistsError, InvalidNameError."""
@@ -174,6 +200,28 @@ class Vault:
         from flowfile_nb.checkup import check_up
 
         return check_up(self.paths, self.environ, self.store, self.key)
+
+    def _own(self, name: str) -> Row:
+        row = self.store.find(self.user_id, name)
+        if row is None or row.owner_id != self.user_id:
+            raise self._unknown(name)
+        return row
+
+    def _previous(self, row: Row) -> Previous:
+        for previous in self.store.previous(self.user_id, row.name):
+            if previous.successor == row.token or self._same_value(previous.successor, row):
+                return previous
+        raise NothingToUndoError(
+            f"no previous value of {row.name!r} is kept; nothing was changed",
+            hint=f"one is kept for {UNDO_DAYS} days after a replace here, unless Flowfile has replaced it since",
+        )
+
+    def _same_value(self, token: str, row: Row) -> bool:
+        """Whether two tokens are of one value: after a rotation of the master key it has another token."""
+        try:
+            return self.key.decrypt(Row(row.id, row.name, token, row.owner_id)) == self.key.decrypt(row)
+        except StoreError:
+            return False
 
     def _unknown(self, name: str) -> NoSuchSecretError:
         close = suggest(name, self.names())

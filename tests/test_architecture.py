@@ -35,7 +35,7 @@ ROOMS = {
 
 # Foreign libraries, and the only rooms (or files) that may name them.
 LIBRARIES = {
-    "cryptography": {"core/crypto.py", "storage/master_key.py"},
+    "cryptography": {"core/crypto.py", "core/sealed.py", "storage/master_key.py"},
     "keyring": {"storage/keychain_home.py"},
     "sqlite3": {"storage", "checkup.py", "scan/history.py"},
     "IPython": {"notebook", "extension.py", "__init__.py"},

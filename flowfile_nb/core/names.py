@@ -9,6 +9,8 @@ from functools import lru_cache
 from flowfile_nb.errors import InvalidNameError, InvalidValueError
 
 MAX_VALUE_BYTES = 512 * 1024
+UNDO_DAYS = 7
+"""For how long a value is kept that another has replaced."""
 _MANY = 5_000
 
 

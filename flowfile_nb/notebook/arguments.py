@@ -12,11 +12,17 @@ from typing import NoReturn
 from flowfile_nb.core.cell_source import value_on_line, without_comment
 from flowfile_nb.errors import UsageError, ValueOnLineError
 
-VERBS = ("get", "set", "list", "rename", "delete", "env", "scan", "rotate-key", "doctor")
+VERBS = (
+    *("get", "set", "undo", "list", "rename", "delete", "env", "scan"),
+    *("backup", "restore", "rotate-key", "doctor"),
+)
 OPTIONS = {
     "set": ["--replace", "--if-missing", "--file", "--env", "--generate"],
+    "undo": ["--yes"],
     "delete": ["--yes"],
     "scan": ["--fix", "--staged"],
+    "backup": ["--overwrite", "--passphrase-env"],
+    "restore": ["--replace", "--yes", "--passphrase-env"],
     "rotate-key": ["--dry-run", "--backup", "--passphrase-env", "--no-backup", "--new-key-env"],
 }
 GENERATED_LENGTH = 32
@@ -82,6 +88,9 @@ def secret_parsers() -> Mapping[str, argparse.ArgumentParser]:
     source.add_argument("--file", metavar="PATH")
     source.add_argument("--env", metavar="VAR")
     source.add_argument("--generate", nargs="?", type=int, const=GENERATED_LENGTH, metavar="LENGTH")
+    parsers["undo"].epilog = "%secret undo NAME [--yes]"
+    parsers["undo"].add_argument("name")
+    parsers["undo"].add_argument("--yes", action="store_true")
     parsers["rename"].epilog = "%secret rename OLD NEW"
     parsers["rename"].add_argument("old")
     parsers["rename"].add_argument("new")
@@ -95,6 +104,15 @@ def secret_parsers() -> Mapping[str, argparse.ArgumentParser]:
     parsers["scan"].add_argument("paths", nargs="*")
     parsers["scan"].add_argument("--fix", action="store_true")
     parsers["scan"].add_argument("--staged", action="store_true")
+    parsers["backup"].epilog = "%secret backup PATH [--overwrite] [--passphrase-env VAR]"
+    parsers["backup"].add_argument("path")
+    parsers["backup"].add_argument("--overwrite", action="store_true")
+    parsers["backup"].add_argument("--passphrase-env", metavar="VAR")
+    parsers["restore"].epilog = "%secret restore PATH [--replace] [--yes] [--passphrase-env VAR]"
+    parsers["restore"].add_argument("path")
+    parsers["restore"].add_argument("--replace", action="store_true")
+    parsers["restore"].add_argument("--yes", action="store_true")
+    parsers["restore"].add_argument("--passphrase-env", metavar="VAR")
     rotate = parsers["rotate-key"]
     rotate.epilog = "%secret rotate-key [--dry-run] [--backup PATH] [--passphrase-env VAR] [--no-backup] [--new-key-env VAR]"
     rotate.add_argument("--dry-run", action="store_true")

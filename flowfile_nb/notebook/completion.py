@@ -54,10 +54,10 @@ def _complete_secret_line(args: str) -> tuple[str, Iterable[str]]:
     names = [quoted(name) for name in session.secrets]
     if not before:
         return begun, [*VERBS, *names]
-    if before[-1] in {"--file", "--backup"} or (before[0] == "scan" and not begun.startswith("-")):
-        return begun, _files(begun)
     if before[-1] in {"--env", "env", "--passphrase-env", "--new-key-env"} and before[-1] != before[0]:
         return begun, sorted(os.environ)
+    if before[-1] in {"--file", "--backup"} or (before[0] in {"scan", "backup", "restore"} and not begun.startswith("-")):
+        return begun, _files(begun)
     if begun.startswith("-"):
         return begun, OPTIONS.get(before[0], [])
     return begun, names if before[0] in VERBS else []

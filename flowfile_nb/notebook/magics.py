@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
 from flowfile_nb.core.encodings import MIN_CHARACTERS
-from flowfile_nb.core.names import quoted, require_name
+from flowfile_nb.core.names import UNDO_DAYS, quoted, require_name
 from flowfile_nb.core.references import reference
 from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import InvalidValueError, NoPromptError, SecretExistsError, UsageError
 from flowfile_nb.notebook.arguments import ELSEWHERE, HELP, VERBS, connect_parser, refuse_value, secret_parsers, split
 from flowfile_nb.notebook.guard import guard_findings
 from flowfile_nb.notebook.prompt import ask_value, confirm
-from flowfile_nb.notebook.table import Table, secrets_table
+from flowfile_nb.notebook.table import Table, age, secrets_table
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -38,6 +38,8 @@ def secret(shell: InteractiveShell, line: str) -> Any:
         # Also a name that is a verb or has a `=`: what is stored under the very word comes first only if it is no verb.
         return session.secrets[words[0]] if words[0] not in VERBS else _run(shell, words)
     refuse_value(words)
+    if words[0] == "export":
+        raise UsageError("secrets leave this store encrypted only: there is no export", hint="%secret backup PATH")
     if len(words) == 1 and words[0] in HELP:
         return _help(shell, "secret")
     if len(words) == 1 and words[0] not in {*VERBS, *ELSEWHERE}:
@@ -110,6 +112,8 @@ def _set(shell: InteractiveShell, args: Namespace) -> None:
     value = _value(args)
     replaced = session.store(name, value, replace=args.replace)
     print(f"{'Replaced' if replaced else 'Stored'} {name}. Use it in a connection as  {reference(name)}")
+    if replaced:
+        print(f"Its previous value is kept for {UNDO_DAYS} days:  %secret undo {quoted(name)}   puts it back, once.")
     if len(value) < MIN_CHARACTERS:
         print(f"It has under {MIN_CHARACTERS} characters: outputs are not masked for it, or every other word would be.")
 
@@ -140,6 +144,17 @@ def _from_file(path: str) -> str:
     # What `echo secret > file` leaves behind is one line break; text of several lines (a PEM key) stays as it is.
     line = value.removesuffix("\n").removesuffix("\r")
     return line if "\n" not in line else value
+
+
+def _undo(shell: InteractiveShell, args: Namespace) -> None:
+    backend = session.backend()
+    when = age(backend.replaced_at(args.name))
+    question = f"Take back the value that was stored {when}{'' if when == 'just now' else ' ago'}, for good?"
+    if args.yes or confirm(question, otherwise=f"%secret undo {quoted(args.name)} --yes"):
+        backend.undo(args.name)
+        print(f"{args.name} has its previous value again. The one that had replaced it is gone.")
+    else:
+        print(f"Kept {args.name} as it is.")
 
 
 def _list(shell: InteractiveShell, args: Namespace) -> Table:
@@ -197,9 +212,22 @@ def _rotate_key(shell: InteractiveShell, args: Namespace) -> Table:
     return rotate_key(shell, args)
 
 
+def _backup(shell: InteractiveShell, args: Namespace) -> None:
+    from flowfile_nb.notebook.backup_verbs import backup
+
+    backup(args)
+
+
+def _restore(shell: InteractiveShell, args: Namespace) -> None:
+    from flowfile_nb.notebook.backup_verbs import restore
+
+    restore(args)
+
+
 _VERBS = {
     "get": _get,
     "set": _set,
+    "undo": _undo,
     "list": _list,
     "rename": _rename,
     "delete": _delete,
@@ -207,6 +235,8 @@ _VERBS = {
     "doctor": _doctor,
     "scan": _scan,
     "rotate-key": _rotate_key,
+    "backup": _backup,
+    "restore": _restore,
 }
 
 

@@ -23,6 +23,7 @@ import anywidget
 
 from flowfile_nb import session
 from flowfile_nb.core.encodings import MIN_CHARACTERS
+from flowfile_nb.core.names import UNDO_DAYS, quoted
 from flowfile_nb.errors import FlowfileNbError, UsageError
 from flowfile_nb.notebook.table import secrets_table
 
@@ -90,8 +91,9 @@ def _set(message: _Message, buffers: _Buffers) -> dict[str, Any]:
         raise UsageError("no value came with the message; nothing was stored", hint="type it again")
     value = bytes(buffers[0]).decode()
     replaced = session.store(message["name"], value, replace=message["replace"])
+    kept = f" Its previous value is kept for {UNDO_DAYS} days:  %secret undo {quoted(message['name'])}" if replaced else ""
     short = f" It has under {MIN_CHARACTERS} characters: outputs are not masked for it." if len(value) < MIN_CHARACTERS else ""
-    return {"op": "done", "text": f"{'Replaced' if replaced else 'Saved'} {message['name']}.{short}"}
+    return {"op": "done", "text": f"{'Replaced' if replaced else 'Saved'} {message['name']}.{short}{kept}"}
 
 
 def _delete(message: _Message, buffers: _Buffers) -> dict[str, Any]:

@@ -7,11 +7,11 @@ import time
 from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from flowfile_nb import session
 from flowfile_nb.errors import UsageError
+from flowfile_nb.lifecycle.backup import require_passphrase, write_backup
 from flowfile_nb.lifecycle.rotation import Rotation, preview, rotate
 from flowfile_nb.notebook.bar import progress_bar
 from flowfile_nb.notebook.prompt import ask_passphrase
@@ -63,8 +63,8 @@ def _beside(directory: str) -> str:
 
 def _backup(variable: str | None) -> Callable[..., object]:
     """Return what writes the backup; the passphrase is asked for now, before anything is done."""
-    passphrase = _variable(variable) if variable else ask_passphrase("of the backup", otherwise=_HEADLESS)
-    return partial(import_module("flowfile_nb.lifecycle.backup").write_backup, passphrase=passphrase)
+    given = _variable(variable) if variable else ask_passphrase("Passphrase of the backup", twice=True, otherwise=_HEADLESS)
+    return partial(write_backup, passphrase=require_passphrase(given))
 
 
 def _variable(name: str) -> str:

@@ -47,6 +47,8 @@ class ActiveDatabase:
         self._inherited: list[sqlite3.Connection] = []
         self.has_shares = False
         """Whether it has the table that shares secrets with groups."""
+        self.swept_at = 0.0
+        """When what is kept for a while was last looked at, by this process; in seconds since 1970."""
 
     @property
     def location(self) -> str | None:
@@ -124,6 +126,30 @@ class ActiveDatabase:
                     yield db if has_table(db, "nb_facts") else None
                 finally:
                     db.close()
+
+    @contextmanager
+    def beside(self, db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        """Our own database inside of `writing`: *db* itself, and so the same transaction, where that holds the secrets."""
+        if self.one_database:
+            yield db
+        else:
+            with translated(self._paths.database):
+                create_database(self._paths.database)
+                ours = connect(self._paths.database)
+                try:
+                    yield ours
+                finally:
+                    ours.close()
+
+    @property
+    def one_database(self) -> bool:
+        """Whether our own database holds the secrets, too."""
+        return not self._in_catalog
+
+    @property
+    def has_ours(self) -> bool:
+        """Whether our own database was ever made."""
+        return os.path.exists(self._paths.database)
 
     def error(self, error: Exception) -> StoreError:
         """Return our error for one of SQLite's."""

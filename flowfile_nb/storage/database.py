@@ -161,7 +161,7 @@ def store_error(path: str, error: Exception) -> StoreError:
             hint="make its folder writable, or set FLOWFILE_SECURE_STORAGE_PATH to a folder of your own",
         )
     if "malformed" in text or "not a database" in text:
-        return StoreError(f"{path} is damaged ({text})", hint="put it back from a backup; nothing was changed")
+        return StoreError(f"{path} is damaged ({text})", hint="%secret backup PATH  saves what can still be read of it")
     if "full" in text:
         return StoreError(f"the disk is full: {path} was not changed", hint="free some space and try again")
     return StoreError(f"{path}: {text}; nothing was changed", hint="%secret doctor  shows what is in use")

@@ -94,9 +94,14 @@ def read_master_key(paths: Paths, environ: Mapping[str, str]) -> bytes | None:
     return read_keys(paths, environ)[0]
 
 
-def create_master_key(paths: Paths, environ: Mapping[str, str]) -> bytes:
+def create_master_key(paths: Paths, environ: Mapping[str, str], made: bytes | None = None) -> bytes:
     """
     Return the master key, making it if there is none yet. However many processes call this at once, all get the same.
+
+    Args:
+        paths: Where it is kept.
+        environ: May give one.
+        made: A Fernet key to take instead of a new one, such as that of a backup.
 
     Raises:
         StoreError: If the folder cannot be written, or what is there cannot be read. Nothing is overwritten.
@@ -108,7 +113,7 @@ def create_master_key(paths: Paths, environ: Mapping[str, str]) -> bytes:
     with exclusive(paths.lock):
         key = read_master_key(paths, environ)
         if key is None:
-            _add_entry(paths, environ, generate_master_key().decode())
+            _add_entry(paths, environ, (made or generate_master_key()).decode())
             key = read_master_key(paths, environ)
         assert key is not None
         return key

@@ -47,7 +47,14 @@ _OUR_TABLES = (
     "CREATE TABLE nb_connections (name TEXT PRIMARY KEY, body TEXT NOT NULL, saved_at INTEGER NOT NULL) WITHOUT ROWID",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FLOWFILE_TABLES + _OUR_TABLES,)
+_PREVIOUS = (
+    # What a secret was before it was replaced, for a while (storage/previous.py).
+    """CREATE TABLE nb_previous (
+        user_id INTEGER NOT NULL, name TEXT NOT NULL, successor TEXT NOT NULL, token TEXT NOT NULL,
+        replaced_at INTEGER NOT NULL, PRIMARY KEY (user_id, name, successor)) WITHOUT ROWID""",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FLOWFILE_TABLES + _OUR_TABLES, _PREVIOUS)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from flowfile_nb.errors import StoreError, UnsafePermissionsError
@@ -143,39 +143,65 @@ def create_private(path: str, content: bytes) -> bool:
     Returns:
         Whether this call created it; False means that somebody else was first.
     """
-    temporary = _write_temporary(path, content)
-    try:
-        try:
-            os.link(temporary, path)
-            created = True
-        except FileExistsError:
-            created = False
-        except OSError:
-            # No hard links here (FAT, some network drives). Our callers hold the lock, so a test and a rename are as good.
-            created = not os.path.exists(path)
-            if created:
-                os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-    _sync_directory(path)
-    return created
+    return place_private(path, content, lambda temporary: None, overwrite=False)
 
 
 def replace_private(path: str, content: bytes) -> None:
     """Replace *path* whole, durable and 0600; a reader sees the old content or the new, nothing between."""
+    place_private(path, content, lambda temporary: None, overwrite=True)
+
+
+def place_private(path: str, content: bytes, verify: Callable[[str], None], *, overwrite: bool) -> bool:
+    """
+    Write *content* under a temporary name, 0600 and durable, and give it the name *path* once *verify* has let it pass.
+
+    Args:
+        path: Of the file; its folder exists.
+        content: Of the file.
+        verify: Is given the temporary name, and raises where the file shall not be.
+        overwrite: Whether to take the place of a file of that name.
+
+    Returns:
+        Whether it is there now; False means that there is another.
+    """
     temporary = _write_temporary(path, content)
-    os.replace(temporary, path)
+    try:
+        verify(temporary)
+        placed = overwrite or _link(temporary, path)
+        if overwrite:
+            os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
     _sync_directory(path)
+    return placed
+
+
+def _link(temporary: str, path: str) -> bool:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:
+        # No hard links here (FAT, some network drives). Our callers hold the lock, so a test and a rename are as good.
+        if os.path.exists(path):
+            return False
+        os.replace(temporary, path)
+    return True
 
 
 def _write_temporary(path: str, content: bytes) -> str:
     temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        # The disk is full, say: half a file is of no use.
+        os.unlink(temporary)
+        raise
     return temporary
 
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.core.names import quoted
-from flowfile_nb.errors import NoSuchSecretError, SecretExistsError
+from flowfile_nb.errors import NoSuchSecretError, NothingToUndoError, SecretExistsError
 from flowfile_nb.storage.active import ActiveDatabase
 from flowfile_nb.storage.database import ALL, columns, transaction
 from flowfile_nb.storage.paths import Paths
+
+if TYPE_CHECKING:
+    from flowfile_nb.storage.previous import Change, Previous
 
 # Enough of a token for `$ffsec$1$<owner id>$` and the 12 characters that hold the time.
 _HEAD = 48
 _LOOK_UP = "SELECT id, encrypted_value FROM secrets WHERE name = ? AND user_id = ? ORDER BY id LIMIT 1"
 _OWN = "SELECT id, name, encrypted_value, user_id FROM secrets WHERE name = ? AND user_id = ? ORDER BY id LIMIT 1"
+_UPDATE = "UPDATE secrets SET encrypted_value = ?, iv = '' WHERE id = ?"
 _SHARED_WITH = """
     FROM secrets s
     JOIN resource_grants g ON g.resource_type = 'secret' AND g.resource_id = s.id
@@ -128,7 +134,9 @@ class Store:
         with self._active.reading() as db:
             if db is None:
                 return []
-            query = "SELECT encrypted_value, user_id FROM secrets ORDER BY id DESC LIMIT ?"
+            # What a damaged page gives can be anything.
+            text = "typeof(encrypted_value) = 'text' AND typeof(user_id) = 'integer'"
+            query = f"SELECT encrypted_value, user_id FROM secrets WHERE {text} ORDER BY id DESC LIMIT ?"  # noqa: S608 - ours
             return db.execute(query, (limit,)).fetchall()
 
     def token(self, row_id: int) -> str | None:
@@ -168,12 +176,13 @@ class Store:
         Store a token under a user's own *name*. When this returns, it is on disk.
 
         Returns:
-            Whether an existing row was replaced; it keeps its id, so its shares and connections hold.
+            Whether an existing row was replaced; it keeps its id, so its shares and connections hold, and its former token is
+            kept for a while (`undo`).
 
         Raises:
             SecretExistsError: If the name is taken and *replace* is false.
         """
-        with self._active.writing() as db, transaction(db):
+        with self._changing() as (db, previous):
             found = db.execute(_OWN, (name, user_id)).fetchone()
             if found is None:
                 insert = "INSERT INTO secrets (name, encrypted_value, iv, user_id) VALUES (?, ?, '', ?)"
@@ -184,13 +193,38 @@ class Store:
                     hint=f"%secret set {quoted(name)} --replace  keeps its shares and connections",
                 )
             else:
-                db.execute("UPDATE secrets SET encrypted_value = ?, iv = '' WHERE id = ?", (token, found[0]))
+                previous.replaced(user_id, name, found[2], token)
+                db.execute(_UPDATE, (token, found[0]))
             return found is not None
 
     def renew(self, row_id: int, old: str, new: str) -> None:
         """Put the token *new* of the same value in the place of *old*, if a row still has that."""
         with self._active.writing() as db:
             db.execute("UPDATE secrets SET encrypted_value = ? WHERE id = ? AND encrypted_value = ?", (new, row_id, old))
+
+    def previous(self, user_id: int, name: str) -> list[Previous]:
+        """Return what is kept of a user's own secret from before it was replaced, the newest first."""
+        from flowfile_nb.storage.previous import find_previous
+
+        return find_previous(self._active, user_id, name)
+
+    def undo(self, user_id: int, name: str, present: str, former: str) -> None:
+        """
+        Put the token *former* in the place of *present*; neither is kept beside it.
+
+        Raises:
+            NoSuchSecretError: If the user owns none of that name.
+            NothingToUndoError: If its token is not *present* any more.
+        """
+        with self._changing() as (db, previous):
+            row = self._own(db, user_id, name)
+            if row.token != present:
+                raise NothingToUndoError(
+                    f"{name!r} was changed by another program at this moment; nothing was undone",
+                    hint="look at it, and try again",
+                )
+            previous.gone(user_id, name)
+            db.execute(_UPDATE, (former, row.id))
 
     def rename(self, user_id: int, old: str, new: str) -> None:
         """
@@ -200,27 +234,37 @@ class Store:
             NoSuchSecretError: If the user owns none named *old*.
             SecretExistsError: If the user owns one named *new*.
         """
-        with self._active.writing() as db, transaction(db):
+        with self._changing() as (db, previous):
             row = self._own(db, user_id, old)
             if db.execute(_OWN, (new, user_id)).fetchone() is not None:
                 raise SecretExistsError(
                     f"there is already a secret named {new!r}; nothing was renamed",
                     hint="choose another name, or delete that one",
                 )
+            previous.renamed(user_id, old, new)
             db.execute("UPDATE secrets SET name = ? WHERE id = ?", (new, row.id))
 
     def delete(self, user_id: int, name: str) -> None:
         """
-        Delete a user's own secret and its grants, as Flowfile does.
+        Delete a user's own secret and its grants, as Flowfile does; what was kept of its former value, too.
 
         Raises:
             NoSuchSecretError: If the user owns none of that name.
         """
-        with self._active.writing() as db, transaction(db):
+        with self._changing() as (db, previous):
             row = self._own(db, user_id, name)
             if self._active.has_shares:
                 db.execute("DELETE FROM resource_grants WHERE resource_type = 'secret' AND resource_id = ?", (row.id,))
             db.execute("DELETE FROM secrets WHERE id = ?", (row.id,))
+            previous.gone(user_id, name)
+
+    @contextmanager
+    def _changing(self) -> Iterator[tuple[sqlite3.Connection, Change]]:
+        # Imported here: only writing needs it.
+        from flowfile_nb.storage.previous import change
+
+        with self._active.writing() as db, change(self._active, db) as previous, transaction(db):
+            yield db, previous
 
     # Our own facts, which Flowfile's tables have no column for
 

@@ -282,7 +282,7 @@ def test_replace_takes_effect_at_once(notebook: Notebook) -> None:
     panel.root.get_by_label("New value of prod_pw").fill("second value")
     notebook.page.keyboard.press("Enter")
 
-    expect(panel.status).to_have_text("Replaced prod_pw.")
+    expect(panel.status).to_have_text("Replaced prod_pw. Its previous value is kept for 7 days: %secret undo prod_pw")
     expect(panel.button("Replace the value of prod_pw")).to_be_focused()
     expect(notebook.run(holds("pw", "second value"))).to_have_text("True")
 

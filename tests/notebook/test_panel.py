@@ -78,7 +78,8 @@ def test_replace_replaces_only_when_it_is_said(front_end: FrontEnd) -> None:
     assert (refused["op"], "prod_pw" in refused["message"], bool(refused["hint"])) == ("error", True, True)
     assert fnb.secrets["prod_pw"].get_secret_value() == "first"
 
-    assert front_end.ask("set", b"second", name="prod_pw", replace=True)["text"] == "Replaced prod_pw."
+    replaced = front_end.ask("set", b"second", name="prod_pw", replace=True)["text"]
+    assert replaced == "Replaced prod_pw. Its previous value is kept for 7 days:  %secret undo prod_pw"
     assert fnb.secrets["prod_pw"].get_secret_value() == "second"
 
 

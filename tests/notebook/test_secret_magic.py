@@ -13,7 +13,15 @@ import pytest
 import flowfile_nb as fnb
 from flowfile_nb import session
 from flowfile_nb.core.secret import Secret
-from flowfile_nb.errors import FlowfileNbError, NoPromptError, SecretExistsError, UsageError, ValueOnLineError
+from flowfile_nb.errors import (
+    FlowfileNbError,
+    NoPromptError,
+    NoSuchSecretError,
+    NothingToUndoError,
+    SecretExistsError,
+    UsageError,
+    ValueOnLineError,
+)
 from tests.support.shell import Shell
 
 Typed = Callable[[str], None]
@@ -45,6 +53,36 @@ def test_replace_has_to_be_said_before_anything_is_asked(shell: Shell, typed: Ty
     typed("new")
     assert "Replaced prod_pw" in shell.run("%secret set prod_pw --replace")
     assert fnb.secrets["prod_pw"].get_secret_value() == "new"
+
+
+def test_undo_asks_and_puts_the_previous_value_back_once(shell: Shell, typed: Typed) -> None:
+    """A replace says that it can be undone, and for how long; undoing says what is lost by it, and asks."""
+    fnb.secrets["prod_pw"] = "old"
+    typed("new")
+    assert "7 days:  %secret undo prod_pw" in shell.run("%secret set prod_pw --replace")
+
+    shell.run("%secret undo none --yes")
+    assert isinstance(shell.error, NoSuchSecretError)
+    typed("n")
+    assert "Kept prod_pw as it is" in shell.run("%secret undo prod_pw")
+    assert fnb.secrets["prod_pw"].get_secret_value() == "new"
+
+    typed("y")
+    assert "has its previous value again" in shell.run("%secret undo prod_pw")
+    assert fnb.secrets["prod_pw"].get_secret_value() == "old"
+    shell.run("%secret undo prod_pw --yes")
+    assert isinstance(shell.error, NothingToUndoError)
+
+
+def test_undo_headless(shell: Shell) -> None:
+    """Nobody is asked: `--yes` says it."""
+    fnb.secrets["my name"] = "old"
+    fnb.secrets["my name"] = "new"
+
+    assert '%secret undo "my name" --yes' in shell.run("%secret undo 'my name'")
+    shell.run("%secret undo 'my name' --yes")
+
+    assert fnb.secrets["my name"].get_secret_value() == "old"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""`%secret backup` and `%secret restore`: ask for the passphrase, show what will happen, ask, do it."""
+
+from __future__ import annotations
+
+import os
+import time
+from argparse import Namespace
+
+from flowfile_nb import session
+from flowfile_nb.core.names import UNDO_DAYS
+from flowfile_nb.errors import UsageError
+from flowfile_nb.lifecycle.backup import require_passphrase, write_backup
+from flowfile_nb.lifecycle.restore import DIFFERS, NEW, SAME, SHADOWED, UNREADABLE, Plan, apply, preview, read_backup
+from flowfile_nb.notebook.prompt import ask_passphrase, confirm
+from flowfile_nb.notebook.table import Table
+
+_NAMED = 10
+_ROWS = 100
+
+
+def backup(args: Namespace) -> None:
+    """Write a backup and say what is in it."""
+    path = os.path.abspath(os.path.expanduser(args.path))
+    if os.path.lexists(path) and not args.overwrite:
+        # Before anything is asked.
+        raise UsageError(f"{path} exists already; it was not overwritten", hint="choose another name, or say  --overwrite")
+    otherwise = _otherwise("backup", args.path)
+    passphrase = _given(args) or ask_passphrase("Passphrase of the backup", twice=True, otherwise=otherwise)
+    done = write_backup(session.vault(), path, require_passphrase(passphrase), overwrite=args.overwrite)
+    print(f"Backed up {_counted(done.secrets, 'secret')}, {_counted(done.connections, 'connection')} and the master key")
+    print(f"{done.key_id} to {done.path}, and read it back.")
+    print("Keep the passphrase apart from it, and safe: without it nobody can open the backup.")
+    if done.unreadable:
+        print(f"Carried as they are, because the master key does not open them: {_named(done.unreadable)}")
+    if done.lost:
+        print(f"The store is damaged. Not in the backup, because they cannot be read: {_named(done.lost)}")
+
+
+def restore(args: Namespace) -> None:
+    """Show what a backup would change, ask, and restore it."""
+    vault = session.vault()
+    otherwise = _otherwise("restore", args.path, "--yes")
+    passphrase = _given(args) or ask_passphrase("Passphrase of the backup", twice=False, otherwise=otherwise)
+    plan = preview(vault, read_backup(args.path, passphrase))
+    print(_described(plan, replace=args.replace))
+    adds, replaces = plan.count(NEW) + plan.carried, plan.count(DIFFERS) if args.replace else 0
+    if not adds and not replaces and not plan.groups and not plan.takes_key:
+        print("Nothing to restore.")
+        return
+    question = f"Add {adds:,}" + (f", replace {replaces:,}" if replaces else "") + "?"
+    if not args.yes and not confirm(question, otherwise=otherwise):
+        print("Nothing was changed.")
+        return
+    done = apply(vault, plan, replace=args.replace)
+    print(f"Restored: {done.added:,} added, {done.replaced:,} replaced.")
+    if done.replaced:
+        print(f"The values that were replaced are kept for {UNDO_DAYS} days:  %secret undo NAME")
+    if done.late:
+        print(f"Left alone, because another program changed them just now: {_named(done.late)}")
+
+
+def _described(plan: Plan, *, replace: bool) -> Table:
+    fate = {
+        NEW: "is added",
+        SAME: "stays",
+        DIFFERS: "gets the value of the backup" if replace else "keeps the value that is here;  --replace  takes the backup's",
+        SHADOWED: "is left out",
+        UNREADABLE: "is added as it is, in case its key turns up",
+    }
+    rows = [
+        (entry.row.name, entry.owner, entry.state, "stays" if entry.state == UNREADABLE and entry.seen else fate[entry.state])
+        for entry in plan.entries
+    ]
+    rows += [(f"connection {item.name}", "", state, fate[state]) for item, state in plan.connections]
+    # Of a large store that was backed up yesterday nearly all is the same.
+    changing = [row for row in rows if row[2] != SAME]
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(plan.backup.made_at))
+    notes = [
+        f"Backup of {made}, with the master key {plan.key_id}" + (", which becomes the one here." if plan.takes_key else ".")
+    ]
+    if len(changing) > _ROWS:
+        notes.append(f"… and {len(changing) - _ROWS:,} more rows.")
+    if len(changing) < len(rows):
+        notes.append(f"{len(rows) - len(changing):,} are the same, here and in the backup, and stay.")
+    if plan.groups:
+        notes.append(f"Groups that are new here, with their members: {_named(plan.groups)}")
+    if plan.backup.whole.lost:
+        notes.append(f"Made of a damaged store, without: {_named(plan.backup.whole.lost)}")
+    return Table(("name", "owner", "state", "what happens"), changing[:_ROWS], "\n".join(notes))
+
+
+def _given(args: Namespace) -> str | None:
+    if args.passphrase_env is None:
+        return None
+    passphrase = os.environ.get(args.passphrase_env)
+    if not passphrase:
+        raise UsageError(
+            f"there is no environment variable {args.passphrase_env!r}",
+            hint="set it before the kernel starts; nothing was done",
+        )
+    return passphrase
+
+
+def _otherwise(verb: str, path: str, *options: str) -> str:
+    return " ".join([f"set a variable, and  %secret {verb} '{path}' --passphrase-env VARIABLE", *options])
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _named(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
