@@ -161,7 +161,7 @@ class Vault:
         """
         row = self._own(name)
         previous = self._previous(row)
-        self.key.decrypt(Row(row.id, name, previous.token, row.owner_id))
+        self.key.decrypt_kept(previous.token, row)
         self._found = None
         self.store.undo(self.user_id, name, row.token, previous.token)
 
@@ -219,7 +219,7 @@ class Vault:
     def _same_value(self, token: str, row: Row) -> bool:
         """Whether two tokens are of one value: after a rotation of the master key it has another token."""
         try:
-            return self.key.decrypt(Row(row.id, row.name, token, row.owner_id)) == self.key.decrypt(row)
+            return self.key.decrypt_kept(token, row) == self.key.decrypt(row)
         except StoreError:
             return False
 

@@ -30,6 +30,9 @@ _SHARED_WITH = """
 """
 _SHARED = f"SELECT s.id, s.name, s.encrypted_value, s.user_id {_SHARED_WITH} AND s.name = ? ORDER BY s.id LIMIT 1"
 
+NOT_STORED = 0
+"""The id of no row: SQLite counts from 1."""
+
 
 class Row:
     """One stored secret, still encrypted. No NamedTuple: to make its first one costs a cold process a millisecond."""

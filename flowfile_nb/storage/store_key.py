@@ -10,7 +10,7 @@ from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import DamagedSecretError, MasterKeyError, StoreError, WrongKeyError
 from flowfile_nb.storage.master_key import create_master_key, key_source, key_version, read_keys
 from flowfile_nb.storage.paths import Paths
-from flowfile_nb.storage.store import Row, Store
+from flowfile_nb.storage.store import NOT_STORED, Row, Store
 
 # How many of the newest tokens prove that a key is the store's own.
 _PROOF = 25
@@ -90,6 +90,10 @@ class StoreKey:
             return keychain.decrypt_secret(row.token, row.owner_id)
         except DamagedSecretError:
             return self._decrypt_with_present_key(row)
+
+    def decrypt_kept(self, token: str, row: Row) -> str:
+        """Return the plaintext of a token that is kept beside *row*; `decrypt` would look again what *row* has now."""
+        return self.decrypt(Row(NOT_STORED, row.name, token, row.owner_id))
 
     @property
     def previous_id(self) -> str | None:

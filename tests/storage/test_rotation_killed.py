@@ -70,16 +70,15 @@ class Place:
 
 
 def ours(home: Path) -> dict[str, str]:
-    """A store of ours; a table of a later version holds tokens, too, one of them of the oldest format."""
+    """A store of ours; a previous value is kept beside it, of the oldest format."""
     vault = Vault({})
     for number in range(5):
         vault.set(f"secret {number}", f"value {number}", replace=False)
     keychain, database = vault.key.keychain(), vault.store.location
     vault.store.close()
     with closing(sqlite3.connect(str(database))) as connection, connection:
-        connection.execute("CREATE TABLE nb_previous (user_id INTEGER, name TEXT, token TEXT, PRIMARY KEY (user_id, name))")
         bare = keychain.encrypt_secret("before", 1).rpartition("$")[2]
-        connection.execute("INSERT INTO nb_previous VALUES (1, 'secret 0', ?)", (bare,))
+        connection.execute("INSERT INTO nb_previous VALUES (1, 'secret 0', '', ?, 0)", (bare,))
     entries = read_entries(vault.paths, {}) or {}
     replace_entries(vault.paths, {}, {**entries, "jwt_secret": "kept"})
     return {}
