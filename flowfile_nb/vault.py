@@ -114,6 +114,16 @@ class Vault:
             raise self._unknown(name)
         return self.key.decrypt(row)
 
+    def stored(self, name: str) -> str | None:
+        """
+        Return the plaintext that is in the store, whatever the environment says; None if there is none of that name.
+
+        Raises:
+            StoreError: If it cannot be read or decrypted.
+        """
+        row = self.store.find(self.user_id, name)
+        return None if row is None else self.key.decrypt(row)
+
     def set(self, name: str, value: str, *, replace: bool) -> bool:
         """
         Store a value; when this returns, it is on disk.

@@ -23,7 +23,8 @@ ROOMS = {
     "session": {"errors", "core", "backend", "vault", "connections"},
     "lifecycle": {"errors", "core", "storage", "backend", "vault", "lifecycle"},
     "scan": {"errors", "core", "backend", "scan"},
-    "importing": {"errors", "core", "backend", "importing"},
+    # `connections` for what it takes as a definition: one that it does not understand is not saved.
+    "importing": {"errors", "core", "backend", "connections", "importing"},
     "__main__": {"errors", "session", "lifecycle", "scan", "importing"},
     # `backend` for the data it shows: Listing.
     "notebook": {"errors", "core", "backend", "session", "connections", "lifecycle", "scan", "importing", "notebook"},

@@ -10,9 +10,15 @@ from typing import NoReturn
 
 from flowfile_nb.core.cell_source import value_on_line
 from flowfile_nb.errors import UsageError, ValueOnLineError
+from flowfile_nb.importing.options import add_options
 
-VERBS = ("get", "set", "list", "rename", "delete", "env", "scan", "doctor")
-OPTIONS = {"set": ["--replace", "--file", "--env", "--generate"], "delete": ["--yes"], "scan": ["--fix", "--staged"]}
+VERBS = ("get", "set", "list", "rename", "delete", "env", "import", "scan", "doctor")
+OPTIONS = {
+    "set": ["--replace", "--file", "--env", "--generate"],
+    "delete": ["--yes"],
+    "import": ["--all", "--as", "--clean", "--delete", "--dry-run", "--env", "--keyring", "--prefix", "--replace", "--yes"],
+    "scan": ["--fix", "--staged"],
+}
 GENERATED_LENGTH = 32
 
 
@@ -76,6 +82,7 @@ def secret_parsers() -> Mapping[str, argparse.ArgumentParser]:
     parsers["env"].epilog = "%secret env NAME [VAR]"
     parsers["env"].add_argument("name")
     parsers["env"].add_argument("variable", nargs="?")
+    add_options(parsers["import"])
     parsers["scan"].epilog = "%secret scan [PATH …] [--fix]   or   %secret scan --staged"
     parsers["scan"].add_argument("paths", nargs="*")
     parsers["scan"].add_argument("--fix", action="store_true")

@@ -54,9 +54,9 @@ def _complete_secret_line(args: str) -> tuple[str, Iterable[str]]:
     names = [quoted(name) for name in session.secrets]
     if not before:
         return begun, [*VERBS, *names]
-    if before[-1] == "--file" or (before[0] == "scan" and not begun.startswith("-")):
+    if before[-1] == "--file" or (before[0] in {"scan", "import"} and not begun.startswith("-")):
         return begun, _files(begun)
-    if before[-1] in {"--env", "env"} and before[-1] != before[0]:
+    if before[-1] in {"--env", "env"} and before[-1] != before[0] and before[0] != "import":
         return begun, sorted(os.environ)
     if begun.startswith("-"):
         return begun, OPTIONS.get(before[0], [])

@@ -169,6 +169,13 @@ def _scan(shell: InteractiveShell, args: Namespace) -> Any:
     return scan(shell, args)
 
 
+def _import(shell: InteractiveShell, args: Namespace) -> None:
+    # Imported here: nothing else needs it.
+    from flowfile_nb.notebook.import_verb import import_
+
+    import_(args)
+
+
 _VERBS = {
     "get": _get,
     "set": _set,
@@ -176,6 +183,7 @@ _VERBS = {
     "rename": _rename,
     "delete": _delete,
     "env": _env,
+    "import": _import,
     "doctor": _doctor,
     "scan": _scan,
 }
