@@ -92,7 +92,8 @@ def _pieces(field: Field, connections_are_named: bool) -> list[tuple[Piece, bool
     key = field.path[-1]
     if key.startswith("FLOWFILE_SECRET_") and not is_no_value(field.value):
         return [(whole(field.value), False)]
-    named_by_user = key.startswith("AIRFLOW_CONN_") or (connections_are_named and len(field.path) == 1)
+    is_connection = "://" in field.value or field.value.lstrip().startswith("{")
+    named_by_user = is_connection and (key.startswith("AIRFLOW_CONN_") or (connections_are_named and len(field.path) == 1))
     pieces = pieces_of(key, field.value, named_by_user=named_by_user)
     if pieces:
         return [(piece, False) for piece in pieces]

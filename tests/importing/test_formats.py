@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from flowfile_nb.importing.cleaning import cleaned
 from flowfile_nb.importing.kinds import read_document
 from flowfile_nb.importing.plan import Choice, Item, State, make_plan, value_after
-from flowfile_nb.importing.source import Source
+from flowfile_nb.importing.source import Edit, Source
 from tests.importing.strategies import FILES, FUZZERS, NASTY, PEM, Made, fuzz_one
 
 KINDS = list(FILES)
@@ -149,6 +149,22 @@ def test_jupysql_reads_what_we_read(tmp_path: Path) -> None:
     (password,) = [item for item in items if item.state is State.NEW]
     assert (password.name, password.piece.secret) == ("default_password", value)
     assert make_url(ConnectionsFile(path).get_default_connection_url()).password == value
+
+
+@given(text=st.text(st.sampled_from("a\r\nü🔑"), max_size=20), data=st.data())
+def test_edits_at_any_place(text: str, data: st.DataObject) -> None:
+    """Offsets are those of the text as readers see it; line ends, the byte order mark and all else stay in the bytes."""
+    raw = data.draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + text.encode()
+    source = Source("f", raw)
+    start, stop = sorted((data.draw(st.integers(0, len(source.text))), data.draw(st.integers(0, len(source.text)))))
+
+    edited = source.edited([Edit(start, stop, "NEW")])
+
+    assert source.edited([]) == raw
+    assert Source("f", edited).text == source.text[:start] + "NEW" + source.text[stop:]
+    before, after = edited.split(b"NEW")
+    assert raw.startswith(before)
+    assert raw.endswith(after)
 
 
 @pytest.mark.parametrize("kind", KINDS)
