@@ -278,12 +278,32 @@ def test_connections_of_streamlit() -> None:
     }
 
 
-def test_no_connection_without_its_credential() -> None:
-    """Left out by name, or with a literal that `%connect` refuses: no definition holds a value."""
-    text = "[pg]\ndrivername=postgresql\npassword=x\n[b]\ndrivername=mysql\nhost=h\nport=none\n[c]\ndrivername=mysql\nquery=]["
-    _, found = plan("ini", text, Choice(names=["host"]))
+@pytest.mark.parametrize(
+    "section",
+    [
+        "drivername=postgresql\npassword=x",
+        # A credential that `%connect` would not take for one.
+        f"drivername=postgresql\nusername={TOKEN}",
+    ],
+)
+def test_no_connection_without_its_credential(section: str) -> None:
+    """Of one that is left out, or has another value in the store, no definition is made: it would hold the value."""
+    text = f"[pg]\n{section}\nhost=h\n"
+    document = read_document(Source("f", text.encode()), "ini")
+
+    for choice, stored in ((Choice(names=["host"]), None), (ALL, "another")):
+        items = make_plan(document.fields, choice, lambda name, stored=stored: stored)  # type: ignore[misc]
+        assert definitions("ini", document.fields, items) == []
+    assert len(plan("ini", text)[1]) == 1
+
+
+@pytest.mark.parametrize("setting", ["port=none", "query=][", "query=[1]", "host=${secret:", "database=a %secret"])
+def test_no_connection_that_is_not_understood(setting: str) -> None:
+    """What `%connect` would refuse is not saved; the secret is still imported."""
+    items, found = plan("ini", f"[b]\ndrivername=mysql\npassword=x\n{setting}\n")
 
     assert found == []
+    assert [item.name for item in items if item.state is State.NEW] == ["b_password"]
 
 
 @given(st.text(max_size=30), st.text(max_size=60))
