@@ -117,8 +117,8 @@ def _from_airflow_uri(text: str) -> str | None:
     """
     Read a URI by Airflow's rules.
 
-    Source: Airflow 3, `Connection._parse_from_uri`: the path without its first `/` is the schema, each part is percent-decoded,
-    the query is `extra`, and of `conn_type` a `-` stands for `_`.
+    Source: Airflow, `Connection._parse_from_uri`: the path without its first `/` is the schema, each part is percent-decoded,
+    the query is `extra` or has it as `__extra__`, and in `conn_type` a `-` stands for `_`.
     """
     marked = StandIns(text)
     try:
@@ -126,6 +126,7 @@ def _from_airflow_uri(text: str) -> str | None:
         port = parsed.port
     except ValueError:
         return None
+    query = dict(parse_qsl(parsed.query))
     texts = {
         "conn_type": parsed.scheme.replace("-", "_"),
         "login": unquote(parsed.username or ""),
@@ -134,7 +135,7 @@ def _from_airflow_uri(text: str) -> str | None:
         "host": unquote(re.sub(r":\d*\Z", "", parsed.netloc.rpartition("@")[2])),
         "port": str(port or ""),
         "schema": unquote(parsed.path[1:]),
-        **{key: item for key, item in parse_qsl(parsed.query) if key in _CARRIED},
+        **({"extra": query["__extra__"]} if "__extra__" in query else {key: query[key] for key in _CARRIED & set(query)}),
     }
     return _from_airflow({key: marked.restore(item) for key, item in texts.items()})
 

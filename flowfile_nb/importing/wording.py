@@ -48,7 +48,8 @@ def remarks(document: Document, items: Sequence[Item], prefix: str) -> str:
         lines.append(f"With ${{…}} in the value, which is taken as it stands: {', '.join(open_ended)}")
     if document.unread:
         numbers = ", ".join(map(str, document.unread[:10])) + (" …" if len(document.unread) > 10 else "")
-        lines.append(f"Not understood, and left alone: line {numbers}. A value of several lines needs quotes round it.")
+        lines.append(f"Left alone: line {numbers}, where no setting is, or a key that may be a part of a value.")
+        lines.append("A value of several lines needs quotes round it.")
     return "\n".join(lines)
 
 

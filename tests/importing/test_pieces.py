@@ -206,8 +206,19 @@ def test_airflow_uris(value: str) -> None:
             "host": "my/host",
             "port": 5432,
             "database": "sch ema",
-            "query": {"sslmode": "require"},
         }
+
+
+def test_extra_of_an_airflow_uri() -> None:
+    """What a driver understands of `__extra__` stays with the connection; what is beside it Airflow does not see."""
+    extra = quote(json.dumps({"sslmode": "require", "keepalives": 1}), safe="")
+
+    uris = {"a": f"mysql://:p@:3306/?charset=latin1&__extra__={extra}", "b": "mysql://:p@:3306/?sslmode=require&keepalives=1"}
+
+    _, found = plan("airflow", json.dumps(uris))
+
+    body = 'type = "mysql"\npassword = "${secret:%s_password}"\nport = 3306\n\n[query]\n"sslmode" = "require"'
+    assert [definition.body for definition in found] == [body % "a", body % "b"]
 
 
 @pytest.mark.parametrize("value", NASTY)

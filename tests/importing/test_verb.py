@@ -303,39 +303,38 @@ def test_missing_libraries(shell: Shell, monkeypatch: pytest.MonkeyPatch, module
     assert f"pip install 'flowfile-nb[{extra}]'" in shown
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("", "what is to be imported?"),
-        ("nowhere.env", "cannot read"),
-        (".", "cannot be told from its name"),
-        (". --as env", "is a folder"),
-        ("link.env", "is a link"),
-        ("pipe.env", "no plain file"),
-        ("big.env", "bytes; the limit is"),
-        ("latin.env", "not UTF-8"),
-        ("utf16.env", "not UTF-8"),
-        ("blanks.env", "blanks in a row"),
-        ("empty.env", "no credential was found"),
-        ("notes.txt", "cannot be told from its name"),
-        ("a.yaml", "writes JSON"),
-        ("bad.toml", "is not TOML at line 2"),
-        ("twice.ini", "at line 3: a section or a key of it stands there for the second time"),
-        ("bare.ini", "at line 1: a section such as [prod]"),
-        ("bad.ini", "is not an ini file at line 2"),
-        ("bad.json", "is not JSON at line 1"),
-        ("list.json", "no object with names"),
-        ("nul.json", "no secret can have these values"),
-        (".env --as toml", "is not TOML at line 2"),
-        (".env --as nothing", "not understood"),
-        (".env --clean --delete", "exclude each other"),
-        (".env --prefix 'a b'", "a prefix has"),
-        ("--env --keyring a b", "two sources"),
-        ("--env --clean", "are for files"),
-        ("--nope", "not understood"),
-    ],
-)
-def test_mistakes_are_two_lines(shell: Shell, env: Path, line: str, said: str) -> None:
+MISTAKES = [
+    ("", "what is to be imported?"),
+    ("nowhere.env", "cannot read"),
+    (".", "cannot be told from its name"),
+    (". --as env", "is a folder"),
+    ("link.env", "is a link"),
+    ("pipe.env", "no plain file"),
+    ("big.env", "bytes; the limit is"),
+    ("latin.env", "not UTF-8"),
+    ("utf16.env", "not UTF-8"),
+    ("blanks.env", "blanks in a row"),
+    ("empty.env", "no credential was found"),
+    ("notes.txt", "cannot be told from its name"),
+    ("a.yaml", "writes JSON"),
+    ("bad.toml", "is not TOML at line 2"),
+    ("twice.ini", "at line 3: a section or a key of it stands there for the second time"),
+    ("bare.ini", "at line 1: a section such as [prod]"),
+    ("bad.ini", "is not an ini file at line 2"),
+    ("bad.json", "is not JSON at line 1"),
+    ("list.json", "no object with names"),
+    ("nul.json", "no secret can have these values"),
+    (".env --as toml", "is not TOML at line 2"),
+    (".env --as nothing", "not understood"),
+    (".env --clean --delete", "exclude each other"),
+    (".env --prefix 'a b'", "a prefix has"),
+    ("--env --keyring a b", "two sources"),
+    ("--env --clean", "are for files"),
+    ("--nope", "not understood"),
+]
+
+
+def test_mistakes_are_two_lines(shell: Shell, env: Path) -> None:
     """Each is an error of ours without anything of what the file says; nothing is stored, nothing changed."""
     folder = env.parent
     (folder / "link.env").symlink_to(env)
@@ -359,11 +358,12 @@ def test_mistakes_are_two_lines(shell: Shell, env: Path, line: str, said: str) -
     for name, data in files.items():
         (folder / name).write_bytes(data)
 
-    shown = shown_by(shell, f"%secret import {line} --yes")
+    for line, said in MISTAKES:
+        shown = shown_by(shell, f"%secret import {line} --yes")
 
-    assert isinstance(shell.error, FlowfileNbError), shown
-    assert said in shown
-    assert len(shown[shown.index(type(shell.error).__name__) :].strip().split("\n")) == 2
+        assert isinstance(shell.error, FlowfileNbError), shown
+        assert said in shown
+        assert len(shown[shown.index(type(shell.error).__name__) :].strip().split("\n")) == 2
     assert stored() == {}
     assert env.read_bytes() == ENV
 
