@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowfile_nb.errors import ImportSourceError
-from flowfile_nb.importing.fields import Document, Field
+from flowfile_nb.importing.fields import Document, line_of
 from flowfile_nb.importing.kinds import read_document
-from flowfile_nb.importing.pieces import replaced
-from flowfile_nb.importing.plan import IMPORTED, Item, State, value_after
+from flowfile_nb.importing.plan import IMPORTED, Item, State, imported_by_field, with_references
 from flowfile_nb.importing.source import Edit, Source
 
 _MIN_CHARACTERS = 6
@@ -29,9 +28,9 @@ def cleaned(source: Source, kind: str, document: Document, items: Sequence[Item]
     Raises:
         ImportSourceError: If it would say something else.
     """
-    fields = {id(item.field): item.field for item in replaceable(items)}
-    result = source.edited(_edit(source, field, items) for field in fields.values())
-    wanted = [(field.path, value_after(field, items) if id(field) in fields else field.value) for field in document.fields]
+    found = {key: own for key, own in imported_by_field(items).items() if own[0].field.place is not None}
+    result = source.edited(_edit(source, own) for own in found.values())
+    wanted = [(field.path, with_references(field.value, found.get(id(field), ()))) for field in document.fields]
     try:
         again = read_document(Source(source.path, result), kind)
         same = [(field.path, field.value) for field in again.fields] == wanted and len(again.unread) == len(document.unread)
@@ -47,14 +46,15 @@ def cleaned(source: Source, kind: str, document: Document, items: Sequence[Item]
 
 def left_in(text: str, items: Sequence[Item]) -> list[tuple[str, int]]:
     """Return name and line of each value that still stands somewhere in a cleaned text: in a comment, in another key."""
-    lines = text.split("\n")
-    return [
-        (name, number)
-        for name, value in {item.name: item.piece.secret for item in replaceable(items)}.items()
-        if len(value) >= _MIN_CHARACTERS
-        for number, line in enumerate(lines, 1)
-        if value in line
-    ]
+    found = []
+    for name, value in {item.name: item.piece.secret for item in replaceable(items)}.items():
+        at = text.find(value) if len(value) >= _MIN_CHARACTERS else -1
+        while at >= 0:
+            found.append((name, line_of(text, at)))
+            # The rest of that line says nothing new.
+            end = text.find("\n", at + len(value))
+            at = text.find(value, end) if end >= 0 else -1
+    return found
 
 
 def require_deletable(source: Source, document: Document, items: Sequence[Item]) -> None:
@@ -77,15 +77,11 @@ def require_deletable(source: Source, document: Document, items: Sequence[Item])
         )
 
 
-def _edit(source: Source, field: Field, items: Sequence[Item]) -> Edit:
+def _edit(source: Source, own: Sequence[Item]) -> Edit:
+    field = own[0].field
     assert field.place is not None
     written = source.text[field.place.start : field.place.stop]
-    own = [item for item in items if item.field is field and item.state in IMPORTED]
-    if written == field.value:
-        # Nothing in it is escaped: what is not replaced stays to the byte.
-        from flowfile_nb.core.references import reference
-
-        text = replaced(written, [(item.piece, reference(item.name)) for item in own])
-    else:
-        text = field.place.escape(value_after(field, items))
-    return Edit(field.place.start, field.place.stop, text)
+    # Where nothing is escaped, what is not replaced stays to the byte.
+    plain = written == field.value
+    text = with_references(field.value, own)
+    return Edit(field.place.start, field.place.stop, text if plain else field.place.escape(text))

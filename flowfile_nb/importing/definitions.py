@@ -14,7 +14,7 @@ from flowfile_nb.core.references import StandIns
 from flowfile_nb.errors import FlowfileNbError
 from flowfile_nb.importing.fields import Field
 from flowfile_nb.importing.naming import connection_name
-from flowfile_nb.importing.plan import IMPORTED, Item, State, value_after
+from flowfile_nb.importing.plan import IMPORTED, Item, State, imported_by_field, with_references
 
 # SQLAlchemy's dialects, its own and the usual others. What is none of these stays a secret without a connection.
 _DATABASES = {"bigquery", "clickhouse", "clickhousedb", "cockroachdb", "databricks", "db2", "duckdb"}
@@ -23,6 +23,7 @@ _DATABASES |= {"presto", "redshift", "snowflake", "sqlite", "teradatasql", "trin
 _PARTS = ("username", "password", "host", "port", "database")
 # Of what Airflow keeps as `extra`, only this is the same word for a driver of SQLAlchemy.
 _CARRIED = {"application_name", "charset", "connect_timeout", "sslcert", "sslkey", "sslmode", "sslrootcert"}
+_DEFAULTS = {*_PARTS, "drivername", "query"}
 _MAX_QUERY = 4_000
 
 
@@ -43,13 +44,15 @@ def definitions(kind: str, fields: Sequence[Field], items: Sequence[Item]) -> li
     One whose credential is not imported is left out: its definition would hold the value, or refer to another.
     """
     literal = {id(item.field) for item in items if item.state not in IMPORTED and item.state is not State.PLAIN}
+    imported = imported_by_field(items)
     found: dict[str, Definition] = {}
     for path, group in _groups(fields).items():
         if any(id(field) in literal for field in group.values()):
             continue
-        texts = {key: value_after(field, items) for key, field in group.items()}
+        texts = {key: with_references(field.value, imported.get(id(field), ())) for key, field in group.items()}
         first = min(group.values(), key=lambda field: field.line)
-        body = _from_table(texts) if "" not in group else _from_value(path, first, texts[""], kind, items)
+        has_credential = any(item.piece.label for item in imported.get(id(first), ()))
+        body = _from_table(texts) if "" not in group else _from_value(path, texts[""], kind) if has_credential else None
         if body is not None and _is_understood(body):
             definition = Definition(connection_name(path), body, first.line, path)
             found[definition.name] = definition
@@ -58,12 +61,15 @@ def definitions(kind: str, fields: Sequence[Field], items: Sequence[Item]) -> li
 
 def _groups(fields: Sequence[Field]) -> dict[tuple[str, ...], dict[str, Field]]:
     """Return the fields by what stands above their key; one that is a connection by itself under the key `''`."""
-    defaults = {field.path[1]: field for field in fields if len(field.path) == 2 and field.path[0] == "DEFAULT"}
+    # Only what a connection is made of: there may be as many defaults as sections.
+    defaults = {field.path[1]: field for field in fields if field.path[:-1] == ("DEFAULT",) and field.path[1] in _DEFAULTS}
     groups: dict[tuple[str, ...], dict[str, Field]] = {}
     for field in fields:
         above, key = field.path[:-1], field.path[-1]
         if above and above != ("DEFAULT",):
-            groups.setdefault(above, dict(defaults))[key] = field
+            if above not in groups:
+                groups[above] = dict(defaults)
+            groups[above][key] = field
         if len(above) > 1 and above[-1] in {"query", "extra"}:
             groups.setdefault(above[:-1], {})[f"{above[-1]}.{key}"] = field
         if ("://" in field.value or '"conn_type"' in field.value) and not (above and key == "url"):
@@ -86,10 +92,7 @@ def _from_table(texts: Mapping[str, str]) -> str | None:
     return None if query is None else _toml(parts, {**query, **nested})
 
 
-def _from_value(path: Sequence[str], field: Field, text: str, kind: str, items: Sequence[Item]) -> str | None:
-    has_credential = any(item.field is field and item.piece.label for item in items)
-    if not has_credential:
-        return None
+def _from_value(path: Sequence[str], text: str, kind: str) -> str | None:
     if text.lstrip().startswith("{"):
         found = json.loads(text)
         return _from_airflow({key: str(item) for key, item in found.items() if isinstance(item, (str, int))})

@@ -12,7 +12,7 @@ class LocalBackend(SecretBackend, Protocol):
     """Secrets in files of this machine."""
 
     def stored(self, name: str) -> str | None:
-        """Return the plaintext that is in the store, whatever the environment says; None if there is none."""
+        """Return the plaintext of the user's own secret in the store, whatever the environment says; None if there is none."""
 
 
 class Keeper(NamedTuple):

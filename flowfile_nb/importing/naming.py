@@ -76,15 +76,17 @@ def distinct(wanted: Iterable[tuple[str, str]]) -> list[str]:
     ['DB_PASSWORD_2', 'DB_PASSWORD', 'DB_PASSWORD']
     """
     pairs = list(wanted)
-    reserved = {name for name, _ in pairs}
-    given: dict[str, str] = {}
+    taken = {name for name, _ in pairs}
+    numbers: dict[str, int] = {}
     of_pair: dict[tuple[str, str], str] = {}
     for name, value in reversed(pairs):
         if (name, value) in of_pair:
             continue
-        free, number = name, 2
-        while free in given or (free != name and free in reserved):
-            free, number = f"{name}_{number}", number + 1
-        given[free] = value
+        free = name
+        while name in numbers and free in taken:
+            numbers[name] += 1
+            free = f"{name}_{numbers[name]}"
+        numbers.setdefault(name, 1)
+        taken.add(free)
         of_pair[name, value] = free
     return [of_pair[pair] for pair in pairs]

@@ -82,10 +82,18 @@ def make_plan(
     return items
 
 
-def value_after(field: Field, items: Sequence[Item]) -> str:
-    """Return a field's value with a reference in place of each of its credentials that is imported."""
-    own = [item for item in items if item.field is field and item.state in IMPORTED]
-    return replaced(field.value, [(item.piece, reference(item.name)) for item in own])
+def imported_by_field(items: Sequence[Item]) -> dict[int, list[Item]]:
+    """Return the items that are imported, by the `id` of their field."""
+    found: dict[int, list[Item]] = {}
+    for item in items:
+        if item.state in IMPORTED:
+            found.setdefault(id(item.field), []).append(item)
+    return found
+
+
+def with_references(text: str, items: Sequence[Item]) -> str:
+    """Return the *text* of a field with a reference in place of each of the field's *items*."""
+    return replaced(text, [(item.piece, reference(item.name)) for item in items])
 
 
 def _pieces(field: Field, connections_are_named: bool) -> list[tuple[Piece, bool]]:

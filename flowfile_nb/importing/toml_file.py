@@ -45,7 +45,7 @@ def read_toml(text: str) -> Document:
     tokens = [match for match in _TOKEN.finditer(text) if match.lastgroup]
     # A word for each, keys in quotes too; those that come out as keys stay as they are the second time.
     words = _strings(_parse(_marked(text, tokens, range(len(tokens)))))
-    values = [number for number in range(len(tokens)) if _word(number) in words]
+    values = {number: True for number in range(len(tokens)) if _word(number) in words}
     places = {}
     for path, word in _leaves(_parse(_marked(text, tokens, values))):
         match = re.fullmatch(r"fnb(\d+)x", word) if isinstance(word, str) else None

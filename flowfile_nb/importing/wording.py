@@ -32,8 +32,9 @@ def rows(
 ) -> list[tuple[str, str, str]]:
     """Return the preview: the secret's name, the key and line it comes from, what becomes of it."""
     table = [(item.name if item.state is not State.PLAIN else "", _where(item, source), item.state.value) for item in items]
+    to_save = {definition.name for definition in fresh}
     for definition in found:
-        state = "connection: will be saved" if definition in fresh else "a connection of this name is saved: kept"
+        state = "connection: will be saved" if definition.name in to_save else "a connection of this name is saved: kept"
         table.append((f"%connect {definition.name}", _at(definition.line, _key(definition.path)), state))
     return table
 

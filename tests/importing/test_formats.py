@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from flowfile_nb.importing.cleaning import cleaned
 from flowfile_nb.importing.kinds import read_document
-from flowfile_nb.importing.plan import Choice, Item, State, make_plan, value_after
+from flowfile_nb.importing.plan import Choice, Item, State, imported_by_field, make_plan, with_references
 from flowfile_nb.importing.source import Edit, Source
 from tests.importing.strategies import FILES, FUZZERS, NASTY, PEM, Made, fuzz_one
 
@@ -70,7 +70,8 @@ def test_reading_and_rewriting(kind: str, data: st.DataObject) -> None:
     # A value of one kind stands for others: `true` is no credential, a URL is taken apart.
     new = [item for item in items if item.state is State.NEW]
     result = cleaned(source, kind, document, items)
-    wanted = {field.path: value_after(field, items) for field in document.fields if field.place}
+    imported = imported_by_field(items)
+    wanted = {field.path: with_references(field.value, imported.get(id(field), [])) for field in document.fields if field.place}
     assert as_owner(kind, result) == wanted
     assert all("${secret:" in wanted[item.field.path] for item in new)
     # Taken apart at the references, the file is the old one with gaps.
@@ -200,6 +201,18 @@ def test_any_bytes(kind: str, data: bytes) -> None:
         ("toml", b"a=" + b"9" * 10_000),
         ("toml", b'a="' + b"\\n" * 100_000 + b'"'),
         ("toml", b'a="""' * 40_000),
+        ("env", b"".join(b"K%d_KEY=v%d\n" % (number, number) for number in range(4_000))),
+        ("env", b"".join(b"A_KEY=v%d\n" % number for number in range(4_000))),
+        (
+            "ini",
+            b"[DEFAULT]\n"
+            + b"".join(b"k%d=v\n" % number for number in range(9_000))
+            + b"".join(b"[%d]\nb=1\n" % number for number in range(9_000)),
+        ),
+        ("ini", b"".join(b"[s%d]\npassword=p%d\n" % (number, number) for number in range(3_000))),
+        ("toml", b"a = [" + b'"",' * 40_000 + b"]"),
+        ("toml", b"".join(b'k%d_key="v%d"\n' % (number, number) for number in range(4_000))),
+        ("airflow", b"{" + b",".join(b'"c%d":"mysql://u:p%d@h/d"' % (number, number) for number in range(3_000)) + b"}"),
         ("airflow", b"[" * 100_000),
         ("airflow", b'{"a":' * 40_000),
         ("airflow", b"9" * 10_000),
