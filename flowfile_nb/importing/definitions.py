@@ -13,7 +13,7 @@ from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.core.references import StandIns
 from flowfile_nb.errors import FlowfileNbError
 from flowfile_nb.importing.fields import Field
-from flowfile_nb.importing.naming import connection_name
+from flowfile_nb.importing.naming import connection_name, distinct
 from flowfile_nb.importing.plan import IMPORTED, Item, State, imported_by_field, with_references
 
 # SQLAlchemy's dialects, its own and the usual others. What is none of these stays a secret without a connection.
@@ -45,7 +45,7 @@ def definitions(kind: str, fields: Sequence[Field], items: Sequence[Item]) -> li
     """
     literal = {id(item.field) for item in items if item.state not in IMPORTED and item.state is not State.PLAIN}
     imported = imported_by_field(items)
-    found: dict[str, Definition] = {}
+    found: list[Definition] = []
     for path, group in _groups(fields).items():
         if any(id(field) in literal for field in group.values()):
             continue
@@ -54,9 +54,10 @@ def definitions(kind: str, fields: Sequence[Field], items: Sequence[Item]) -> li
         has_credential = any(item.piece.label for item in imported.get(id(first), ()))
         body = _from_table(texts) if "" not in group else _from_value(path, texts[""], kind) if has_credential else None
         if body is not None and _is_understood(body):
-            definition = Definition(connection_name(path), body, first.line, path)
-            found[definition.name] = definition
-    return list(found.values())
+            found.append(Definition(connection_name(path), body, first.line, path))
+    # Other characters than those of a variable all become `_`: two may have one name then.
+    names = distinct([(definition.name, definition.body) for definition in reversed(found)])
+    return [definition._replace(name=name) for definition, name in zip(found, reversed(names), strict=True)]
 
 
 def _groups(fields: Sequence[Field]) -> dict[tuple[str, ...], dict[str, Field]]:

@@ -308,6 +308,22 @@ def test_no_connection_without_its_credential(section: str) -> None:
     assert len(plan("ini", text)[1]) == 1
 
 
+def test_connections_whose_names_would_be_one() -> None:
+    """The first keeps the name, the others get a number; so do their secrets."""
+    items, found = plan("ini", "".join(f"[my{mark}db]\ndrivername=mysql\npassword=p{mark}\n" for mark in "-_/"))
+
+    assert [(definition.name, definition.body) for definition in found] == [
+        ("my_db", 'type = "mysql"\npassword = "${secret:my-db_password}"'),
+        ("my_db_2", 'type = "mysql"\npassword = "${secret:my_db_password_2}"'),
+        ("my_db_3", 'type = "mysql"\npassword = "${secret:my_db_password}"'),
+    ]
+    assert {item.name: item.piece.secret for item in items if item.state is State.NEW} == {
+        "my-db_password": "p-",
+        "my_db_password_2": "p_",
+        "my_db_password": "p/",
+    }
+
+
 @pytest.mark.parametrize("setting", ["port=none", "query=][", "query=[1]", "host=${secret:", "database=a %secret"])
 def test_no_connection_that_is_not_understood(setting: str) -> None:
     """What `%connect` would refuse is not saved; the secret is still imported."""
