@@ -49,12 +49,23 @@ def _run(arguments: Sequence[str] | None) -> int:
     from flowfile_nb.scan import command
 
     command.add_options(scan)
+    importing = commands.add_parser("import", help="take credentials out of a file into the store")
+    from flowfile_nb.importing.options import add_options
+
+    add_options(importing)
     args = parser.parse_args(arguments)
     if args.command is None:
         parser.print_help()
         return 0
 
     from flowfile_nb import session
+
+    if args.command == "import":
+        from flowfile_nb.importing.command import run
+        from flowfile_nb.importing.keeper import Keeper
+
+        return run(args, Keeper(session.vault(), session.store, session.learn))
+
     from flowfile_nb.scan.history import ipython_histories
 
     return command.run(args, session.backend(), ipython_histories(dict(os.environ)))

@@ -26,6 +26,7 @@ Every exception this package raises on purpose.
     │   ├── ReferenceSyntaxError    a `%secret` or `${secret:…}` that cannot be read
     │   ├── LiteralPasswordError    a password in clear
     │   └── UnknownSchemeError      no family of connections for that URL or type
+    ├── ImportSourceError           what `%secret import` was pointed at cannot be read, understood or rewritten
     ├── MissingDriverError          (also an ImportError) what to install
     ├── ConnectionFailedError       the other side said no, or said nothing
     └── UnsupportedPlatformError    browser-only Python
@@ -156,6 +157,10 @@ class LiteralPasswordError(ConnectionSpecError):
 
 class UnknownSchemeError(ConnectionSpecError):
     """No family of connections for this URL scheme or `type`."""
+
+
+class ImportSourceError(FlowfileNbError):
+    """What `%secret import` was pointed at cannot be read, understood or rewritten."""
 
 
 class MissingDriverError(FlowfileNbError, ImportError):

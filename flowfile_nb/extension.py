@@ -37,6 +37,14 @@ def secret(line: str) -> Any:
     %secret rename OLD NEW        the value and its shares stay
     %secret delete NAME…          says what uses it, and asks;  --yes  does not ask
     %secret env NAME [VAR]        put one value into os.environ of this kernel, on purpose
+    %secret import PATH           take credentials out of a .env file, JupySQL's connections.ini, Streamlit's secrets.toml or
+                                  Airflow's connections.json into the store: shows what it found, asks, stores
+        NAME…                     only these;  --all  plain settings, too;  --prefix TEXT  before each name
+        --replace                 also where another value is stored under the name
+        --clean | --delete        then put references in place of the values; or delete the file
+        --dry-run | --yes         only show; or do not ask
+        --as env|ini|toml|airflow where the file's name does not tell
+    %secret import --env          the variables FLOWFILE_SECRET_…;  --keyring SERVICE USERNAME  an entry of the keychain
     %secret scan                  find stored values in this folder (as git sees it) and in IPython's history
     %secret scan PATH…            in files and whole folders: sources, outputs, widget state, checkpoints, logs, …
         --fix                     mask outputs, metadata and widget state of notebooks, after a backup; never sources

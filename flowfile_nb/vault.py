@@ -118,6 +118,18 @@ class Vault:
             raise self._unknown(name)
         return self.key.decrypt(row)
 
+    def stored(self, name: str) -> str | None:
+        """
+        Return the plaintext of the user's own secret in the store; None if there is none of that name.
+
+        Neither what the environment says nor what somebody shares is in the user's keeping.
+
+        Raises:
+            StoreError: If it cannot be read or decrypted.
+        """
+        row = self.store.find(self.user_id, name)
+        return None if row is None or row.owner_id != self.user_id else self.key.decrypt(row)
+
     def set(self, name: str, value: str, *, replace: bool) -> bool:
         """
         Store a value; when this returns, it is on disk.

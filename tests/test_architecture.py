@@ -25,7 +25,8 @@ ROOMS = {
     # A bar in a terminal, which both the command line and the notebook draw.
     "progress": set(),
     "scan": {"errors", "core", "backend", "progress", "scan"},
-    "importing": {"errors", "core", "backend", "importing"},
+    # `connections` for what it takes as a definition: one that it does not understand is not saved.
+    "importing": {"errors", "core", "backend", "connections", "importing"},
     "__main__": {"errors", "session", "lifecycle", "scan", "importing"},
     # `backend` for the data it shows: Listing.
     "notebook": {

@@ -36,6 +36,22 @@ def test_a_store_of_the_real_flowfile_decrypts_entirely(home: Path, vault: Vault
     assert {name: vault.reveal(name) for name in vault.names()} == known
 
 
+def test_what_is_stored_is_ones_own(home: Path) -> None:
+    """`stored` knows neither what the environment says nor what somebody shares; `reveal` does."""
+    write_flowfile_store(home)
+    team = expected()["team"]
+    shared = {name: value for name, value in team["resolves"]["bob"].items() if value is not None}
+    vault = Vault({"FLOWFILE_SECRET_OTHER": "x"}, user_id=team["users"]["bob"])
+    vault.set("mine", "m", replace=False)
+
+    assert vault.stored("mine") == "m"
+    assert vault.stored("other") is None
+    assert vault.reveal("other") == "x"
+    own = {name for name, _, owner in zip(*vault.store.listing(vault.user_id), strict=True) if owner == vault.user_id}
+    assert set(shared) - own
+    assert {name: vault.stored(name) for name in shared} == {name: shared[name] if name in own else None for name in shared}
+
+
 def test_a_bare_token_under_the_master_key_decrypts(home: Path, vault: Vault) -> None:
     """The oldest rows of all open, too."""
     catalog = sqlite3.connect(write_flowfile_store(home))

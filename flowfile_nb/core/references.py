@@ -24,7 +24,7 @@ _REFERENCE = re.compile(
     re.VERBOSE,
 )
 _BROKEN = re.compile(r"%secret\b|\$\{secret:")
-_STAND_IN = re.compile(r"fnbref(\d+)x")
+_STAND_IN = re.compile(r"fnbref([0-9]{1,9})x")
 
 
 def reference(name: str) -> str:
@@ -96,9 +96,10 @@ class StandIns:
     def __init__(self, text: str) -> None:
         self.names: list[str] = []
         done, end = [], 0
+        taken = set(_STAND_IN.findall(text))
         for start, stop, name in _find(text):
             # A `fnbref0x` that the user wrote is left out of the count, so that it stays what it was.
-            while f"fnbref{len(self.names)}x" in text:
+            while str(len(self.names)) in taken:
                 self.names.append("")
             done += [text[end:start], f"fnbref{len(self.names)}x"]
             self.names.append(name)
@@ -123,9 +124,15 @@ class StandIns:
 
 
 def _find(text: str) -> Iterator[tuple[int, int, str]]:
-    end = 0
-    for match in _REFERENCE.finditer(text):
-        _refuse_broken(text[end : match.start()])
+    begun = _BROKEN.search(text)
+    while begun:
+        match = _REFERENCE.match(text, begun.start())
+        if match is None:
+            # At once: to look on for one that is whole takes time with the square of a text's length.
+            raise ReferenceSyntaxError(
+                "a reference that does not end, or has no name",
+                hint='write  %secret NAME,  %secret "a name with spaces"  or  ${secret:NAME}',
+            )
         quoted = match["quoted"]
         name = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else match["bare"] or match["braced"] or ""
         if not name.strip():
@@ -136,13 +143,4 @@ def _find(text: str) -> Iterator[tuple[int, int, str]]:
                 hint="a secret's value is used as it is; write one  ${secret:NAME}  for each",
             )
         yield match.start(), match.end(), name
-        end = match.end()
-    _refuse_broken(text[end:])
-
-
-def _refuse_broken(text: str) -> None:
-    if _BROKEN.search(text):
-        raise ReferenceSyntaxError(
-            "a reference that does not end, or has no name",
-            hint='write  %secret NAME,  %secret "a name with spaces"  or  ${secret:NAME}',
-        )
+        begun = _BROKEN.search(text, match.end())

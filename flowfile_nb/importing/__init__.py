@@ -1,1 +1,1 @@
-"""Credentials that lie in clear in other tools' files, read so that they can be stored."""
+"""Credentials that are in files, variables or keychains already, moved into the store: `%secret import`."""

@@ -11,15 +11,17 @@ from typing import NoReturn
 
 from flowfile_nb.core.cell_source import value_on_line, without_comment
 from flowfile_nb.errors import UsageError, ValueOnLineError
+from flowfile_nb.importing.options import add_options
 
 VERBS = (
-    *("get", "set", "undo", "list", "rename", "delete", "env", "scan"),
+    *("get", "set", "undo", "list", "rename", "delete", "env", "import", "scan"),
     *("backup", "restore", "rotate-key", "doctor"),
 )
 OPTIONS = {
     "set": ["--replace", "--if-missing", "--file", "--env", "--generate"],
     "undo": ["--yes"],
     "delete": ["--yes"],
+    "import": ["--all", "--as", "--clean", "--delete", "--dry-run", "--env", "--keyring", "--prefix", "--replace", "--yes"],
     "scan": ["--fix", "--staged"],
     "backup": ["--overwrite", "--passphrase-env"],
     "restore": ["--replace", "--yes", "--passphrase-env"],
@@ -100,6 +102,7 @@ def secret_parsers() -> Mapping[str, argparse.ArgumentParser]:
     parsers["env"].epilog = "%secret env NAME [VAR]"
     parsers["env"].add_argument("name")
     parsers["env"].add_argument("variable", nargs="?")
+    add_options(parsers["import"])
     parsers["scan"].epilog = "%secret scan [PATH …] [--fix]   or   %secret scan --staged"
     parsers["scan"].add_argument("paths", nargs="*")
     parsers["scan"].add_argument("--fix", action="store_true")

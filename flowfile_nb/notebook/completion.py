@@ -54,9 +54,12 @@ def _complete_secret_line(args: str) -> tuple[str, Iterable[str]]:
     names = [quoted(name) for name in session.secrets]
     if not before:
         return begun, [*VERBS, *names]
-    if before[-1] in {"--env", "env", "--passphrase-env", "--new-key-env"} and before[-1] != before[0]:
+    asks_variable = before[-1] in {"--env", "env", "--passphrase-env", "--new-key-env"}
+    if asks_variable and before[-1] != before[0] and before[0] != "import":
         return begun, sorted(os.environ)
-    if before[-1] in {"--file", "--backup"} or (before[0] in {"scan", "backup", "restore"} and not begun.startswith("-")):
+    if before[-1] in {"--file", "--backup"} or (
+        before[0] in {"scan", "import", "backup", "restore"} and not begun.startswith("-")
+    ):
         return begun, _files(begun)
     if begun.startswith("-"):
         return begun, OPTIONS.get(before[0], [])

@@ -206,6 +206,13 @@ def _scan(shell: InteractiveShell, args: Namespace) -> Any:
     return scan(shell, args)
 
 
+def _import(shell: InteractiveShell, args: Namespace) -> None:
+    # Imported here: nothing else needs it.
+    from flowfile_nb.notebook.import_verb import import_
+
+    import_(args)
+
+
 def _rotate_key(shell: InteractiveShell, args: Namespace) -> Table:
     from flowfile_nb.notebook.rotate_verb import rotate_key
 
@@ -232,6 +239,7 @@ _VERBS = {
     "rename": _rename,
     "delete": _delete,
     "env": _env,
+    "import": _import,
     "doctor": _doctor,
     "scan": _scan,
     "rotate-key": _rotate_key,

@@ -66,7 +66,7 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("%secret ", {"get", "set", "list", "rename", "delete", "env", "scan", "doctor", "prod_pw", '"my name"'}),
+        ("%secret ", {"get", "set", "list", "rename", "delete", "env", "import", "scan", "doctor", "prod_pw", '"my name"'}),
         ("%secret pro", {"prod_pw"}),
         ("pw = %secret pro", {"prod_pw"}),
         ("%secret de", {"delete"}),

@@ -16,6 +16,7 @@ class Shell:
     def __init__(self, real: InteractiveShell) -> None:
         self.real = real
         self.shown = ""
+        self.displayed = ""
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -25,6 +26,7 @@ class Shell:
             outcome = self.real.run_cell(cell, store_history=True)
         self.result, self.error = outcome.result, outcome.error_in_exec or outcome.error_before_exec
         self.shown = captured.stdout + captured.stderr
+        self.displayed = "\n".join(output.data.get("text/plain", "") for output in captured.outputs)
         return self.shown
 
     def complete(self, line: str) -> list[str]:
