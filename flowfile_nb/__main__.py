@@ -46,15 +46,24 @@ def _run(arguments: Sequence[str] | None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     scan = commands.add_parser("scan", help="search files for the values of your secrets")
 
+    doctor = commands.add_parser("doctor", help="show where key and store are, and how to mend what is wrong")
+
+    from flowfile_nb.checkup import command as checkup
     from flowfile_nb.scan import command
 
     command.add_options(scan)
+    checkup.add_options(doctor)
     args = parser.parse_args(arguments)
     if args.command is None:
         parser.print_help()
         return 0
 
     from flowfile_nb import session
+
+    if args.command == "doctor":
+        vault = session.vault()
+        return checkup.run(args, vault.mend, vault.findings)
+
     from flowfile_nb.scan.history import ipython_histories
 
     return command.run(args, session.backend(), ipython_histories(dict(os.environ)))

@@ -31,7 +31,7 @@ def secret(line: str) -> Any:
         --file PATH               take it from a file (one line break at the end is dropped)
         --env VAR                 take it from an environment variable
         --generate [LENGTH]       make a random one (default 32 characters)
-    %secret list                  a table: name, owner, shared by, age
+    %secret list                  a table: name, owner, shared by, age, last used
     %secret rename OLD NEW        the value and its shares stay
     %secret delete NAME…          says what uses it, and asks;  --yes  does not ask
     %secret env NAME [VAR]        put one value into os.environ of this kernel, on purpose
@@ -39,7 +39,10 @@ def secret(line: str) -> Any:
     %secret scan PATH…            in files and whole folders: sources, outputs, widget state, checkpoints, logs, …
         --fix                     mask outputs, metadata and widget state of notebooks, after a backup; never sources
         --staged                  in what git is about to commit
+    %secret log [NAME]            who read or changed it, when, from which notebook; never the value
+        --last N                  so many entries (default 30);  --clear  deletes the record
     %secret doctor                what is in use, and how to mend what is wrong
+        --fix                     mend what is safe to mend: permissions, shares of what is gone, names stored twice
 
     Once a value was read or stored here, outputs show  [secret:NAME]  in its place. That is a seat belt against accidents: code
     that changes a value on purpose (a slice, reversed, encrypted), files of other processes and screenshots are beyond it.
@@ -47,7 +50,7 @@ def secret(line: str) -> Any:
 
     Quotes round a name with spaces:  %secret "my name"
     In a connection write  %secret NAME  or  ${secret:NAME};  see %%connect?
-    Headless, nobody is asked: set  FLOWFILE_SECRET_<NAME>  instead.
+    Headless, nobody is asked: set  FLOWFILE_SECRET_<NAME>  instead.  FLOWFILE_NB_LOG=off  keeps no record of uses.
     """
     from flowfile_nb.notebook import magics
 

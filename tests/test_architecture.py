@@ -17,14 +17,14 @@ ROOMS = {
     "core": {"errors", "core"},
     "storage": {"errors", "core", "storage"},
     "backend": {"errors", "core"},
-    "checkup": {"errors", "core", "storage", "backend"},
+    "checkup": {"errors", "core", "storage", "backend", "checkup"},
     "vault": {"errors", "core", "storage", "backend", "checkup"},
     "connections": {"errors", "core", "backend", "connections"},
     "session": {"errors", "core", "backend", "vault", "connections"},
     "lifecycle": {"errors", "core", "storage", "backend", "vault", "lifecycle"},
     "scan": {"errors", "core", "backend", "scan"},
     "importing": {"errors", "core", "backend", "importing"},
-    "__main__": {"errors", "session", "lifecycle", "scan", "importing"},
+    "__main__": {"errors", "session", "checkup", "lifecycle", "scan", "importing"},
     # `backend` for the data it shows: Listing.
     "notebook": {"errors", "core", "backend", "session", "connections", "lifecycle", "scan", "importing", "notebook"},
 }
@@ -32,7 +32,7 @@ ROOMS = {
 # Foreign libraries, and the only rooms (or files) that may name them.
 LIBRARIES = {
     "cryptography": {"core/crypto.py", "storage/master_key.py"},
-    "sqlite3": {"storage", "checkup.py", "scan/history.py"},
+    "sqlite3": {"storage", "scan/history.py"},
     "IPython": {"notebook", "extension.py", "__init__.py"},
     "ipywidgets": {"notebook"},
     "anywidget": {"notebook/panel.py"},

@@ -11,9 +11,16 @@ from typing import NoReturn
 from flowfile_nb.core.cell_source import value_on_line
 from flowfile_nb.errors import UsageError, ValueOnLineError
 
-VERBS = ("get", "set", "list", "rename", "delete", "env", "scan", "doctor")
-OPTIONS = {"set": ["--replace", "--file", "--env", "--generate"], "delete": ["--yes"], "scan": ["--fix", "--staged"]}
+VERBS = ("get", "set", "list", "rename", "delete", "env", "scan", "log", "doctor")
+OPTIONS = {
+    "set": ["--replace", "--file", "--env", "--generate"],
+    "delete": ["--yes"],
+    "scan": ["--fix", "--staged"],
+    "log": ["--last", "--clear", "--yes"],
+    "doctor": ["--fix"],
+}
 GENERATED_LENGTH = 32
+LOG_LINES = 30
 
 
 class _Parser(argparse.ArgumentParser):
@@ -80,6 +87,13 @@ def secret_parsers() -> Mapping[str, argparse.ArgumentParser]:
     parsers["scan"].add_argument("paths", nargs="*")
     parsers["scan"].add_argument("--fix", action="store_true")
     parsers["scan"].add_argument("--staged", action="store_true")
+    parsers["log"].epilog = "%secret log [NAME] [--last N]   or   %secret log --clear [--yes]"
+    parsers["log"].add_argument("name", nargs="?")
+    parsers["log"].add_argument("--last", type=int, default=LOG_LINES, metavar="N")
+    parsers["log"].add_argument("--clear", action="store_true")
+    parsers["log"].add_argument("--yes", action="store_true")
+    parsers["doctor"].epilog = "%secret doctor [--fix]"
+    parsers["doctor"].add_argument("--fix", action="store_true")
     return parsers
 
 

@@ -97,7 +97,7 @@ class CellWatch:
         for name, fingerprint in fingerprints.items():
             if fingerprint != self._fingerprints.get(name):
                 try:
-                    self._values[name] = backend.reveal(name)
+                    self._values[name] = backend.peek(name)
                 except FlowfileNbError:
                     # One damaged row, or one that is used elsewhere and never seen here.
                     continue

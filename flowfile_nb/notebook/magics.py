@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from flowfile_nb import session
 from flowfile_nb.connections import describe
 from flowfile_nb.core.encodings import MIN_CHARACTERS
-from flowfile_nb.core.names import quoted, require_name
-from flowfile_nb.core.references import reference
+from flowfile_nb.core.names import environment_variable, quoted, require_name
+from flowfile_nb.core.references import names_in, reference
 from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import InvalidValueError, NoPromptError, SecretExistsError, UsageError
 from flowfile_nb.notebook.arguments import VERBS, connect_parser, refuse_value, secret_parsers, split
-from flowfile_nb.notebook.guard import guard_findings
 from flowfile_nb.notebook.prompt import ask_value, confirm
 from flowfile_nb.notebook.table import Table, secrets_table
 
@@ -125,7 +124,7 @@ def _list(shell: InteractiveShell, args: Namespace) -> Table:
 
 
 def _rename(shell: InteractiveShell, args: Namespace) -> None:
-    users = session.backend().used_by(args.old)
+    users = session.used_by(args.old)
     session.backend().rename(args.old, args.new)
     print(f"Renamed {args.old} to {args.new}.")
     if users:
@@ -137,7 +136,7 @@ def _delete(shell: InteractiveShell, args: Namespace) -> None:
     for name in args.names:
         backend.require(name)
     for name in args.names:
-        users = backend.used_by(name)
+        users = session.used_by(name)
         used = f" It is used by {', '.join(users)}." if users else ""
         try:
             agreed = args.yes or confirm(f"Delete {name}?{used}", otherwise=f"%secret delete {quoted(name)} --yes")
@@ -150,16 +149,32 @@ def _delete(shell: InteractiveShell, args: Namespace) -> None:
 
 def _env(shell: InteractiveShell, args: Namespace) -> None:
     variable = args.variable or args.name
+    if args.variable is None and not (args.name.isascii() and args.name.isidentifier()):
+        likely = environment_variable(args.name).removeprefix("FLOWFILE_SECRET_")
+        session.backend().require(args.name)
+        raise UsageError(
+            f"{args.name!r} cannot be the name of an environment variable; nothing was set",
+            hint=f"%secret env {quoted(args.name)} {likely}",
+        )
     if not variable or "=" in variable or "\0" in variable:
         raise UsageError("an environment variable's name cannot hold '='", hint="%secret env NAME VARIABLE")
     os.environ[variable] = session.secrets[args.name].get_secret_value()
+    session.record("env", args.name)
     print(f"Set {variable} in this kernel. Everything that it starts can read it.")
 
 
 def _doctor(shell: InteractiveShell, args: Namespace) -> Table:
-    findings = [*session.backend().findings(), *guard_findings(shell)]
-    rows = [("ok" if finding.ok else "mend", finding.topic, finding.state, finding.remedy) for finding in findings]
-    return Table(("", "what", "state", "remedy"), rows)
+    # Imported here: nothing else needs it.
+    from flowfile_nb.notebook.doctor_verb import doctor
+
+    return doctor(shell, args)
+
+
+def _log(shell: InteractiveShell, args: Namespace) -> Any:
+    # Imported here: nothing else needs it.
+    from flowfile_nb.notebook.log_verb import log
+
+    return log(args)
 
 
 def _scan(shell: InteractiveShell, args: Namespace) -> Any:
@@ -177,6 +192,7 @@ _VERBS = {
     "delete": _delete,
     "env": _env,
     "doctor": _doctor,
+    "log": _log,
     "scan": _scan,
 }
 
@@ -202,6 +218,7 @@ def _open(shell: InteractiveShell, args: Namespace, body: str) -> None:
     if args.name in session.opened:
         session.close(args.name)
     session.opened[args.name] = shell.user_ns[args.name] = connection
+    session.opened_with[args.name] = names_in(body)
     print(f"{'Connected' if args.test else 'Bound (not tested)'}: {args.name} = {describe(connection)}")
     if args.save:
         session.backend().save_connection(args.name, body.strip())

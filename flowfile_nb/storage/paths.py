@@ -26,7 +26,7 @@ class Paths:
         mounted_key: A master key that a container is given as a file.
     """
 
-    __slots__ = ("catalog", "database", "directory", "key_store", "lock", "mounted_key", "secret_key")
+    __slots__ = ("access_log", "catalog", "database", "directory", "key_store", "lock", "mounted_key", "secret_key")
 
     def __init__(self, directory: str, catalog: str, mounted_key: str = "/run/secrets/flowfile_master_key") -> None:
         self.directory = directory
@@ -38,6 +38,8 @@ class Paths:
         """One Fernet token of a JSON object; its entry `master_key` is the master key."""
         self.database = os.path.join(directory, "flowfile_nb.db")
         """Our own database."""
+        self.access_log = os.path.join(directory, "flowfile_nb.log")
+        """The record of what was done with which secret; no value."""
         self.lock = os.path.join(directory, "flowfile_nb.lock")
         """An empty file; whoever creates a key or writes a secret locks it."""
 

@@ -1,0 +1,134 @@
+"""
+The local record of what was done with which secret, when and from which notebook: one line of JSON an entry. Never a value.
+
+Appending takes no lock. A line is one write at the end of the file, and afterwards the file under that name has to be the
+one that was written to; where it was exchanged in between (`log_trimming`), the line is written again, and who reads takes
+lines that are the same for one.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Mapping
+from time import monotonic, time
+
+READ, OK = "read", "ok"
+MAX_BYTES = 2**20
+"""A longer file is trimmed to half of this; what it says of the last use of each name is kept in one line before."""
+SAME_USE_S = 60.0
+"""Reads of one name by one process within this time are one entry: an engine reads a password at each new connection."""
+
+
+class AccessLog:
+    """
+    Writes the record. Nothing that fails here fails what is recorded: `problem` says it, and `%secret doctor`.
+
+    Args:
+        path: The file; made with the first entry, 0600, where its directory exists.
+        lock: The store's lock file, for trimming.
+        environ: `FLOWFILE_NB_LOG=off` keeps no record; `JPY_SESSION_NAME` is the notebook, as the Jupyter server says.
+    """
+
+    def __init__(self, path: str, lock: str, environ: Mapping[str, str]) -> None:
+        self.path = path
+        self.problem = ""
+        """Why the last entry could not be written; empty if it was."""
+        self.again_at: dict[str, float] = {}
+        """From when on a read of a name is a new entry, by the monotonic clock."""
+        self._lock = lock
+        self._environ = environ
+        if sys.platform != "win32":
+            # What a forked child reads is another process's use.
+            os.register_at_fork(after_in_child=self.again_at.clear)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a record is kept."""
+        return self._environ.get("FLOWFILE_NB_LOG", "").lower() not in {"off", "0", "no", "false"}
+
+    def used(self, name: str) -> None:
+        """Record that a value was read, unless the same was recorded less than a minute ago."""
+        self._record_once(name, name, OK)
+
+    def refused(self, name: str, error: BaseException) -> None:
+        """Record that a value was not given out, and the class of the reason; once a minute."""
+        self._record_once(f"{name}\0{type(error).__name__}", name, type(error).__name__)
+
+    def record(self, operation: str, name: str, outcome: str = OK, *, to: str = "") -> None:
+        """
+        Record one operation.
+
+        Args:
+            operation: `read`, `add`, `replace`, `rename`, `delete`, `env`, `share` …
+            name: The secret's, or what else was worked on. Not what may be a value that somebody typed in the wrong place:
+                a name that is not stored is not written down.
+            outcome: `ok`, or the class of the error that refused it.
+            to: The new name, of a `rename`.
+        """
+        if not self.is_on:
+            return
+        entry = {"at": round(time(), 6), "operation": operation, "name": name, "outcome": outcome}
+        if to:
+            entry["to"] = to
+        entry["notebook"], entry["process"] = _place(self._environ), os.getpid()
+        try:
+            # ASCII: half a character can never be torn off.
+            self._append(json.dumps(entry).encode() + b"\n")
+            self.problem = ""
+        except FileNotFoundError:
+            # There is no store yet, and values come from the environment.
+            self.problem = ""
+        except OSError as error:
+            self.problem = os.strerror(error.errno or errno.EIO)
+
+    def clear(self) -> None:
+        """Delete the record. Raises OSError if that is not possible."""
+        self.again_at.clear()
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+    def _record_once(self, key: str, name: str, outcome: str) -> None:
+        now = monotonic()
+        if now >= self.again_at.get(key, 0.0):
+            self.again_at[key] = now + SAME_USE_S
+            self.record(READ, name, outcome)
+
+    def _append(self, line: bytes) -> None:
+        while True:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            try:
+                if os.write(descriptor, line) < len(line):
+                    raise OSError(errno.ENOSPC, "only a part was written")
+                file = os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
+            if file.st_ino == _inode(self.path):
+                break
+        if file.st_size > MAX_BYTES:
+            from flowfile_nb.storage.log_trimming import trim
+
+            trim(self.path, self._lock)
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return -1
+
+
+def _place(environ: Mapping[str, str]) -> str:
+    """Return where this process's code is: the notebook, else the script, else `interactive`."""
+    # IPython puts the user's variables there. The first is VS Code's, the second papermill's (with --inject-paths).
+    main = vars(sys.modules["__main__"])
+    for variable in ("__vsc_ipynb_file__", "PAPERMILL_OUTPUT_PATH"):
+        if isinstance(main.get(variable), str):
+            return str(main[variable])
+    if "ipykernel" in sys.modules:
+        # A script that a notebook starts has its environment too.
+        return environ.get("JPY_SESSION_NAME") or "a notebook without a name"
+    script = main.get("__file__") or sys.argv[0]
+    return os.path.abspath(script) if isinstance(script, str) and script not in {"", "-c", "-m"} else "interactive"
