@@ -50,7 +50,8 @@ def secret(line: str) -> Any:
 
     Quotes round a name with spaces:  %secret "my name"
     In a connection write  %secret NAME  or  ${secret:NAME};  see %%connect?
-    Headless, nobody is asked: set  FLOWFILE_SECRET_<NAME>  instead.  FLOWFILE_NB_LOG=off  keeps no record of uses.
+    Headless, nobody is asked: set  FLOWFILE_SECRET_<NAME>  instead.
+    No record of uses is kept with  FLOWFILE_NB_LOG=off  in the environment, or  %config FlowfileNb.access_log = False
     """
     from flowfile_nb.notebook import magics
 

@@ -26,6 +26,8 @@ def modes(paths: Paths) -> Iterator[tuple[str, int, int]]:
     if sys.platform == "win32":
         return
     files = (paths.secret_key, paths.key_store, paths.database, paths.access_log)
-    for path, wanted in ((paths.directory, 0o700), *((file, 0o600) for file in files)):
-        if os.path.exists(path):
-            yield path, stat.S_IMODE(os.stat(path).st_mode), wanted
+    there = [(path, 0o600) for path in files if os.path.isfile(path)]
+    if os.path.isdir(paths.directory):
+        there.insert(0, (paths.directory, 0o700))
+    for path, wanted in there:
+        yield path, stat.S_IMODE(os.stat(path).st_mode), wanted

@@ -32,9 +32,9 @@ def secret(shell: InteractiveShell, line: str) -> Any:
     words = split(line)
     if not words:
         return _panel(shell)
-    if len(words) == 1 and words[0] in session.secrets:
-        # Also a name that is a verb or has a `=`: what is stored under the very word comes first only if it is no verb.
-        return session.secrets[words[0]] if words[0] not in VERBS else _run(shell, words)
+    # A verb comes first: the store is not asked, which `doctor` may have to do without. Then what is stored, also with a `=`.
+    if len(words) == 1 and words[0] not in VERBS and words[0] in session.secrets:
+        return session.secrets[words[0]]
     refuse_value(words)
     if len(words) == 1 and words[0] not in VERBS:
         return session.secrets[words[0]]

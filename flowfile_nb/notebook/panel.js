@@ -33,8 +33,8 @@ class Panel {
     this.status = make("p", { role: "status" });
     this.waiting = make("p", { role: "status", className: "fnb-waiting" });
     this.body = make("tbody");
-    this.above = make("td", { colSpan: 6 }); // As high as the rows that are not drawn, so that the scroll bar is true.
-    this.below = make("td", { colSpan: 6 });
+    this.above = make("td"); // As high as the rows that are not drawn, so that the scroll bar is true.
+    this.below = make("td");
     const space = (cell) => make("tbody", { className: "fnb-space", "aria-hidden": "true" }, make("tr", {}, cell));
     this.rowHeight = ROW_HEIGHT;
     const columns = ["Name", "Owner", "Shared by", "Age", "Last used"].map((title) => make("th", { scope: "col" }, title));
@@ -263,7 +263,8 @@ class Panel {
   open(name, action, content) {
     this.detail?.row.remove();
     this.say({});
-    this.detail = { name, action, row: make("tr", { className: "fnb-detail" }, make("td", { colSpan: 6 }, content)) };
+    const colSpan = [...this.table.tHead.rows[0].cells].filter((cell) => cell.offsetWidth).length;
+    this.detail = { name, action, row: make("tr", { className: "fnb-detail" }, make("td", { colSpan }, content)) };
     this.rowNamed(name)?.after(this.detail.row);
   }
 

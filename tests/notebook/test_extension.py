@@ -66,7 +66,7 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("%secret ", {"get", "set", "list", "rename", "delete", "env", "scan", "doctor", "prod_pw", '"my name"'}),
+        ("%secret ", {"get", "set", "list", "rename", "delete", "env", "scan", "log", "doctor", "prod_pw", '"my name"'}),
         ("%secret pro", {"prod_pw"}),
         ("pw = %secret pro", {"prod_pw"}),
         ("%secret de", {"delete"}),
@@ -75,6 +75,9 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
         ("%secret set x --rep", {"--replace"}),
         ("%secret delete --", {"--yes"}),
         ("%secret scan --", {"--fix", "--staged"}),
+        ("%secret log pro", {"prod_pw"}),
+        ("%secret log --", {"--last", "--clear", "--yes"}),
+        ("%secret doctor --", {"--fix"}),
         ("postgresql://app:%secret pro", {"prod_pw"}),
         ("postgresql://app:${secret:my", {"my name"}),
         ("password = %secret pro", {"prod_pw"}),
