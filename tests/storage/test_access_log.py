@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -203,34 +204,44 @@ def test_it_is_off_where_the_environment_says_so(home: Path, file: Path, off: st
 # Where it happened
 
 
-def place(environ: dict[str, str], code: str, cwd: Path, *options: str, **variables: str) -> str:
-    """Return the place that a process of its own records for a read."""
-    program = f"{code}\nfrom flowfile_nb.vault import open_vault\nopen_vault().reveal('a')"
-    surroundings = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environ}
-    subprocess.run(
-        [sys.executable, *options, program] if options else [sys.executable, "-"],
-        env=surroundings,
-        cwd=cwd,
-        input=program.encode(),
-        check=True,
-    )
-    return Vault({}).history().entries()[-1].notebook
-
-
-def test_the_place_is_the_notebook_or_the_script(vault: Vault, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("main", "kernel", "environ", "expected"),
+    [
+        ({}, True, {"JPY_SESSION_NAME": "/work/analysis.ipynb"}, "/work/analysis.ipynb"),
+        ({}, True, {}, "a notebook without a name"),
+        ({"__vsc_ipynb_file__": "/home/me/code.ipynb"}, True, {"JPY_SESSION_NAME": "x"}, "/home/me/code.ipynb"),
+        ({"PAPERMILL_OUTPUT_PATH": "out.ipynb"}, True, {}, "out.ipynb"),
+        ({"__file__": "/work/etl.py"}, False, {"JPY_SESSION_NAME": "the notebook that started it"}, "/work/etl.py"),
+        ({}, False, {}, "interactive"),
+    ],
+)
+def test_the_place_is_the_notebook_or_the_script(  # noqa: PLR0917 - fixtures are arguments
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, main: dict[str, str], kernel: bool, environ: dict[str, str], expected: str
+) -> None:
     """VS Code and papermill tell by a variable, the Jupyter server by the environment; else it is the script, or nothing."""
-    lab = {"JPY_SESSION_NAME": "/work/analysis.ipynb"}
-    script = tmp_path / "etl.py"
-    script.write_text("from flowfile_nb.vault import open_vault\nopen_vault().reveal('a')\n")
+    module = ModuleType("__main__")
+    vars(module).update(main)
+    monkeypatch.setitem(sys.modules, "__main__", module)
+    monkeypatch.setattr(sys, "argv", ["-c"])
+    if kernel:
+        monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    else:
+        monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
 
-    assert place(lab, "import sys; sys.modules['ipykernel'] = sys", tmp_path, "-c") == "/work/analysis.ipynb"
-    assert place({}, "import sys; sys.modules['ipykernel'] = sys", tmp_path, "-c") == "a notebook without a name"
-    assert place(lab, "__vsc_ipynb_file__ = '/home/me/code.ipynb'", tmp_path, "-c") == "/home/me/code.ipynb"
-    assert place({}, "PAPERMILL_OUTPUT_PATH = 'out.ipynb'", tmp_path, "-c") == "out.ipynb"
-    assert place(lab, "", tmp_path, "-c") == "interactive"
-    surroundings = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **lab}
-    subprocess.run([sys.executable, "etl.py"], env=surroundings, cwd=tmp_path, check=True)
-    assert vault.history().entries()[-1].notebook == str(script)
+    AccessLog(vault.paths.access_log, vault.paths.lock, environ).record("read", "a")
+
+    assert vault.history().entries()[-1].notebook == expected
+
+
+@pytest.mark.parametrize(("started", "expected"), [(["etl.py"], "{0}/etl.py"), (["-c", "from etl import *"], "interactive")])
+def test_the_place_of_a_real_script(vault: Vault, tmp_path: Path, started: list[str], expected: str) -> None:
+    """Its whole path; code on the command line is nowhere."""
+    (tmp_path / "etl.py").write_text("from flowfile_nb.vault import open_vault\nopen_vault().reveal('a')\n")
+    surroundings = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "JPY_SESSION_NAME": "x.ipynb"}
+
+    subprocess.run([sys.executable, *started], env=surroundings, cwd=tmp_path, check=True)
+
+    assert vault.history().entries()[-1].notebook == expected.format(tmp_path)
 
 
 # When each was last used
@@ -258,6 +269,17 @@ def test_a_rename_over_a_name_that_was_used_takes_its_own_time_along(vault: Vaul
     vault.rename("a", "b")
 
     assert vault.describe().used_at == [None]
+
+
+def test_a_refused_use_is_no_use(vault: Vault) -> None:
+    """Nor does a refused change take the last use away."""
+    vault.log.refused("a", NoSuchSecretError("gone"))
+    assert vault.describe().used_at == [None]
+
+    vault.reveal("a")
+    vault.log.record("delete", "a", "StoreError")
+
+    assert vault.describe().used_at != [None]
 
 
 def test_what_is_appended_is_read_without_reading_all_again(vault: Vault, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,6 +407,21 @@ def test_clearing_forgets(vault: Vault, file: Path) -> None:
     assert not file.exists()
     assert vault.describe().used_at == [None]
 
+    vault.reveal("a")
+
+    assert recorded(vault) == [("read", "a", "ok")]
+
+
+def test_a_record_that_is_deleted_at_that_very_moment(vault: Vault, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entry is the first one of the next record."""
+    real = os.write
+
+    def delete(descriptor: int, line: bytes) -> int:
+        monkeypatch.setattr("flowfile_nb.storage.access_log.os.write", real)
+        file.unlink()
+        return real(descriptor, line)
+
+    monkeypatch.setattr("flowfile_nb.storage.access_log.os.write", delete)
     vault.reveal("a")
 
     assert recorded(vault) == [("read", "a", "ok")]
