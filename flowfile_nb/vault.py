@@ -43,7 +43,7 @@ class Vault:
         self.paths = find_paths(environ)
         self.store = Store(self.paths)
         self.key = StoreKey(self.paths, environ, self.store)
-        self.log = AccessLog(self.paths.access_log, self.paths.lock, environ)
+        self.log = AccessLog(self.paths.access_log, environ)
         self._found: tuple[float, Row] | None = None
         self._history: AccessHistory | None = None
 

@@ -28,17 +28,15 @@ class AccessLog:
 
     Args:
         path: The file; made with the first entry, 0600, where its directory exists.
-        lock: The store's lock file, for trimming.
         environ: `FLOWFILE_NB_LOG=off` keeps no record; `JPY_SESSION_NAME` is the notebook, as the Jupyter server says.
     """
 
-    def __init__(self, path: str, lock: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, path: str, environ: Mapping[str, str]) -> None:
         self.path = path
         self.problem = ""
         """Why the last entry could not be written; empty if it was."""
         self.again_at: dict[str, float] = {}
         """From when on a read of a name is a new entry, by the monotonic clock."""
-        self._lock = lock
         self._environ = environ
         if sys.platform != "win32":
             # What a forked child reads is another process's use.
@@ -103,14 +101,16 @@ class AccessLog:
                 if os.write(descriptor, line) < len(line):
                     raise OSError(errno.ENOSPC, "only a part was written")
                 file = os.fstat(descriptor)
+                # Asked while it is open: its number is given to no other file until it is closed.
+                is_the_record = file.st_ino == _inode(self.path)
             finally:
                 os.close(descriptor)
-            if file.st_ino == _inode(self.path):
+            if is_the_record:
                 break
         if file.st_size > MAX_BYTES:
             from flowfile_nb.storage.log_trimming import trim
 
-            trim(self.path, self._lock)
+            trim(self.path)
 
 
 def _inode(path: str) -> int:

@@ -23,10 +23,11 @@ _DIGITS = 12
 _HEAD = len(SUMMARY) + _DIGITS
 
 
-def trim(path: str, lock: str) -> None:
+def trim(path: str) -> None:
     """Trim the file if its entries are longer than MAX_BYTES; a folder that cannot be written is left as it is."""
     if _is_due(path):
-        with suppress(StoreError, OSError), exclusive(lock):
+        # A lock of its own: a read that is recorded must not wait for somebody who writes secrets.
+        with suppress(StoreError, OSError), exclusive(f"{path}.lock"):
             # Another process may have done it while this one waited.
             if _is_due(path):
                 _replace(path)

@@ -425,6 +425,20 @@ def test_columns_that_say_nothing_are_not_shown(notebook: Notebook) -> None:
     )
 
 
+def test_the_record_names_the_notebook(notebook: Notebook) -> None:
+    """Who used a secret is a notebook of the server, by its path; the doctor sees a front end that shows widgets."""
+    notebook.panel().add("prod_pw", "hunter2")
+    notebook.run("import flowfile_nb; len(flowfile_nb.secrets['prod_pw'].get_secret_value())")
+
+    shown = notebook.run("%secret log")
+    expect(shown.locator("tbody tr")).to_have_count(2)
+    expect(shown.locator("tbody tr").first).to_contain_text(re.compile(f"prod_pw\\s*read\\s*ok\\s*\\S*{notebook.path.name}"))
+    doctor = notebook.run("%secret doctor")
+    expect(doctor).to_contain_text("JupyterLab or Notebook, ipykernel")
+    expect(doctor.locator("tr", has_text="widgets")).to_contain_text("JupyterLab's extension")
+    expect(doctor.locator("tr", has_text="mend")).to_have_count(0)
+
+
 def test_a_change_made_elsewhere_shows_when_one_turns_to_the_panel(notebook: Notebook) -> None:
     """A secret stored by a cell is in the list as soon as the pointer is over the panel."""
     panel = notebook.panel()

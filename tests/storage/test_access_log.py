@@ -228,7 +228,7 @@ def test_the_place_is_the_notebook_or_the_script(  # noqa: PLR0917 - fixtures ar
     else:
         monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
 
-    AccessLog(vault.paths.access_log, vault.paths.lock, environ).record("read", "a")
+    AccessLog(vault.paths.access_log, environ).record("read", "a")
 
     assert vault.history().entries()[-1].notebook == expected
 
@@ -498,7 +498,7 @@ def test_what_comes_between_reading_and_exchanging_is_taken_over(
 ) -> None:
     """An entry that another process puts into the old file at the last moment is in the new one."""
     real = log_trimming.replace_private
-    late = AccessLog(str(file), vault.paths.lock, {})
+    late = AccessLog(str(file), {})
 
     def exchange(path: str, content: bytes) -> None:
         monkeypatch.setattr(log_trimming, "replace_private", real)
@@ -522,13 +522,34 @@ def test_what_goes_into_the_old_file_after_the_exchange_is_written_again(
     def exchange(descriptor: int, line: bytes) -> int:
         monkeypatch.setattr("flowfile_nb.storage.access_log.os.write", real)
         content = file.read_bytes()
-        file.unlink()
+        file.rename(file.with_suffix(".old"))
         file.write_bytes(content)
         return real(descriptor, line)
 
     monkeypatch.setattr("flowfile_nb.storage.access_log.os.write", exchange)
     vault.log.record("read", "a")
 
+    assert recorded(vault) == [("add", "a", "ok"), ("read", "a", "ok")]
+
+
+def test_an_entry_that_was_taken_over_and_written_again_is_one(
+    vault: Vault, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the file is exchanged right after the write, the line is in the new one twice, and counts once."""
+    real = os.write
+
+    def exchange(descriptor: int, line: bytes) -> int:
+        monkeypatch.setattr("flowfile_nb.storage.access_log.os.write", real)
+        written = real(descriptor, line)
+        content = file.read_bytes()
+        file.rename(file.with_suffix(".old"))
+        file.write_bytes(content)
+        return written
+
+    monkeypatch.setattr("flowfile_nb.storage.access_log.os.write", exchange)
+    vault.log.record("read", "a")
+
+    assert len(file.read_bytes().splitlines()) == 3
     assert recorded(vault) == [("add", "a", "ok"), ("read", "a", "ok")]
 
 
@@ -539,9 +560,9 @@ def test_two_that_want_to_trim_do_it_once(small: None, vault: Vault, monkeypatch
     due = iter([True, False, True, True])
     monkeypatch.setattr(log_trimming, "_is_due", lambda path: next(due))
 
-    log_trimming.trim(vault.paths.access_log, vault.paths.lock)
+    log_trimming.trim(vault.paths.access_log)
     assert trimmed == []
-    log_trimming.trim(vault.paths.access_log, str(Path(vault.paths.lock) / "none" / "lock"))
+    log_trimming.trim("/no/such/folder/flowfile_nb.log")
     assert trimmed == []
 
 
