@@ -595,6 +595,21 @@ def test_a_writer_that_is_killed_leaves_whole_lines(vault: Vault, file: Path) ->
     assert len(lines) == len(vault.history().entries())
 
 
+def test_an_entry_is_one_write_at_the_end(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so can two processes write at once, and a killed one leave nothing half."""
+    real, written = os.write, []
+
+    def write(descriptor: int, line: bytes) -> int:
+        written.append(line)
+        return real(descriptor, line)
+
+    monkeypatch.setattr("flowfile_nb.storage.access_log.os.write", write)
+    vault.log.record("read", "a")
+
+    assert [line[-1:] for line in written] == [b"\n"]
+    assert Path(vault.paths.access_log).read_bytes().endswith(written[0])
+
+
 def test_writers_at_once_lose_no_line(vault: Vault, file: Path) -> None:
     """Four processes write 250 entries each: 1,000 whole lines."""
     writers = [fork.Process(target=append_reads, args=(vault.log, worker, 250)) for worker in range(4)]
