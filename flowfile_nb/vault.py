@@ -97,7 +97,8 @@ class Vault:
         return listing
 
     def history(self) -> AccessHistory:
-        """Return what the record of uses says."""
+        """Return what the record of uses says, by this moment."""
+        self.log.flush()
         if self._history is None:
             # Imported here: only showing needs it.
             from flowfile_nb.storage.access_history import AccessHistory

@@ -4,20 +4,31 @@ The local record of what was done with which secret, when and from which noteboo
 Appending takes no lock. A line is one write at the end of the file, and afterwards the file under that name has to be the
 one that was written to; where it was exchanged in between (`log_trimming`), the line is written again, and who reads takes
 lines that are the same for one.
+
+A write takes as long as a read of a secret. So in a loop over many names only the first entries of each second are written at
+once; the others wait for the end of that second, or of the process. A process that is killed in such a loop loses those.
 """
 
 from __future__ import annotations
 
+import atexit
 import errno
 import json
 import os
 import sys
+from _thread import allocate_lock, start_new_thread
 from collections.abc import Mapping
-from time import monotonic, time
+from time import monotonic, sleep, time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 READ, OK = "read", "ok"
 MAX_BYTES = 2**20
 """A longer file is trimmed to half of this; what it says of the last use of each name is kept in one line before."""
+AT_ONCE = 20
+"""So many reads a second are written at once."""
 SAME_USE_S = 60.0
 """Reads of one name by one process within this time are one entry: an engine reads a password at each new connection."""
 
@@ -38,9 +49,13 @@ class AccessLog:
         self.again_at: dict[str, float] = {}
         """From when on a read of a name is a new entry, by the monotonic clock."""
         self._environ = environ
+        self._second, self._in_second = 0.0, 0
+        self._waiting: list[tuple[float, str, str]] = []
+        self._is_writer_due = False
+        self._writing = allocate_lock()
         if sys.platform != "win32":
             # What a forked child reads is another process's use.
-            os.register_at_fork(after_in_child=self.again_at.clear)
+            os.register_at_fork(after_in_child=self._forget)
 
     @property
     def is_on(self) -> bool:
@@ -66,15 +81,26 @@ class AccessLog:
             outcome: `ok`, or the class of the error that refused it.
             to: The new name, of a `rename`.
         """
+        entry = {"at": round(time(), 6), "operation": operation, "name": name, "outcome": outcome}
+        self._write([entry | {"to": to} if to else entry])
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        if self._waiting:
+            self._write([])
+
+    def _write(self, entries: list[dict[str, Any]]) -> None:
+        with self._writing:
+            count = len(self._waiting)
+            waited = [{"at": at, "operation": READ, "name": name, "outcome": why} for at, name, why in self._waiting[:count]]
+            # Not a new list: another thread may be about to append to this one.
+            del self._waiting[:count]
         if not self.is_on:
             return
-        entry = {"at": round(time(), 6), "operation": operation, "name": name, "outcome": outcome}
-        if to:
-            entry["to"] = to
-        entry["notebook"], entry["process"] = _place(self._environ), os.getpid()
+        place = {"notebook": _place(self._environ), "process": os.getpid()}
         try:
             # ASCII: half a character can never be torn off.
-            self._append(json.dumps(entry).encode() + b"\n")
+            self._append(b"".join(json.dumps(entry | place).encode() + b"\n" for entry in [*waited, *entries]))
             self.problem = ""
         except FileNotFoundError:
             # There is no store yet, and values come from the environment.
@@ -84,15 +110,39 @@ class AccessLog:
 
     def clear(self) -> None:
         """Delete the record. Raises OSError if that is not possible."""
-        self.again_at.clear()
+        self._forget()
         if os.path.exists(self.path):
             os.unlink(self.path)
 
     def _record_once(self, key: str, name: str, outcome: str) -> None:
         now = monotonic()
-        if now >= self.again_at.get(key, 0.0):
-            self.again_at[key] = now + SAME_USE_S
+        if now < self.again_at.get(key, 0.0):
+            return
+        self.again_at[key] = now + SAME_USE_S
+        if now - self._second >= 1.0:
+            self._second, self._in_second = now, 0
+        self._in_second += 1
+        if self._in_second <= AT_ONCE:
             self.record(READ, name, outcome)
+            return
+        self._waiting.append((time(), name, outcome))
+        if not self._is_writer_due:
+            self._is_writer_due = True
+            start_new_thread(self._write_later, ())
+            atexit.register(self.flush)
+
+    def _write_later(self) -> None:
+        sleep(1.0)
+        self._is_writer_due = False
+        atexit.unregister(self.flush)
+        self.flush()
+
+    def _forget(self) -> None:
+        """What waits is written by the process that read it, and its thread is not in a forked child."""
+        self.again_at.clear()
+        self._waiting.clear()
+        self._is_writer_due, self._in_second = False, 0
+        self._writing = allocate_lock()
 
     def _append(self, line: bytes) -> None:
         while True:

@@ -201,6 +201,53 @@ def test_it_is_off_where_the_environment_says_so(home: Path, file: Path, off: st
     assert Vault({}).describe().used_at != [None]
 
 
+def test_a_loop_over_many_names_is_written_by_the_second(vault: Vault, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first reads of a second are in the file at once; the others when somebody asks, or something is changed."""
+    monkeypatch.setattr(access_log, "start_new_thread", lambda *_: None)
+    names = [f"name_{number:02}" for number in range(50)]
+    for name in names:
+        vault.log.used(name)
+    at_once = file.read_text().count('"read"')
+    assert at_once == access_log.AT_ONCE
+
+    assert [name for _, name, _ in recorded(vault)[1:]] == names
+
+    for name in names:
+        vault.log.refused(name, NoSuchSecretError("gone"))
+    vault.delete("a")
+    assert [operation for operation, _, _ in recorded(vault)[51:]] == ["read"] * 50 + ["delete"]
+
+
+def test_what_waits_is_written_after_a_second(vault: Vault, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a thread, which is started once, and again for the next ones; it does not wait in a test."""
+    started: list[Callable[[], None]] = []
+    monkeypatch.setattr(access_log, "start_new_thread", lambda run, _: started.append(run))
+    monkeypatch.setattr(access_log, "sleep", lambda seconds: None)
+    for number in range(access_log.AT_ONCE + 5):
+        vault.log.used(f"name_{number}")
+    (write_later,) = started
+
+    write_later()
+    assert file.read_text().count('"read"') == access_log.AT_ONCE + 5
+
+    vault.log.used("another")
+    assert len(started) == 2
+    monkeypatch.setattr("flowfile_nb.storage.access_log._place", lambda environ: 1 / 0)
+    vault.log._environ = {"FLOWFILE_NB_LOG": "off"}
+    started[1]()
+    assert file.read_text().count('"read"') == access_log.AT_ONCE + 5
+
+
+def test_a_process_that_ends_writes_what_waits(vault: Vault, home: Path) -> None:
+    """Fifty names read at once by a script that is over in no time: fifty entries."""
+    program = "from flowfile_nb.vault import open_vault\nlog = open_vault().log\nfor n in range(50): log.used(f'name_{n}')"
+    surroundings = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+    subprocess.run([sys.executable, "-c", program], env=surroundings, check=True)
+
+    assert len(recorded(vault)) == 51
+
+
 # Where it happened
 
 
