@@ -46,6 +46,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     scan = commands.add_parser("scan", help="search files for the values of your secrets")
 
+    doctor = commands.add_parser("doctor", help="show where key and store are, and how to mend what is wrong")
+
+    from flowfile_nb.checkup import command as checkup
     from flowfile_nb.scan import command
 
     command.add_options(scan)
@@ -53,6 +56,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     from flowfile_nb.importing.options import add_options
 
     add_options(importing)
+    checkup.add_options(doctor)
     args = parser.parse_args(arguments)
     if args.command is None:
         parser.print_help()
@@ -60,6 +64,9 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     from flowfile_nb import session
 
+    if args.command == "doctor":
+        vault = session.vault()
+        return checkup.run(args, vault.mend, vault.findings)
     if args.command == "import":
         from flowfile_nb.importing.command import run
         from flowfile_nb.importing.keeper import Keeper

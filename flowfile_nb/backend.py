@@ -15,6 +15,8 @@ class Listing(NamedTuple):
     """User names of those who shared them; empty for one's own."""
     updated_at: list[int | None]
     """When the values were stored, in seconds since 1970; None where that is not known."""
+    used_at: list[int | None]
+    """When they were last used; None where nothing is recorded."""
 
 
 class Finding(NamedTuple):
@@ -46,13 +48,16 @@ class SecretBackend(Protocol):
         """Return for each name something that differs when its value may have changed since, and tells nothing about it."""
 
     def describe(self, limit: int | None = None) -> Listing:
-        """Return what may be shown of the secrets, the oldest first; of the first *limit* if that is given."""
+        """Return what may be shown of the secrets, by name in any case; of the first *limit* if that is given."""
 
     def require(self, name: str) -> None:
         """Raise NoSuchSecretError, with the nearest name, unless *name* can be used."""
 
     def reveal(self, name: str) -> str:
-        """Return the plaintext. Only `Secret.get_secret_value` and connections call this."""
+        """Return the plaintext, and record the use. Only `Secret.get_secret_value` and connections call this."""
+
+    def peek(self, name: str) -> str:
+        """Return the plaintext to look for it in cells, outputs and files; that is no use, and is not recorded."""
 
     def set(self, name: str, value: str, *, replace: bool) -> bool:
         """Store a value durably; return whether it replaced one. Raises SecretExistsError and, for bad input, UsageError."""

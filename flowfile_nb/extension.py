@@ -33,7 +33,7 @@ def secret(line: str) -> Any:
         --env VAR                 take it from an environment variable
         --generate [LENGTH]       make a random one (default 32 characters)
     %secret undo NAME             put back what --replace has replaced: once, for 7 days;  asks, and  --yes  does not ask
-    %secret list                  a table: name, owner, shared by, age
+    %secret list                  a table: name, owner, shared by, age, last used
     %secret rename OLD NEW        the value and its shares stay
     %secret delete NAME…          says what uses it, and asks;  --yes  does not ask
     %secret env NAME [VAR]        put one value into os.environ of this kernel, on purpose
@@ -49,6 +49,8 @@ def secret(line: str) -> Any:
     %secret scan PATH…            in files and whole folders: sources, outputs, widget state, checkpoints, logs, …
         --fix                     mask outputs, metadata and widget state of notebooks, after a backup; never sources
         --staged                  in what git is about to commit
+    %secret log [NAME]            who read or changed it, when, from which notebook; never the value
+        --last N                  so many entries (default 30);  --clear  deletes the record
     %secret backup PATH           one file with secrets, groups, connections and the master key; asks for its passphrase
         --overwrite               take the place of a file of that name
         --passphrase-env VAR      take the passphrase from an environment variable
@@ -60,6 +62,7 @@ def secret(line: str) -> Any:
         --backup PATH             where the backup goes;  --passphrase-env VAR  in a headless run;  --no-backup
         --new-key-env VAR         where the key is given (FLOWFILE_MASTER_KEY): the new one, in a variable
     %secret doctor                what is in use, and how to mend what is wrong
+        --fix                     mend what is safe to mend: permissions, shares of what is gone, names stored twice
 
     Once a value was read or stored here, outputs show  [secret:NAME]  in its place. That is a seat belt against accidents: code
     that changes a value on purpose (a slice, reversed, encrypted), files of other processes and screenshots are beyond it.
@@ -68,6 +71,7 @@ def secret(line: str) -> Any:
     Quotes round a name with spaces:  %secret "my name"
     In a connection write  %secret NAME  or  ${secret:NAME};  see %%connect?
     Headless, nobody is asked: set  FLOWFILE_SECRET_<NAME>  instead.
+    No record of uses is kept with  FLOWFILE_NB_LOG=off  in the environment, or  %config FlowfileNb.access_log = False
     """
     from flowfile_nb.notebook import magics
 

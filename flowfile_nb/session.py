@@ -101,6 +101,22 @@ def learn(name: str, value: str) -> None:
             extension.guard_outputs(_redactor)
 
 
+def record(operation: str, name: str) -> None:
+    """Record what was done with a secret, beside what the vault records by itself; a service has a record of its own."""
+    from flowfile_nb.vault import Vault
+
+    in_use = backend()
+    if isinstance(in_use, Vault):
+        in_use.log.record(operation, name)
+
+
+def used_by(name: str) -> list[str]:
+    """Return what refers to a secret: saved connections by name, and those that are open in this kernel, said to be open."""
+    is_open = [variable for variable, connection in opened.items() if name in connection.secrets]
+    saved = [connection for connection in backend().used_by(name) if connection not in is_open]
+    return [*saved, *(f"{variable} (open)" for variable in is_open)]
+
+
 def redactor() -> Redactor | None:
     """Return the values that this process has read or stored, or None if there are none yet."""
     return _redactor
@@ -138,7 +154,8 @@ class Secrets(MutableMapping[str, Secret]):
         return backend().count()
 
     def __repr__(self) -> str:
-        return f"<Secrets: {len(self)} names>"
+        count = len(self)
+        return f"<Secrets: {count:,} {'name' if count == 1 else 'names'}>"
 
     def clear(self) -> NoReturn:
         """Refused: it would delete every credential, Flowfile's too."""

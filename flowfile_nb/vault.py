@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from flowfile_nb.core.crypto import token_times
 from flowfile_nb.core.names import UNDO_DAYS, environment_variable, quoted, require_name, require_value, suggest
-from flowfile_nb.errors import NoSuchSecretError, NothingToUndoError, StoreError
+from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, NothingToUndoError, StoreError
+from flowfile_nb.storage.access_log import AccessLog
 from flowfile_nb.storage.database import ALL
 from flowfile_nb.storage.paths import find_paths
 from flowfile_nb.storage.store import Row, Store
@@ -18,6 +20,8 @@ from flowfile_nb.storage.store_key import StoreKey
 # What only showing and describing need is imported there: a cold read of one secret is half imports.
 if TYPE_CHECKING:
     from flowfile_nb.backend import Finding, Listing
+    from flowfile_nb.checkup import Subject
+    from flowfile_nb.storage.access_history import AccessHistory
     from flowfile_nb.storage.previous import Previous
 
 LOCAL_USER = 1
@@ -40,7 +44,9 @@ class Vault:
         self.paths = find_paths(environ)
         self.store = Store(self.paths)
         self.key = StoreKey(self.paths, environ, self.store)
+        self.log = AccessLog(self.paths.access_log, environ)
         self._found: tuple[float, Row] | None = None
+        self._history: AccessHistory | None = None
 
     def names(self) -> list[str]:
         """Return the names that can be used, the oldest first."""
@@ -66,15 +72,23 @@ class Vault:
         return found
 
     def describe(self, limit: int | None = None) -> Listing:
-        """Return what may be shown of the secrets, the oldest first; of the first *limit* if that is given."""
+        """Return what may be shown of the secrets, by name in any case; of the first *limit* if that is given."""
         from flowfile_nb.backend import Listing
 
-        names, tokens, owner_ids = self.store.listing(self.user_id, ALL if limit is None else limit)
+        columns = self.store.listing(self.user_id, ALL if limit is None else limit)
+        folded = list(map(str.casefold, columns[0]))
+        order = sorted(range(len(folded)), key=folded.__getitem__)[:limit]
+        names, tokens, owner_ids = ([column[number] for number in order] for column in columns)
         users = self.store.user_names()
         owner = {owner_id: users.get(owner_id, f"user {owner_id}") for owner_id in set(owner_ids)}
         sharer = {**owner, self.user_id: ""}
+        used = self.history().last_used() if self.log.is_on else {}
         listing = Listing(
-            names, list(map(owner.__getitem__, owner_ids)), list(map(sharer.__getitem__, owner_ids)), token_times(tokens)
+            names,
+            list(map(owner.__getitem__, owner_ids)),
+            list(map(sharer.__getitem__, owner_ids)),
+            token_times(tokens),
+            list(map(used.get, names)),
         )
         # Most environments override nothing; then no name has to be spelled as a variable.
         if any(variable.startswith("FLOWFILE_SECRET_") for variable in self.environ):
@@ -82,6 +96,16 @@ class Vault:
                 if environment_variable(name) in self.environ:
                     listing.owners[number], listing.sharers[number], listing.updated_at[number] = "environment", "", None
         return listing
+
+    def history(self) -> AccessHistory:
+        """Return what the record of uses says, by this moment."""
+        self.log.flush()
+        if self._history is None:
+            # Imported here: only showing needs it.
+            from flowfile_nb.storage.access_history import AccessHistory
+
+            self._history = AccessHistory(self.paths.access_log)
+        return self._history
 
     def require(self, name: str) -> None:
         """
@@ -99,12 +123,24 @@ class Vault:
 
     def reveal(self, name: str) -> str:
         """
-        Return the plaintext.
+        Return the plaintext, and record the use.
 
         Raises:
             NoSuchSecretError: If *name* is neither stored nor given by the environment.
             StoreError: If it cannot be read or decrypted.
         """
+        try:
+            value = self.peek(name)
+        except FlowfileNbError as error:
+            self.log.refused(name, error)
+            raise
+        # `used` would ask the same, but a call is a twentieth of a warm read.
+        if monotonic() >= self.log.again_at.get(name, 0.0):
+            self.log.used(name)
+        return value
+
+    def peek(self, name: str) -> str:
+        """Return the plaintext to look for it in cells, outputs and files; not recorded. Raises as `reveal` does."""
         found, self._found = self._found, None
         if found is not None and found[1].name == name and monotonic() - found[0] < _SAME_MOMENT_S:
             # The row that `require` found a moment ago, once: a Secret that is kept and asked again looks again.
@@ -144,13 +180,16 @@ class Vault:
         """
         require_name(name)
         require_value(value)
-        # What is wrong with the key is said before anything is made.
-        self.key.proved_keychain()
-        self._found = None
-        with self.store.active.alone():
-            # Again: the key may have been rotated while this waited.
-            token = self.key.proved_keychain().encrypt_secret(value, self.user_id)
-            return self.store.put(self.user_id, name, token, replace=replace)
+        with self._recorded("replace" if replace else "add", name):
+            # What is wrong with the key is said before anything is made.
+            self.key.proved_keychain()
+            self._found = None
+            with self.store.active.alone():
+                # Again: the key may have been rotated while this waited.
+                token = self.key.proved_keychain().encrypt_secret(value, self.user_id)
+                replaced = self.store.put(self.user_id, name, token, replace=replace)
+        self.log.record("replace" if replaced else "add", name)
+        return replaced
 
     def replaced_at(self, name: str) -> int:
         """
@@ -171,23 +210,30 @@ class Vault:
             NothingToUndoError: If there is no previous value to put back.
             StoreError: If the previous value cannot be decrypted; nothing is changed then.
         """
-        row = self._own(name)
-        previous = self._previous(row)
-        self.key.decrypt_kept(previous.token, row)
-        self._found = None
-        self.store.undo(self.user_id, name, row.token, previous.token)
+        with self._recorded("undo", name):
+            row = self._own(name)
+            previous = self._previous(row)
+            self.key.decrypt_kept(previous.token, row)
+            self._found = None
+            self.store.undo(self.user_id, name, row.token, previous.token)
+        self.log.record("undo", name)
 
     def rename(self, old: str, new: str) -> None:
         """Rename an own secret. Raises NoSuchSecretError, SecretExistsError, InvalidNameError."""
         self._found = None
-        self.store.rename(self.user_id, old, require_name(new))
+        require_name(new)
+        with self._recorded("rename", old, to=new):
+            self.store.rename(self.user_id, old, new)
+        self.log.record("rename", old, to=new)
 
     def delete(self, name: str) -> None:
         """Delete an own secret and its shares. Raises NoSuchSecretError."""
         if self.store.find(self.user_id, name) is None:
             raise self._unknown(name)
         self._found = None
-        self.store.delete(self.user_id, name)
+        with self._recorded("delete", name):
+            self.store.delete(self.user_id, name)
+        self.log.record("delete", name)
 
     def used_by(self, name: str) -> list[str]:
         """Return the saved connections that use a secret: Flowfile's and ours."""
@@ -211,7 +257,28 @@ class Vault:
         # Imported here: only `doctor` needs it.
         from flowfile_nb.checkup import check_up
 
-        return check_up(self.paths, self.environ, self.store, self.key)
+        return check_up(self._subject())
+
+    def mend(self) -> list[str]:
+        """Mend what `%secret doctor --fix` may: nothing that could lose a value. Return what was done. Raises StoreError."""
+        from flowfile_nb.checkup import mend
+
+        return mend(self._subject())
+
+    def _subject(self) -> Subject:
+        from flowfile_nb.checkup import Subject
+
+        return Subject(self.paths, self.environ, self.store, self.key, self.log, self.user_id)
+
+    @contextmanager
+    def _recorded(self, operation: str, name: str, *, to: str = "") -> Iterator[None]:
+        """Record that a change was refused, and why. A name that nobody has may be a value typed in the wrong place."""
+        try:
+            yield
+        except FlowfileNbError as error:
+            if not isinstance(error, NoSuchSecretError):
+                self.log.record(operation, name, type(error).__name__, to=to)
+            raise
 
     def _own(self, name: str) -> Row:
         row = self.store.find(self.user_id, name)

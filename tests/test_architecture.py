@@ -17,7 +17,7 @@ ROOMS = {
     "core": {"errors", "core"},
     "storage": {"errors", "core", "storage"},
     "backend": {"errors", "core"},
-    "checkup": {"errors", "core", "storage", "backend"},
+    "checkup": {"errors", "core", "storage", "backend", "checkup"},
     "vault": {"errors", "core", "storage", "backend", "checkup"},
     "connections": {"errors", "core", "backend", "connections"},
     "session": {"errors", "core", "backend", "vault", "connections"},
@@ -27,7 +27,7 @@ ROOMS = {
     "scan": {"errors", "core", "backend", "progress", "scan"},
     # `connections` for what it takes as a definition: one that it does not understand is not saved.
     "importing": {"errors", "core", "backend", "connections", "importing"},
-    "__main__": {"errors", "session", "lifecycle", "scan", "importing"},
+    "__main__": {"errors", "session", "checkup", "lifecycle", "scan", "importing"},
     # `backend` for the data it shows: Listing.
     "notebook": {
         *("errors", "core", "backend", "session", "connections", "progress", "lifecycle", "scan", "importing", "notebook"),
@@ -37,8 +37,8 @@ ROOMS = {
 # Foreign libraries, and the only rooms (or files) that may name them.
 LIBRARIES = {
     "cryptography": {"core/crypto.py", "core/sealed.py", "storage/master_key.py"},
-    "keyring": {"storage/keychain_home.py"},
-    "sqlite3": {"storage", "checkup.py", "scan/history.py"},
+    "keyring": {"storage/keychain_home.py", "importing/elsewhere.py"},
+    "sqlite3": {"storage", "scan/history.py"},
     "IPython": {"notebook", "extension.py", "__init__.py"},
     "ipywidgets": {"notebook"},
     "anywidget": {"notebook/panel.py"},

@@ -79,7 +79,10 @@ def test_the_mapping_behaves_as_one() -> None:
     assert fnb.secrets.get("c") is None
     assert fnb.secrets["b"].get_secret_value() == "1"
     assert repr(fnb.secrets) == "<Secrets: 2 names>"
-    assert fnb.secrets._ipython_key_completions_() == ["a", "b"]
+    del fnb.secrets["a"]
+    assert repr(fnb.secrets) == "<Secrets: 1 name>"
+    fnb.secrets["a"] = "1"
+    assert fnb.secrets._ipython_key_completions_() == ["b", "a"]
     with pytest.raises(KeyError):
         fnb.secrets["c"]
     with pytest.raises(KeyError):
@@ -90,4 +93,4 @@ def test_the_mapping_behaves_as_one() -> None:
         fnb.secrets.clear()
     with pytest.raises(FlowfileNbError, match="text, not bytes"):
         fnb.secrets["a"] = b"bytes"  # type: ignore[assignment]
-    assert list(fnb.secrets) == ["a", "b"]
+    assert list(fnb.secrets) == ["b", "a"]

@@ -6,28 +6,27 @@ import argparse
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import NoReturn
 
 from flowfile_nb.core.cell_source import value_on_line, without_comment
 from flowfile_nb.errors import UsageError, ValueOnLineError
 from flowfile_nb.importing.options import add_options
 
-VERBS = (
-    *("get", "set", "undo", "list", "rename", "delete", "env", "import", "scan"),
-    *("backup", "restore", "rotate-key", "doctor"),
-)
 OPTIONS = {
     "set": ["--replace", "--if-missing", "--file", "--env", "--generate"],
     "undo": ["--yes"],
     "delete": ["--yes"],
     "import": ["--all", "--as", "--clean", "--delete", "--dry-run", "--env", "--keyring", "--prefix", "--replace", "--yes"],
     "scan": ["--fix", "--staged"],
+    "log": ["--last", "--clear", "--yes"],
     "backup": ["--overwrite", "--passphrase-env"],
     "restore": ["--replace", "--yes", "--passphrase-env"],
     "rotate-key": ["--dry-run", "--backup", "--passphrase-env", "--no-backup", "--new-key-env"],
+    "doctor": ["--fix"],
 }
 GENERATED_LENGTH = 32
+LOG_LINES = 30
 # What people type elsewhere for one of our verbs.
 ELSEWHERE = {"ls": "list", "show": "list", "add": "set", "create": "set", "rm": "delete", "remove": "delete", "mv": "rename"}
 HELP = {"help", "-h", "--help"}
@@ -76,56 +75,6 @@ def refuse_value(words: list[str]) -> None:
         )
 
 
-def secret_parsers() -> Mapping[str, argparse.ArgumentParser]:
-    """Return the grammar of each verb of `%secret`."""
-    parsers = {verb: _parser(f"%secret {verb}", f"%secret {verb}") for verb in VERBS}
-    parsers["get"].epilog = "%secret get NAME"
-    parsers["get"].add_argument("name")
-    parsers["set"].epilog = "%secret set NAME [--replace | --if-missing] [--file PATH | --env VAR | --generate [LENGTH]]"
-    parsers["set"].add_argument("name")
-    existing = parsers["set"].add_mutually_exclusive_group()
-    existing.add_argument("--replace", action="store_true")
-    existing.add_argument("--if-missing", action="store_true")
-    source = parsers["set"].add_mutually_exclusive_group()
-    source.add_argument("--file", metavar="PATH")
-    source.add_argument("--env", metavar="VAR")
-    source.add_argument("--generate", nargs="?", type=int, const=GENERATED_LENGTH, metavar="LENGTH")
-    parsers["undo"].epilog = "%secret undo NAME [--yes]"
-    parsers["undo"].add_argument("name")
-    parsers["undo"].add_argument("--yes", action="store_true")
-    parsers["rename"].epilog = "%secret rename OLD NEW"
-    parsers["rename"].add_argument("old")
-    parsers["rename"].add_argument("new")
-    parsers["delete"].epilog = "%secret delete NAME [NAME …] [--yes]"
-    parsers["delete"].add_argument("names", nargs="+")
-    parsers["delete"].add_argument("--yes", action="store_true")
-    parsers["env"].epilog = "%secret env NAME [VAR]"
-    parsers["env"].add_argument("name")
-    parsers["env"].add_argument("variable", nargs="?")
-    add_options(parsers["import"])
-    parsers["scan"].epilog = "%secret scan [PATH …] [--fix]   or   %secret scan --staged"
-    parsers["scan"].add_argument("paths", nargs="*")
-    parsers["scan"].add_argument("--fix", action="store_true")
-    parsers["scan"].add_argument("--staged", action="store_true")
-    parsers["backup"].epilog = "%secret backup PATH [--overwrite] [--passphrase-env VAR]"
-    parsers["backup"].add_argument("path")
-    parsers["backup"].add_argument("--overwrite", action="store_true")
-    parsers["backup"].add_argument("--passphrase-env", metavar="VAR")
-    parsers["restore"].epilog = "%secret restore PATH [--replace] [--yes] [--passphrase-env VAR]"
-    parsers["restore"].add_argument("path")
-    parsers["restore"].add_argument("--replace", action="store_true")
-    parsers["restore"].add_argument("--yes", action="store_true")
-    parsers["restore"].add_argument("--passphrase-env", metavar="VAR")
-    rotate = parsers["rotate-key"]
-    rotate.epilog = "%secret rotate-key [--dry-run] [--backup PATH] [--passphrase-env VAR] [--no-backup] [--new-key-env VAR]"
-    rotate.add_argument("--dry-run", action="store_true")
-    rotate.add_argument("--backup", metavar="PATH")
-    rotate.add_argument("--passphrase-env", metavar="VAR")
-    rotate.add_argument("--no-backup", dest="backup_first", action="store_false")
-    rotate.add_argument("--new-key-env", metavar="VAR")
-    return parsers
-
-
 def connect_parser() -> argparse.ArgumentParser:
     """Return the grammar of `%connect` and `%%connect`."""
     parser = _parser("%connect", "%%connect NAME [--save] [--no-test]   or   %connect [NAME | -x NAME]")
@@ -134,3 +83,107 @@ def connect_parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-test", dest="test", action="store_false")
     parser.add_argument("-x", "--close", action="store_true")
     return parser
+
+
+def secret_parser(verb: str) -> argparse.ArgumentParser:
+    """Return the grammar of a verb of `%secret`."""
+    usage, add = _VERBS[verb]
+    parser = _parser(f"%secret {verb}", f"%secret {verb} {usage}".rstrip())
+    add(parser)
+    return parser
+
+
+def _no_arguments(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+
+
+def _set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--replace", action="store_true")
+    existing.add_argument("--if-missing", action="store_true")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--file", metavar="PATH")
+    source.add_argument("--env", metavar="VAR")
+    source.add_argument("--generate", nargs="?", type=int, const=GENERATED_LENGTH, metavar="LENGTH")
+
+
+def _undo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    parser.add_argument("--yes", action="store_true")
+
+
+def _rename(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("old")
+    parser.add_argument("new")
+
+
+def _delete(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="+")
+    parser.add_argument("--yes", action="store_true")
+
+
+def _env(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    parser.add_argument("variable", nargs="?")
+
+
+def _scan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*")
+    parser.add_argument("--fix", action="store_true")
+    parser.add_argument("--staged", action="store_true")
+
+
+def _log(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?")
+    parser.add_argument("--last", type=int, default=LOG_LINES, metavar="N")
+    parser.add_argument("--clear", action="store_true")
+    parser.add_argument("--yes", action="store_true")
+
+
+def _backup(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path")
+    parser.add_argument("--overwrite", action="store_true")
+    parser.add_argument("--passphrase-env", metavar="VAR")
+
+
+def _restore(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path")
+    parser.add_argument("--replace", action="store_true")
+    parser.add_argument("--yes", action="store_true")
+    parser.add_argument("--passphrase-env", metavar="VAR")
+
+
+def _rotate_key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--backup", metavar="PATH")
+    parser.add_argument("--passphrase-env", metavar="VAR")
+    parser.add_argument("--no-backup", dest="backup_first", action="store_false")
+    parser.add_argument("--new-key-env", metavar="VAR")
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fix", action="store_true")
+
+
+_VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "get": ("NAME", _name),
+    "set": ("NAME [--replace | --if-missing] [--file PATH | --env VAR | --generate [LENGTH]]", _set),
+    "undo": ("NAME [--yes]", _undo),
+    "list": ("", _no_arguments),
+    "rename": ("OLD NEW", _rename),
+    "delete": ("NAME [NAME …] [--yes]", _delete),
+    "env": ("NAME [VAR]", _env),
+    "import": ("", add_options),
+    "scan": ("[PATH …] [--fix]   or   %secret scan --staged", _scan),
+    "log": ("[NAME] [--last N]   or   %secret log --clear [--yes]", _log),
+    "backup": ("PATH [--overwrite] [--passphrase-env VAR]", _backup),
+    "restore": ("PATH [--replace] [--yes] [--passphrase-env VAR]", _restore),
+    "rotate-key": ("[--dry-run] [--backup PATH] [--passphrase-env VAR] [--no-backup] [--new-key-env VAR]", _rotate_key),
+    "doctor": ("[--fix]", _doctor),
+}
+VERBS = tuple(_VERBS)

@@ -7,10 +7,11 @@ store. They are decrypted when the first cell runs, and those that changed when 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
-from traitlets import Enum
+from traitlets import Bool, Enum, observe
 from traitlets.config import Configurable
 
 from flowfile_nb import session
@@ -32,6 +33,17 @@ class FlowfileNb(Configurable):
         default_value="warn",
         help="A cell that holds the value of a stored secret in clear: 'warn' and run it, 'refuse' it, or 'off'.",
     ).tag(config=True)
+    access_log = Bool(True, help="Whether the use of a secret is recorded: %secret log. The same as FLOWFILE_NB_LOG.").tag(
+        config=True
+    )
+
+    @observe("access_log")
+    def _switch_log(self, change: Any) -> None:
+        # By the environment, so that what this kernel starts does the same.
+        if change["new"]:
+            os.environ.pop("FLOWFILE_NB_LOG", None)
+        else:
+            os.environ["FLOWFILE_NB_LOG"] = "off"
 
 
 class CellWatch:
@@ -97,7 +109,7 @@ class CellWatch:
         for name, fingerprint in fingerprints.items():
             if fingerprint != self._fingerprints.get(name):
                 try:
-                    self._values[name] = backend.reveal(name)
+                    self._values[name] = backend.peek(name)
                 except FlowfileNbError:
                     # One damaged row, or one that is used elsewhere and never seen here.
                     continue

@@ -119,10 +119,7 @@ class Guard:
 
 
 def guard_findings(shell: Any) -> list[Finding]:
-    """Return what `%secret doctor` says about the guard of *shell* and about who shows its outputs."""
-    kernel = getattr(shell, "kernel", None)
-    ipykernel = sys.modules.get("ipykernel")
-    front_end = "a terminal" if kernel is None else f"a kernel, ipykernel {getattr(ipykernel, '__version__', '')}".rstrip()
+    """Return what `%secret doctor` says about the guard of *shell*."""
     # What loading has left on the shell: extension.py.
     loaded = vars(shell).get("_flowfile_nb")
     if loaded is None:
@@ -131,4 +128,4 @@ def guard_findings(shell: Any) -> list[Finding]:
         guard = Finding("output guard", "on; there is nothing to mask yet: no value has been read or stored in this kernel")
     else:
         guard = loaded.guard.finding()
-    return [guard, Finding("front end", front_end)]
+    return [guard]

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
 from flowfile_nb.core.encodings import MIN_CHARACTERS
-from flowfile_nb.core.names import UNDO_DAYS, quoted, require_name
+from flowfile_nb.core.names import UNDO_DAYS, environment_variable, quoted, require_name
 from flowfile_nb.core.references import reference
 from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import InvalidValueError, NoPromptError, SecretExistsError, UsageError
-from flowfile_nb.notebook.arguments import ELSEWHERE, HELP, VERBS, connect_parser, refuse_value, secret_parsers, split
-from flowfile_nb.notebook.guard import guard_findings
+from flowfile_nb.notebook.arguments import ELSEWHERE, HELP, VERBS, connect_parser, refuse_value, secret_parser, split
 from flowfile_nb.notebook.prompt import ask_value, confirm
 from flowfile_nb.notebook.table import Table, age, secrets_table
 
@@ -34,9 +33,9 @@ def secret(shell: InteractiveShell, line: str) -> Any:
     words = split(line)
     if not words:
         return _panel(shell)
-    if len(words) == 1 and words[0] in session.secrets:
-        # Also a name that is a verb or has a `=`: what is stored under the very word comes first only if it is no verb.
-        return session.secrets[words[0]] if words[0] not in VERBS else _run(shell, words)
+    # A verb comes first: the store is not asked, which `doctor` may have to do without. Then what is stored, also with a `=`.
+    if len(words) == 1 and words[0] not in VERBS and words[0] in session.secrets:
+        return session.secrets[words[0]]
     refuse_value(words)
     if words[0] == "export":
         raise UsageError("secrets leave this store encrypted only: there is no export", hint="%secret backup PATH")
@@ -84,7 +83,7 @@ def _meant(words: list[str]) -> str:
 
 def _run(shell: InteractiveShell, words: list[str]) -> Any:
     verb, *rest = words
-    return _VERBS[verb](shell, secret_parsers()[verb].parse_args(rest))
+    return _VERBS[verb](shell, secret_parser(verb).parse_args(rest))
 
 
 def _panel(shell: InteractiveShell) -> Any:
@@ -162,7 +161,7 @@ def _list(shell: InteractiveShell, args: Namespace) -> Table:
 
 
 def _rename(shell: InteractiveShell, args: Namespace) -> None:
-    users = session.backend().used_by(args.old)
+    users = session.used_by(args.old)
     session.backend().rename(args.old, args.new)
     print(f"Renamed {args.old} to {args.new}.")
     if users:
@@ -174,7 +173,7 @@ def _delete(shell: InteractiveShell, args: Namespace) -> None:
     for name in args.names:
         backend.require(name)
     for name in args.names:
-        users = backend.used_by(name)
+        users = session.used_by(name)
         used = f" It is used by {', '.join(users)}." if users else ""
         try:
             agreed = args.yes or confirm(f"Delete {name}?{used}", otherwise=f"%secret delete {quoted(name)} --yes")
@@ -187,16 +186,32 @@ def _delete(shell: InteractiveShell, args: Namespace) -> None:
 
 def _env(shell: InteractiveShell, args: Namespace) -> None:
     variable = args.variable or args.name
+    if args.variable is None and not (args.name.isascii() and args.name.isidentifier()):
+        likely = environment_variable(args.name).removeprefix("FLOWFILE_SECRET_")
+        session.backend().require(args.name)
+        raise UsageError(
+            f"{args.name!r} cannot be the name of an environment variable; nothing was set",
+            hint=f"%secret env {quoted(args.name)} {likely}",
+        )
     if not variable or "=" in variable or "\0" in variable:
         raise UsageError("an environment variable's name cannot hold '='", hint="%secret env NAME VARIABLE")
     os.environ[variable] = session.secrets[args.name].get_secret_value()
+    session.record("env", args.name)
     print(f"Set {variable} in this kernel. Everything that it starts can read it.")
 
 
 def _doctor(shell: InteractiveShell, args: Namespace) -> Table:
-    findings = [*session.backend().findings(), *guard_findings(shell)]
-    rows = [("ok" if finding.ok else "mend", finding.topic, finding.state, finding.remedy) for finding in findings]
-    return Table(("", "what", "state", "remedy"), rows)
+    # Imported here: nothing else needs it.
+    from flowfile_nb.notebook.doctor_verb import doctor
+
+    return doctor(shell, args)
+
+
+def _log(shell: InteractiveShell, args: Namespace) -> Any:
+    # Imported here: nothing else needs it.
+    from flowfile_nb.notebook.log_verb import log
+
+    return log(args)
 
 
 def _scan(shell: InteractiveShell, args: Namespace) -> Any:
@@ -241,6 +256,7 @@ _VERBS = {
     "env": _env,
     "import": _import,
     "doctor": _doctor,
+    "log": _log,
     "scan": _scan,
     "rotate-key": _rotate_key,
     "backup": _backup,

@@ -1,12 +1,12 @@
 // The panel of secrets. Names come and values go by custom messages only: a notebook saves what is in a synced trait.
 
 const FEW_ROWS = 100; // How many are drawn at once; more follow as one scrolls.
+const ROW_HEIGHT = 30; // Until a row has been measured.
 const COPIED_MS = 1500;
 const MAX_BYTES = 512 * 1024; // As core/names.py. A larger message could cost the whole connection to the kernel.
 const WAITING = "Waiting for the kernel: it is running a cell, or is not there.";
 const gettingStarted = () => ["No secrets yet. Add a name and its value above, then write ", make("code", {}, "%secret NAME"),
   " where ", make("code", {}, "%%connect"), " needs the value."];
-const ORDER = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
 class Panel {
   constructor(model, el) {
@@ -33,13 +33,17 @@ class Panel {
     this.status = make("p", { role: "status" });
     this.waiting = make("p", { role: "status", className: "fnb-waiting" });
     this.body = make("tbody");
-    const columns = ["Name", "Owner", "Shared by", "Age"].map((title) => make("th", { scope: "col" }, title));
+    this.above = make("td"); // As high as the rows that are not drawn, so that the scroll bar is true.
+    this.below = make("td");
+    const space = (cell) => make("tbody", { className: "fnb-space", "aria-hidden": "true" }, make("tr", {}, cell));
+    this.rowHeight = ROW_HEIGHT;
+    const columns = ["Name", "Owner", "Shared by", "Age", "Last used"].map((title) => make("th", { scope: "col" }, title));
     const actions = make("th", { scope: "col" }, make("span", { className: "fnb-hidden" }, "Actions"));
     this.table = make("table", {}, make("caption", { className: "fnb-hidden" }, "Secrets; their values are not shown"),
-      make("thead", {}, make("tr", {}, ...columns, actions)), this.body);
+      make("thead", {}, make("tr", {}, ...columns, actions)), space(this.above), this.body, space(this.below));
     this.scroller = make("div", { className: "fnb-scroll", hidden: true }, this.table);
     this.empty = make("p", { className: "fnb-empty", hidden: true });
-    this.scroller.addEventListener("scroll", () => this.drawMore(), { passive: true });
+    this.scroller.addEventListener("scroll", () => this.drawView(), { passive: true });
     this.body.addEventListener("click", (event) => this.act(event.target.closest("button[data-action]")));
     this.body.addEventListener("keydown", (event) => this.move(event));
     this.root = make("section", { className: "fnb-panel", "aria-label": "Secrets", "data-lm-suppress-shortcuts": "true" },
@@ -65,11 +69,13 @@ class Panel {
     const text = JSON.stringify(columns);
     if (text === this.received) return;
     this.received = text;
-    const [names, owners, sharers, updates] = columns;
+    const [names, owners, sharers, updates, uses] = columns;
     this.secrets = names
-      .map((name, index) => ({ name, owner: owners[index], sharedBy: sharers[index], updated: updates[index] }))
-      .map((secret) => ({ ...secret, own: !secret.sharedBy && secret.owner !== "environment" }))
-      .sort((one, other) => ORDER.compare(one.name, other.name));
+      .map((name, index) => ({ name, owner: owners[index], sharedBy: sharers[index], updated: updates[index], used: uses[index] }))
+      .map((secret) => ({ ...secret, own: !secret.sharedBy && secret.owner !== "environment" }));
+    // A column that says the same of each secret takes its room from the names.
+    this.table.classList.toggle("fnb-all-own", this.secrets.every((secret) => secret.own));
+    this.table.classList.toggle("fnb-unused", this.secrets.every((secret) => secret.used === null));
     this.show(this.scroller.scrollTop);
   }
 
@@ -86,10 +92,7 @@ class Panel {
     this.scroller.hidden = !this.matching.length;
     this.table.setAttribute("aria-rowcount", this.matching.length + 1);
     const focused = this.body.contains(document.activeElement) ? document.activeElement : null;
-    this.drawn = 0;
-    this.body.replaceChildren();
-    this.draw(FEW_ROWS);
-    while (this.drawn < this.matching.length && this.scroller.scrollHeight < top) this.draw(FEW_ROWS);
+    this.drawAround(Math.floor(top / this.rowHeight));
     this.scroller.scrollTop = top;
     this.showAdded();
     // The rows are new elements, but an open form has been moved over with what is typed in it.
@@ -97,24 +100,48 @@ class Panel {
     else if (focused?.dataset.action) this.focusAction(focused.closest("tr").dataset.name, focused.dataset.action);
   }
 
-  draw(more) {
-    const next = this.matching.slice(this.drawn, this.drawn + more);
-    this.body.append(...next.flatMap((secret, index) => this.rowsOf(secret, this.drawn + index)));
-    this.drawn += next.length;
+  /** Draw some rows round the one with this number, and no others. */
+  drawAround(index) {
+    this.first = Math.max(0, Math.min(index - FEW_ROWS / 2, this.matching.length - FEW_ROWS));
+    this.end = Math.min(this.first + FEW_ROWS, this.matching.length);
+    this.body.replaceChildren(...this.rows(this.first, this.end));
+    this.rowHeight = this.rowNamed(this.matching[this.first]?.name)?.getBoundingClientRect().height || this.rowHeight;
+    this.keepSpace();
   }
 
-  drawMore() {
-    const { scrollTop, clientHeight, scrollHeight } = this.scroller;
-    if (scrollTop + 2 * clientHeight > scrollHeight) this.draw(FEW_ROWS);
+  /** Draw what has come near the view; a leap draws only where it ends. */
+  drawView() {
+    const { scrollTop, clientHeight } = this.scroller;
+    const [from, to] = [scrollTop - clientHeight, scrollTop + 2 * clientHeight].map((top) => Math.floor(top / this.rowHeight));
+    if (from > this.end || to < this.first) return this.drawAround(Math.floor(scrollTop / this.rowHeight));
+    const [first, end] = [Math.max(0, this.first - FEW_ROWS), Math.min(this.end + FEW_ROWS, this.matching.length)];
+    if (from < this.first) {
+      this.body.prepend(...this.rows(first, this.first));
+      this.first = first;
+    }
+    if (to > this.end) {
+      this.body.append(...this.rows(this.end, end));
+      this.end = end;
+    }
+    this.keepSpace();
   }
 
-  rowsOf({ name, owner, sharedBy, updated, own }, index) {
+  rows(from, to) {
+    return this.matching.slice(from, to).flatMap((secret, index) => this.rowsOf(secret, from + index));
+  }
+
+  keepSpace() {
+    this.above.style.height = `${this.first * this.rowHeight}px`;
+    this.below.style.height = `${(this.matching.length - this.end) * this.rowHeight}px`;
+  }
+
+  rowsOf({ name, owner, sharedBy, updated, used, own }, index) {
     const button = (action, text, label) =>
       make("button", { type: "button", className: "fnb-quiet", "data-action": action, "aria-label": `${label} ${name}` }, text);
     const actions = make("td", { className: "fnb-actions" }, button("copy", "Copy reference", "Copy reference to"));
     if (own) actions.append(button("replace", "Replace", "Replace the value of"), button("delete", "Delete", "Delete"));
     const row = make("tr", { "data-name": name, "aria-rowindex": index + 2 }, make("th", { scope: "row", title: name }, name),
-      make("td", {}, owner), make("td", {}, sharedBy || "–"), make("td", {}, age(updated)), actions);
+      make("td", {}, owner), make("td", {}, sharedBy || "–"), make("td", {}, age(updated)), make("td", {}, age(used)), actions);
     return this.detail?.name === name ? [row, this.detail.row] : [row];
   }
 
@@ -125,7 +152,7 @@ class Panel {
   showAdded() {
     const index = this.matching.findIndex((secret) => secret.name === this.added);
     if (index < 0) return;
-    this.draw(Math.max(0, index + 1 - this.drawn));
+    if (index < this.first || index >= this.end) this.drawAround(index);
     const row = this.rowNamed(this.added);
     row.classList.add("fnb-added");
     this.scroller.scrollTop = row.offsetTop - this.scroller.clientHeight / 2;
@@ -236,7 +263,8 @@ class Panel {
   open(name, action, content) {
     this.detail?.row.remove();
     this.say({});
-    this.detail = { name, action, row: make("tr", { className: "fnb-detail" }, make("td", { colSpan: 5 }, content)) };
+    const colSpan = [...this.table.tHead.rows[0].cells].filter((cell) => cell.offsetWidth).length;
+    this.detail = { name, action, row: make("tr", { className: "fnb-detail" }, make("td", { colSpan }, content)) };
     this.rowNamed(name)?.after(this.detail.row);
   }
 

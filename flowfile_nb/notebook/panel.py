@@ -4,7 +4,7 @@ The panel of `%secret`: names, and a form to add one.
 A notebook saves the synced traits of its widgets, so nothing about a secret is in one, names neither. The front end asks by
 custom messages and is answered by custom messages; a value comes as a binary buffer, outside the JSON.
 
-    {op: "list"}                 → {op: "list", columns: [names, owners, sharers, updated_at]}
+    {op: "list"}                 → {op: "list", columns: [names, owners, sharers, updated_at, used_at]}
     {op: "set", name, replace}   → {op: "done", text}, then the list; the value is the only buffer
     {op: "delete", name}         → {op: "done", text}, then the list
     {op: "used_by", name}        → {op: "used_by", connections: [name, …]}
@@ -102,7 +102,7 @@ def _delete(message: _Message, buffers: _Buffers) -> dict[str, Any]:
 
 
 def _used_by(message: _Message, buffers: _Buffers) -> dict[str, Any]:
-    return {"op": "used_by", "connections": session.backend().used_by(message["name"])}
+    return {"op": "used_by", "connections": session.used_by(message["name"])}
 
 
 _OPERATIONS: dict[str, Callable[[_Message, _Buffers], dict[str, Any]]] = {

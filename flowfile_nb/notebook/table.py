@@ -47,14 +47,15 @@ class Table:
 
 
 def secrets_table(secrets: Listing) -> Table:
-    """Return the table of `%secret list`: names and who owns them, never a value."""
-    rows = [(name, owner, sharer, age(updated_at)) for name, owner, sharer, updated_at in zip(*secrets, strict=True)]
-    return Table(("name", "owner", "shared by", "age"), rows, "" if rows else "No secrets yet. Add one:  %secret set NAME")
+    """Return the table of `%secret list`: names, who owns them, how old they are and when they were used; never a value."""
+    rows = [(*texts, age(updated_at), age(used_at)) for *texts, updated_at, used_at in zip(*secrets, strict=True)]
+    header = ("name", "owner", "shared by", "age", "last used")
+    return Table(header, rows, "" if rows else "No secrets yet. Add one:  %secret set NAME")
 
 
 def age(seconds: int | None) -> str:
-    """Return how long ago a moment was: `12 d`; empty if unknown."""
+    """Return how long ago a moment was, rounded down as in the panel: `12 d`; empty if unknown."""
     if seconds is None:
         return ""
     passed = time.time() - seconds
-    return next((f"{passed / size:.0f} {unit}" for size, unit in _UNITS if passed >= size), "just now")
+    return next((f"{passed // size:.0f} {unit}" for size, unit in _UNITS if passed >= size), "just now")

@@ -38,7 +38,7 @@ def known_values(backend: SecretBackend) -> Known:
     reach = _MASK_FRAME
     for name in backend.names():
         try:
-            value = backend.reveal(name)
+            value = backend.peek(name)
         except DamagedSecretError:
             found.damaged.append(name)
         except NoSuchSecretError:

@@ -29,7 +29,7 @@ class Paths:
         keychain: Whether the master key is in the OS keychain. Flowfile cannot read it there, so our own database is used.
     """
 
-    __slots__ = ("catalog", "database", "directory", "key_store", "keychain", "lock", "mounted_key", "secret_key")
+    __slots__ = ("access_log", "catalog", "database", "directory", "key_store", "keychain", "lock", "mounted_key", "secret_key")
 
     def __init__(
         self,
@@ -49,6 +49,8 @@ class Paths:
         """One Fernet token of a JSON object; its entry `master_key` is the master key."""
         self.database = os.path.join(directory, "flowfile_nb.db")
         """Our own database."""
+        self.access_log = os.path.join(directory, "flowfile_nb.log")
+        """The record of what was done with which secret; no value."""
         self.lock = os.path.join(directory, "flowfile_nb.lock")
         """An empty file; whoever creates a key or writes a secret locks it."""
 

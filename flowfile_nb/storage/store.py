@@ -120,7 +120,7 @@ class Store:
 
         Args:
             user_id: Whose.
-            limit: How many, at most.
+            limit: With it, the first so many own ones and as many shared ones, by name in any case (of ASCII's letters).
 
         Returns:
             Three columns: the names, the heads of the tokens with version, owner and time, and the owners' ids.
@@ -156,15 +156,17 @@ class Store:
             return [] if db is None else connections_using(db, row_id)
 
     def _usable(self, user_id: int, *what: str, limit: int = ALL) -> list[list[Any]]:
-        """Return columns of the rows a user can use; the first is the name, and each name is there once, the oldest first."""
+        """Return columns of the rows a user can use; the first is the name, each name there once, ordered as in `listing`."""
         with self._active.reading() as db:
             if db is None:
                 return [[] for _ in what]
             # A store has the secrets of few users: reading the table in its own order is quicker than an index and sorting.
-            found = columns(db, what, "FROM secrets s NOT INDEXED WHERE s.user_id = ? ORDER BY s.id LIMIT ?", user_id, limit)
-            if self._active.has_shares and len(found[0]) != limit:
-                shared = columns(db, what, f"{_SHARED_WITH} ORDER BY s.id LIMIT ?", user_id, limit)
-                found = [own + theirs for own, theirs in zip(found, shared, strict=True)]
+            order = "s.id" if limit == ALL else "s.name COLLATE NOCASE, s.id"
+            own = f"FROM secrets s NOT INDEXED WHERE s.user_id = ? ORDER BY {order} LIMIT ?"
+            found = columns(db, what, own, user_id, limit)
+            if self._active.has_shares:
+                shared = columns(db, what, f"{_SHARED_WITH} ORDER BY {order} LIMIT ?", user_id, limit)
+                found = [mine + theirs for mine, theirs in zip(found, shared, strict=True)]
         if len(set(found[0])) == len(found[0]):
             return found
         first: dict[str, int] = {}

@@ -35,18 +35,21 @@ from flowfile_nb import session
 from flowfile_nb.backend import Listing
 
 DAY = 86_400
-NAMED = [("prod_pw", "maria", "", 3 * DAY), ("dev_pw", "maria", "", 41 * DAY), ("snowflake_token", "maria", "", 9_000),
-         ("warehouse_ro", "jonas", "jonas", 120 * DAY), ("github_token", "environment", "", None),
-         ("s3_access_key", "maria", "", 12 * DAY), ("smtp relay", "maria", "", 500 * DAY), ("openai_key", "maria", "", 300),
-         ("billing_api", "jonas", "jonas", 64 * DAY), ("metabase", "maria", "", 30)]
+NAMED = [("prod_pw", "maria", "", 3 * DAY, 120), ("dev_pw", "maria", "", 41 * DAY, 2 * DAY),
+         ("snowflake_token", "maria", "", 9_000, 4_000), ("warehouse_ro", "jonas", "jonas", 120 * DAY, 30),
+         ("github_token", "environment", "", None, None), ("s3_access_key", "maria", "", 12 * DAY, 5 * DAY),
+         ("smtp relay", "maria", "", 500 * DAY, 400 * DAY), ("openai_key", "maria", "", 300, None),
+         ("billing_api", "jonas", "jonas", 64 * DAY, 9 * DAY), ("metabase", "maria", "", 30, None)]
 
 class Samples:
-    def __init__(self, count):
-        more = [(f"service_{n:04}", "maria", "", n * 7_000) for n in range(count - len(NAMED))]
-        self.rows = [(*row, age) for *row, age in [*NAMED, *more][:count]]
+    def __init__(self, count, own=False):
+        more = [(f"service_{n:04}", "maria", "", n * 7_000, n * 5_000) for n in range(count)]
+        named = [row for row in NAMED if row[1] == "maria" or not own]
+        self.rows = sorted([*named, *more][:count], key=lambda row: row[0])
     def describe(self, limit=None):
-        *columns, ages = map(list, zip(*self.rows[:limit]))
-        return Listing(*columns, [None if age is None else int(time.time()) - age for age in ages])
+        *columns, stored, used = map(list, zip(*self.rows[:limit]))
+        moments = [[None if age is None else int(time.time()) - age for age in ages] for ages in (stored, used)]
+        return Listing(*columns, *moments)
     def count(self):
         return len(self.rows)
     def used_by(self, name):
@@ -292,7 +295,7 @@ def test_delete_names_what_uses_it_and_asks(notebook: Notebook) -> None:
     panel = notebook.panel()
     panel.add("prod_pw", "hunter2")
     notebook.run("%%connect warehouse --save --no-test\nsqlite:///%secret prod_pw")
-    question = panel.root.get_by_role("form", name="Delete prod_pw? Used by connection warehouse.")
+    question = panel.root.get_by_role("form", name="Delete prod_pw? Used by connection warehouse (open).")
 
     panel.button("Delete prod_pw").press("Enter")
     expect(question.get_by_role("button", name="Cancel")).to_be_focused()
@@ -370,6 +373,70 @@ def test_a_thousand_secrets_are_drawn_as_one_scrolls(notebook: Notebook) -> None
 
     expect(panel.names).to_have_count(1_000)
     assert panel.names.first.inner_text() == "billing_api"
+
+
+def test_the_end_of_ten_thousand_secrets_is_one_leap_away(notebook: Notebook) -> None:
+    """The scroll bar's end is the last secret, its beginning the first, and few rows are drawn for either."""
+    notebook.run(SAMPLES + "session.use_backend(Samples(10_000))")
+    panel = notebook.panel()
+    expect(panel.count).to_have_text("10,000 secrets")
+    scroller = panel.root.locator(".fnb-scroll")
+
+    scroller.evaluate("(element) => (element.scrollTop = element.scrollHeight)")
+    expect(panel.names.last).to_have_text("warehouse_ro")
+    assert scroller.evaluate(SHOWN)[-1] == "warehouse_ro"
+    assert panel.names.count() <= 200
+
+    scroller.evaluate("(element) => (element.scrollTop = element.scrollHeight / 2)")
+    expect(panel.names.filter(has_text="service_5000")).to_have_count(1)
+    assert "service_5000" in scroller.evaluate(SHOWN)
+
+    scroller.evaluate("(element) => (element.scrollTop -= 3 * element.clientHeight)")
+    scroller.evaluate("(element) => (element.scrollTop = 0)")
+    expect(panel.names.first).to_have_text("billing_api")
+    assert scroller.evaluate(SHOWN)[0] == "billing_api"
+
+
+# The names of the rows that are to be seen in the scrolled part.
+SHOWN = """(scroller) => {
+  const [seen, head] = [scroller, scroller.querySelector("thead")].map((element) => element.getBoundingClientRect());
+  return [...scroller.querySelectorAll("tbody th")].filter((cell) => {
+    const { top, bottom } = cell.getBoundingClientRect();
+    return top >= head.bottom - 1 && bottom <= seen.bottom + 1;
+  }).map((cell) => cell.textContent);
+}"""
+
+
+def test_columns_that_say_nothing_are_not_shown(notebook: Notebook) -> None:
+    """Where every secret is one's own there is no owner, where none was used no last use."""
+    panel = notebook.panel()
+    heads = panel.root.locator("thead th:visible")
+    panel.add("prod_pw", "hunter2")
+    expect(heads).to_have_text(["Name", "Age", "Actions"])
+
+    notebook.run("import flowfile_nb; len(flowfile_nb.secrets['prod_pw'].get_secret_value())")
+    panel.search.hover()
+    expect(heads).to_have_text(["Name", "Age", "Last used", "Actions"])
+    expect(panel.root.locator("tbody td:visible").nth(1)).to_have_text("just now")
+
+    notebook.run(SAMPLES + "session.use_backend(Samples(10))")
+    expect(notebook.panel().root.locator("thead th:visible")).to_have_text(
+        ["Name", "Owner", "Shared by", "Age", "Last used", "Actions"]
+    )
+
+
+def test_the_record_names_the_notebook(notebook: Notebook) -> None:
+    """Who used a secret is a notebook of the server, by its path; the doctor sees a front end that shows widgets."""
+    notebook.panel().add("prod_pw", "hunter2")
+    notebook.run("import flowfile_nb; len(flowfile_nb.secrets['prod_pw'].get_secret_value())")
+
+    shown = notebook.run("%secret log")
+    expect(shown.locator("tbody tr")).to_have_count(2)
+    expect(shown.locator("tbody tr").first).to_contain_text(re.compile(f"prod_pw\\s*read\\s*ok\\s*\\S*{notebook.path.name}"))
+    doctor = notebook.run("%secret doctor")
+    expect(doctor).to_contain_text("JupyterLab or Notebook, ipykernel")
+    expect(doctor.locator("tr", has_text="widgets")).to_contain_text("JupyterLab's extension")
+    expect(doctor.locator("tr", has_text="mend")).to_have_count(0)
 
 
 def test_a_change_made_elsewhere_shows_when_one_turns_to_the_panel(notebook: Notebook) -> None:
@@ -473,7 +540,10 @@ def test_pictures(notebook: Notebook) -> None:
     readme = notebook.panel()
     readme.button("Copy reference to prod_pw").click()
     expect(readme.status).to_have_text("Copied ${secret:prod_pw}")
+    notebook.page.mouse.move(0, 0)
     take_picture(readme, "panel")
+    notebook.run("session.use_backend(Samples(10, own=True))")
+    take_picture(notebook.panel(), "panel-own")
     notebook.run("session.use_backend(Samples(1_000))")
     many = notebook.panel()
     many.root.locator(".fnb-scroll").hover()

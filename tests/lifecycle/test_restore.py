@@ -73,7 +73,7 @@ def stored(vault: Vault) -> dict[str, Any]:
     for folder in (vault.paths.directory, os.path.dirname(vault.paths.catalog)):
         for path in Path(folder).glob("*") if os.path.isdir(folder) else ():
             # What another connection has open is in its WAL only while there is something in it.
-            if path.name != "flowfile_nb.lock" and path.suffix != ".db-shm" and path.read_bytes():
+            if path.suffix not in {".lock", ".log", ".db-shm"} and path.read_bytes():
                 found[str(path)] = path.read_bytes()
     return found
 

@@ -9,6 +9,7 @@ import pytest
 import flowfile_nb as fnb
 from flowfile_nb import extension, session
 from flowfile_nb.errors import UnsupportedPlatformError
+from flowfile_nb.notebook.arguments import VERBS
 from tests.support.shell import Shell
 
 
@@ -66,15 +67,18 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("%secret ", {"get", "set", "list", "rename", "delete", "env", "import", "scan", "doctor", "prod_pw", '"my name"'}),
+        ("%secret ", {*VERBS, "prod_pw", '"my name"'}),
         ("%secret pro", {"prod_pw"}),
         ("pw = %secret pro", {"prod_pw"}),
         ("%secret de", {"delete"}),
         ("%secret delete pro", {"prod_pw"}),
-        ("%secret set x --", {"--replace", "--file", "--env", "--generate"}),
+        ("%secret set x --", {"--replace", "--if-missing", "--file", "--env", "--generate"}),
         ("%secret set x --rep", {"--replace"}),
         ("%secret delete --", {"--yes"}),
         ("%secret scan --", {"--fix", "--staged"}),
+        ("%secret log pro", {"prod_pw"}),
+        ("%secret log --", {"--last", "--clear", "--yes"}),
+        ("%secret doctor --", {"--fix"}),
         ("postgresql://app:%secret pro", {"prod_pw"}),
         ("postgresql://app:${secret:my", {"my name"}),
         ("password = %secret pro", {"prod_pw"}),

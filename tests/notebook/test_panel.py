@@ -58,8 +58,8 @@ def test_set_stores_the_buffer_and_sends_the_list(front_end: FrontEnd) -> None:
 
     assert answer == {"op": "done", "text": "Saved prod_pw.", "id": "view-1"}
     assert [message["op"] for message in front_end.heard] == ["done", "list"]
-    ((name,), (owner,), (shared_by,), (updated,)) = front_end.heard[1]["columns"]
-    assert (name, owner, shared_by, type(updated)) == ("prod_pw", "local_user", "", int)
+    ((name,), (owner,), (shared_by,), (updated,), (used,)) = front_end.heard[1]["columns"]
+    assert (name, owner, shared_by, type(updated), used) == ("prod_pw", "local_user", "", int, None)
     assert fnb.secrets["prod_pw"].get_secret_value() == CANARY
 
 
@@ -90,7 +90,7 @@ def test_delete_deletes_and_used_by_names_connections(front_end: FrontEnd) -> No
 
     assert front_end.ask("used_by", name="prod_pw")["connections"] == ["warehouse"]
     assert front_end.ask("delete", name="prod_pw")["text"] == "Deleted prod_pw."
-    assert front_end.heard[1] == {"op": "list", "columns": [[], [], [], []]}
+    assert front_end.heard[1] == {"op": "list", "columns": [[], [], [], [], []]}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_bad_questions_get_an_error_and_store_nothing(
     assert answer["op"] == "error"
     assert message in answer["message"]
     assert CANARY not in json.dumps(front_end.heard, ensure_ascii=False)
-    assert front_end.ask("list")["columns"] == [[], [], [], []]
+    assert front_end.ask("list")["columns"] == [[], [], [], [], []]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

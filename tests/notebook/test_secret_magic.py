@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import string
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,6 +145,11 @@ def test_set_from_the_environment_and_generated(shell: Shell, monkeypatch: pytes
         ("%secret rename none other", "no secret named"),
         ("%secret delete none --yes", "no secret named"),
         ("%secret env none", "no secret named"),
+        ("%secret log none", "no secret named"),
+        ("%secret log --last 0", "--last takes a number from 1 on"),
+        ("%secret log --last many", "not understood"),
+        ("%secret log none --clear", "as a whole"),
+        ("%secret doctor everything", "not understood"),
     ],
 )
 def test_bad_lines_have_two_lines(shell: Shell, line: str, error: str) -> None:
@@ -205,7 +211,7 @@ def test_names_that_are_verbs_or_have_spaces(shell: Shell) -> None:
 
 
 def test_list_and_bare_secret_show_names_only(shell: Shell) -> None:
-    """A table with name, owner, shared by and age; an empty one says how to add."""
+    """A table with name, owner, shared by, age and last use; an empty one says how to add."""
     assert "%secret set NAME" in shell.run("%secret list")
     fnb.secrets["prod_pw"] = CANARY
 
@@ -213,9 +219,24 @@ def test_list_and_bare_secret_show_names_only(shell: Shell) -> None:
         shown = shell.run(line)
         assert "prod_pw" in shown
         assert "local_user" in shown
-        assert "just now" in shown
+        assert shown.count("just now") == 1
         assert CANARY not in shown + shell.result._repr_html_()
     assert "<th scope='col'" in shell.result._repr_html_()
+
+    assert len(fnb.secrets["prod_pw"].get_secret_value()) == len(CANARY)
+    assert shell.run("%secret list").count("just now") == 2
+
+
+def test_the_table_has_the_panels_order_and_ages(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name in any case; ages are rounded down, so that 47 hours are one day."""
+    fnb.secrets.update({"b": "1", "A": "2"})
+    now = time.time()
+    monkeypatch.setattr("flowfile_nb.notebook.table.time.time", lambda: now + 47 * 3600)
+
+    lines = shell.run("%secret list").splitlines()
+
+    assert [line.split()[0] for line in lines[-2:]] == ["A", "b"]
+    assert "1 d" in lines[-1]
 
 
 def test_html_is_escaped(shell: Shell) -> None:
@@ -255,6 +276,19 @@ def test_delete_asks_and_says_who_uses_it(shell: Shell, typed: Typed) -> None:
     assert set(fnb.secrets) == {"b", "c"}
     shell.run("%secret delete b c --yes")
     assert len(fnb.secrets) == 0
+
+
+def test_delete_names_open_connections(shell: Shell, typed: Typed) -> None:
+    """What this kernel has open and never saved is named too; what is closed is not."""
+    fnb.secrets.update({"a": "1", "b": "2"})
+    shell.run("%%connect warehouse --save --no-test\nsqlite:///%secret a")
+    shell.run("%%connect scratch --no-test\nsqlite:///${secret:a}")
+
+    assert "a is used by warehouse (open), scratch (open)." in shell.run("%secret delete a")
+    shell.run("%connect -x warehouse\n%connect -x scratch")
+    typed("y")
+    assert "It was used by warehouse." in shell.run("%secret delete a")
+    assert shell.run("%secret delete b").strip() == "Deleted b."
 
 
 def test_headless_never_asks(shell: Shell) -> None:
@@ -302,6 +336,22 @@ def test_env_puts_one_value_into_the_environment(shell: Shell, monkeypatch: pyte
     assert CANARY not in shown
     shell.run("%secret env PGPASSWORD A=B")
     assert isinstance(shell.error, UsageError)
+
+
+def test_env_needs_a_legal_variable(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with spaces is no variable: it is refused with the line that works."""
+    fnb.secrets["my db-pw"] = CANARY
+    before = dict(os.environ)
+    monkeypatch.delenv("MY_DB_PW", raising=False)
+
+    shown = shell.run('%secret env "my db-pw"')
+    assert isinstance(shell.error, UsageError)
+    assert dict(os.environ) == before
+    line = shown.split("hint: ")[1].strip()
+    assert line == '%secret env "my db-pw" MY_DB_PW'
+
+    shell.run(line)
+    assert os.environ["MY_DB_PW"] == CANARY
 
 
 def test_doctor(shell: Shell, key_directory: Path) -> None:

@@ -55,7 +55,7 @@ class Backend:
     def names(self) -> list[str]:
         return list(self._values)
 
-    def reveal(self, name: str) -> str:
+    def peek(self, name: str) -> str:
         return self._values[name]
 
 

@@ -109,7 +109,7 @@ def key_id(made: tuple[Path, str], key_directory: Path) -> str:
 
 def contents(home: Path) -> dict[str, bytes]:
     """Return all files by name; SQLite makes and empties its two companions as it likes."""
-    files = [path for path in home.rglob("*") if path.is_file() and not path.name.endswith(("-wal", "-shm"))]
+    files = [path for path in home.rglob("*") if path.is_file() and not path.name.endswith(("-wal", "-shm", ".log"))]
     return {str(path.relative_to(home)): path.read_bytes() for path in files}
 
 

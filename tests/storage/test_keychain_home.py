@@ -42,7 +42,7 @@ def keychain(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlaintextK
 
 
 def contents(home: Path) -> dict[str, bytes]:
-    files = [path for path in home.rglob("*") if path.is_file() and not path.name.endswith(("-wal", "-shm", ".lock"))]
+    files = [path for path in home.rglob("*") if path.is_file() and not path.name.endswith(("-wal", "-shm", ".lock", ".log"))]
     return {str(path.relative_to(home)): path.read_bytes() for path in files}
 
 
@@ -59,7 +59,7 @@ def test_the_key_is_in_the_keychain_and_nowhere_else(home: Path, key_directory: 
     entries = json.loads(keychain.get_password(SERVICE, str(key_directory)) or "")
     assert list(entries) == ["master_key"]
     assert vault.reveal("a") == Vault(os.environ).reveal("a") == "x"
-    assert sorted(name for name in os.listdir(key_directory) if not name.endswith(("-wal", "-shm"))) == [
+    assert sorted(name for name in os.listdir(key_directory) if not name.endswith(("-wal", "-shm", ".log"))) == [
         "flowfile_nb.db",
         "flowfile_nb.lock",
     ]
