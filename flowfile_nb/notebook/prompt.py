@@ -21,11 +21,7 @@ def ask_value(name: str) -> str:
         NoPromptError: In a headless run, or where a terminal cannot hide what is typed.
     """
     try:
-        with warnings.catch_warnings():
-            # Where it cannot hide the input, getpass warns and echoes; we would rather not ask.
-            warnings.simplefilter("error", getpass.GetPassWarning)
-            _require_someone()
-            return getpass.getpass(f"Value of {name} (hidden): ")
+        return _ask_hidden(f"Value of {name} (hidden): ")
     except (StdinNotImplementedError, EOFError, getpass.GetPassWarning):
         raise NoPromptError(
             f"nobody can be asked for the value of {name!r}: this is a headless run",
@@ -33,28 +29,26 @@ def ask_value(name: str) -> str:
         ) from None
 
 
-def ask_passphrase(what: str, *, otherwise: str) -> str:
+def ask_passphrase(what: str, *, twice: bool, otherwise: str) -> str:
     """
-    Ask for a new passphrase without echo, twice.
+    Ask for a passphrase without echo.
 
     Args:
-        what: What it is for, after the word "Passphrase".
+        what: What it is of.
+        twice: Whether to ask a second time: what is mistyped now cannot be opened later.
         otherwise: What to do in a headless run, for the hint.
 
     Raises:
+        UsageError: If the two are not the same.
         NoPromptError: In a headless run, or where a terminal cannot hide what is typed.
-        UsageError: If the two differ, or are empty.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", getpass.GetPassWarning)
-            _require_someone()
-            first, second = (getpass.getpass(f"Passphrase {what} {which}(hidden): ") for which in ("", "again "))
+        passphrase = _ask_hidden(f"{what} (hidden): ")
+        if twice and _ask_hidden("The same once more: ") != passphrase:
+            raise UsageError("the two passphrases are not the same; nothing was done", hint="type it again")
     except (StdinNotImplementedError, EOFError, getpass.GetPassWarning):
-        raise NoPromptError("nobody can be asked for a passphrase: this is a headless run", hint=otherwise) from None
-    if not first or first != second:
-        raise UsageError("the two passphrases differ, or are empty; nothing was changed", hint="try again")
-    return first
+        raise NoPromptError("nobody can be asked for the passphrase: this is a headless run", hint=otherwise) from None
+    return passphrase
 
 
 def confirm(question: str, *, otherwise: str) -> bool:
@@ -73,6 +67,14 @@ def confirm(question: str, *, otherwise: str) -> bool:
         return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
     except (StdinNotImplementedError, EOFError):
         raise NoPromptError("nobody can be asked: this is a headless run; nothing was changed", hint=otherwise) from None
+
+
+def _ask_hidden(prompt: str) -> str:
+    with warnings.catch_warnings():
+        # Where it cannot hide the input, getpass warns and echoes; we would rather not ask.
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        _require_someone()
+        return getpass.getpass(prompt)
 
 
 def _require_someone() -> None:

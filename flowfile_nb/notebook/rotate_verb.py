@@ -58,12 +58,14 @@ def rotate_key(shell: InteractiveShell, args: Namespace) -> Table:
 
 
 def _beside(directory: str) -> str:
-    return os.path.join(directory, time.strftime("before-rotation-%Y%m%d-%H%M%S.fnb"))
+    return os.path.join(directory, time.strftime("before-rotation-%Y%m%d-%H%M%S.backup"))
 
 
 def _backup(variable: str | None) -> Callable[..., object]:
     """Return what writes the backup; the passphrase is asked for now, before anything is done."""
-    passphrase = _variable(variable) if variable else ask_passphrase("of the backup", otherwise=_HEADLESS)
+    passphrase = (
+        _variable(variable) if variable else ask_passphrase("Passphrase for the backup", twice=True, otherwise=_HEADLESS)
+    )
     return partial(import_module("flowfile_nb.lifecycle.backup").write_backup, passphrase=passphrase)
 
 
@@ -91,4 +93,4 @@ def _rows(found: Rotation) -> list[tuple[str, str]]:
 
 def _shown(told: tuple[int, int]) -> tuple[int | None, str]:
     done, total = told
-    return round(100 * done / total), f"{done:,} of {total:,} secrets"
+    return (round(100 * done / total) if total else None), f"{done:,} of {total:,} secrets"
