@@ -66,7 +66,7 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("%secret ", {"get", "set", "list", "rename", "delete", "env", "scan", "doctor", "prod_pw", '"my name"'}),
+        ("%secret ", {"get", "set", "list", "rename", "delete", "env", "scan", "rotate-key", "doctor", "prod_pw", '"my name"'}),
         ("%secret pro", {"prod_pw"}),
         ("pw = %secret pro", {"prod_pw"}),
         ("%secret de", {"delete"}),
@@ -75,6 +75,7 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
         ("%secret set x --rep", {"--replace"}),
         ("%secret delete --", {"--yes"}),
         ("%secret scan --", {"--fix", "--staged"}),
+        ("%secret rotate-key --d", {"--dry-run"}),
         ("postgresql://app:%secret pro", {"prod_pw"}),
         ("postgresql://app:${secret:my", {"my name"}),
         ("password = %secret pro", {"prod_pw"}),
