@@ -181,12 +181,14 @@ class Vault:
         require_name(name)
         require_value(value)
         with self._recorded("replace" if replace else "add", name):
-            # What is wrong with the key is said before anything is made.
-            self.key.proved_keychain()
+            keychain = self.key.proved_keychain()
+            token = keychain.encrypt_secret(value, self.user_id)
             self._found = None
             with self.store.active.alone():
-                # Again: the key may have been rotated while this waited.
-                token = self.key.proved_keychain().encrypt_secret(value, self.user_id)
+                present = self.key.proved_keychain()
+                if present is not keychain:
+                    # Rotated while this waited for its turn.
+                    token = present.encrypt_secret(value, self.user_id)
                 replaced = self.store.put(self.user_id, name, token, replace=replace)
         self.log.record("replace" if replaced else "add", name)
         return replaced

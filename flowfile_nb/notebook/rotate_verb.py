@@ -58,7 +58,7 @@ def rotate_key(shell: InteractiveShell, args: Namespace) -> Table:
 
 
 def _beside(directory: str) -> str:
-    return os.path.join(directory, time.strftime("before-rotation-%Y%m%d-%H%M%S.fnb"))
+    return os.path.join(directory, time.strftime("before-rotation-%Y%m%d-%H%M%S.backup"))
 
 
 def _backup(variable: str | None) -> Callable[..., object]:
@@ -91,4 +91,4 @@ def _rows(found: Rotation) -> list[tuple[str, str]]:
 
 def _shown(told: tuple[int, int]) -> tuple[int | None, str]:
     done, total = told
-    return round(100 * done / total), f"{done:,} of {total:,} secrets"
+    return (round(100 * done / total) if total else None), f"{done:,} of {total:,} secrets"

@@ -22,14 +22,11 @@ from typing import Any, NamedTuple
 
 from flowfile_nb.core.crypto import Keychain
 from flowfile_nb.errors import MasterKeyError, StoreError
-from flowfile_nb.storage.database import has_table
 from flowfile_nb.storage.master_key import ENTRY, NEXT, PREVIOUS, read_entries, replace_entries
 from flowfile_nb.storage.renewal import Renewal, count, places_of
 from flowfile_nb.storage.store import Store
 
 _EVERY = 200
-# How often the key file is written again where Flowfile, which has no lock, wrote its own entries over it.
-_TRIES = 5
 
 Tell = Callable[[int, int], None]
 """Is told how many rows are worked out, of how many."""
@@ -123,11 +120,9 @@ class KeyRotation:
     def _complete(self, databases: list[sqlite3.Connection], renewal: Renewal, old: str | None, new: str) -> None:
         for database in databases:
             renewal.apply(database)
-        for _ in range(_TRIES):
-            # Read each time: Flowfile keeps entries here, too, and may have written what it had read before.
-            entries = self._entries()
-            if entries.get(ENTRY) == new and NEXT not in entries:
-                break
+        # Until it is certainly kept: rows are under it. Read each time, because Flowfile, which takes no lock of ours, keeps
+        # entries here, too, and may write back what it had read before.
+        while (entries := self._entries()).get(ENTRY) != new or NEXT in entries:
             entries.pop(NEXT, None)
             self._replace({**entries, ENTRY: new, **({PREVIOUS: old} if old else {})})
             for database in databases:
@@ -176,9 +171,8 @@ class KeyRotation:
             if place.name != "secrets.encrypted_value" and rows:
                 elsewhere[place.name] = elsewhere.get(place.name, 0) + rows
         for database in databases:
-            if has_table(database, "secrets"):
-                for owner, rows in database.execute(_OWNERS):
-                    owners[owner] = owners.get(owner, 0) + rows
+            for owner, rows in database.execute(_OWNERS):
+                owners[owner] = owners.get(owner, 0) + rows
         return Contents(self._store.location or "", owners, elsewhere, unopened)
 
     def _entries(self) -> dict[str, Any]:

@@ -79,6 +79,7 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
         ("%secret log pro", {"prod_pw"}),
         ("%secret log --", {"--last", "--clear", "--yes"}),
         ("%secret doctor --", {"--fix"}),
+        ("%secret rotate-key --d", {"--dry-run"}),
         ("postgresql://app:%secret pro", {"prod_pw"}),
         ("postgresql://app:${secret:my", {"my name"}),
         ("password = %secret pro", {"prod_pw"}),

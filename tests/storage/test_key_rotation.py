@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -13,7 +14,7 @@ import pytest
 
 from flowfile_nb.core.crypto import Keychain, generate_master_key, token_times
 from flowfile_nb.errors import DamagedSecretError, MasterKeyError, StoreError
-from flowfile_nb.lifecycle.rotation import rotate
+from flowfile_nb.lifecycle.rotation import preview, rotate
 from flowfile_nb.storage import key_rotation
 from flowfile_nb.storage.master_key import ENTRY, NEXT, PREVIOUS, read_entries, replace_entries
 from flowfile_nb.storage.renewal import Renewal
@@ -153,6 +154,26 @@ def test_such_a_row_is_readable_where_nothing_can_be_written(vault: Vault, monke
     monkeypatch.setattr(vault.store, "renew", refused)
     assert vault.reveal("late") == "late"
     assert token_of(vault, "late") == late
+
+
+def test_such_a_row_that_a_rotation_has_just_taken_along(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading puts nothing in its place then."""
+    late = vault.key.keychain().encrypt_secret("late", 1)
+    turn(vault)
+    put(vault, "late", late)
+    reader = Vault({})
+    alone, turned = reader.store.active.alone, []
+
+    def after_a_rotation(**options: Any) -> Any:
+        if not turned:
+            turned.append(turn(vault))
+        return alone(**options)
+
+    monkeypatch.setattr(reader.store.active, "alone", after_a_rotation)
+    assert reader.reveal("late") == "late"
+
+    assert turned
+    assert Keychain(entries_of(vault)[ENTRY].encode()).decrypt_secret(token_of(vault, "late"), 1) == "late"
 
 
 def test_a_row_that_changed_after_it_was_found(vault: Vault) -> None:
@@ -371,6 +392,45 @@ def test_rows_that_were_not_handed_over(home: Path, vault: Vault) -> None:
         assert database.execute("SELECT count(*) FROM secrets").fetchone() == (0,)
     assert Vault({}).names() == ["a", "b", "c"]
     assert {name: Vault({}).reveal(name) for name in "abc"} == {name: f"value of {name}" for name in "abc"}
+
+
+def test_a_preview_changes_nothing(vault: Vault) -> None:
+    """It counts, and works out the tokens: what fails then would have failed in earnest."""
+    put(vault, "dead", "no token at all")
+    before, tokens = entries_of(vault), [token_of(vault, name) for name in vault.names()]
+
+    found = preview(vault, tell=lambda done, total: None).contents
+
+    assert found == (str(vault.store.location), {"local_user": 4}, {}, ["secrets.encrypted_value: dead"])
+    assert entries_of(vault) == before
+    assert [token_of(vault, name) for name in vault.names()] == tokens
+
+
+def test_the_key_of_a_variable(home: Path) -> None:
+    """Rows and record go under the key that the user gives; there is no key file then."""
+    old, new = generate_master_key(), generate_master_key()
+    vault = Vault({"FLOWFILE_MASTER_KEY": old.decode()})
+    vault.set("a", "x", replace=False)
+
+    done = rotate(vault, backup=None, tell=lambda done, total: None, new_key=new)
+
+    changed = Vault({"FLOWFILE_MASTER_KEY": new.decode()})
+    assert changed.reveal("a") == "x"
+    assert changed.store.fact("key_id") == changed.key.keychain().key_id == done.new_key_id
+    assert not os.path.exists(vault.paths.key_store)
+
+
+def test_a_disk_without_locks(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network drives have none; SQLite's own remain, and an interrupted rotation is finished all the same."""
+    cut_short(vault, monkeypatch)
+
+    def no_locks(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+
+    assert Vault({}).reveal("a") == "value of a"
+    assert NEXT not in entries_of(vault)
 
 
 def test_progress_is_told(vault: Vault) -> None:

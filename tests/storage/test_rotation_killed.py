@@ -27,6 +27,7 @@ from tests.support.stores import expected, write_flowfile_store
 FEWEST_STEPS = 12
 USERS = (1, 2, 3)
 DEAD = "dead"
+# What keeps a value that was replaced, for a while.
 MORE = """
 CREATE TABLE notification_channels (id INTEGER PRIMARY KEY, name TEXT, webhook_url_encrypted TEXT NOT NULL);
 CREATE TABLE app_settings (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -78,7 +79,8 @@ def ours(home: Path) -> dict[str, str]:
     vault.store.close()
     with closing(sqlite3.connect(str(database))) as connection, connection:
         bare = keychain.encrypt_secret("before", 1).rpartition("$")[2]
-        connection.execute("INSERT INTO nb_previous VALUES (1, 'secret 0', '', ?, 0)", (bare,))
+        after = keychain.encrypt_secret("value 0", 1)
+        connection.execute("INSERT INTO nb_previous VALUES (1, 'secret 0', ?, ?, 1700000000)", (after, bare))
     entries = read_entries(vault.paths, {}) or {}
     replace_entries(vault.paths, {}, {**entries, "jwt_secret": "kept"})
     return {}
