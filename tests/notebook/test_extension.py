@@ -9,6 +9,7 @@ import pytest
 import flowfile_nb as fnb
 from flowfile_nb import extension, session
 from flowfile_nb.errors import UnsupportedPlatformError
+from flowfile_nb.notebook.arguments import VERBS
 from tests.support.shell import Shell
 
 
@@ -66,7 +67,7 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("%secret ", {"get", "set", "list", "rename", "delete", "env", "scan", "doctor", "prod_pw", '"my name"'}),
+        ("%secret ", {*VERBS, "prod_pw", '"my name"'}),
         ("%secret pro", {"prod_pw"}),
         ("pw = %secret pro", {"prod_pw"}),
         ("%secret de", {"delete"}),
