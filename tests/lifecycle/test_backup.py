@@ -226,9 +226,8 @@ def test_each_byte_of_a_backup_flipped(vault: Vault, tmp_path: Path, key_directo
         with pytest.raises(expected):
             read_backup(str(path), PASSPHRASE)
         if 19 < place < len(whole) - 32:
-            path.write_bytes(with_checksum(bytes(altered)))
             with pytest.raises(BackupError) as caught:
-                read_backup(str(path), PASSPHRASE)
+                from_bytes(unseal(with_checksum(bytes(altered)), PASSPHRASE))
             seen.add(type(caught.value))
 
     assert seen == {DamagedBackupError, NewerBackupError, WrongPassphraseError}
@@ -302,7 +301,9 @@ def test_a_sealed_file_of_something_else(vault: Vault, tmp_path: Path, how: str)
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=4,
 )
 FIELDS = [
     "format",

@@ -235,7 +235,7 @@ def test_what_cannot_be_backed_up_is_said(shell: Shell, home: Path, answers: Cal
     assert "Made of a damaged store, without: row 1" in shown
     assert "Restored: 4 added" in shown
     answers(PASSPHRASE)
-    assert "stays" in shell.run("%secret restore ~/new")
+    assert "4 are the same" in shell.run("%secret restore ~/new")
 
 
 def test_late_values_are_named(shell: Shell, backup: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,7 @@ def store(home: Path) -> Store:
 @pytest.fixture
 def large(store: Store) -> Store:
     """A store of more rows than are read at once, over many pages, closed."""
-    for number in range(600):
-        store.put(1, f"s{number:03}", "token" * 20, replace=False)
+    merge(store, [Item(1, f"s{number:03}", "token" * 20, None, number) for number in range(600)], NOTHING)
     store.close()
     return store
 
