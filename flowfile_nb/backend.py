@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -47,8 +48,8 @@ class SecretBackend(Protocol):
     def fingerprints(self) -> dict[str, object]:
         """Return for each name something that differs when its value may have changed since, and tells nothing about it."""
 
-    def describe(self, limit: int | None = None) -> Listing:
-        """Return what may be shown of the secrets, by name in any case; of the first *limit* if that is given."""
+    def describe(self, limit: int | None = None, names: Sequence[str] | None = None) -> Listing:
+        """Return what may be shown of the secrets, by name in any case; of the first *limit*, or of some *names*, if given."""
 
     def require(self, name: str) -> None:
         """Raise NoSuchSecretError, with the nearest name, unless *name* can be used."""

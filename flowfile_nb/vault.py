@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -71,28 +71,28 @@ class Vault:
                     found[name] = hash(self.environ[variable])
         return found
 
-    def describe(self, limit: int | None = None) -> Listing:
-        """Return what may be shown of the secrets, by name in any case; of the first *limit* if that is given."""
+    def describe(self, limit: int | None = None, names: Sequence[str] | None = None) -> Listing:
+        """Return what may be shown of the secrets, by name in any case; of the first *limit*, or of some *names*, if given."""
         from flowfile_nb.backend import Listing
 
-        columns = self.store.listing(self.user_id, ALL if limit is None else limit)
+        columns = self.store.listing(self.user_id, ALL if limit is None else limit, names)
         folded = list(map(str.casefold, columns[0]))
         order = sorted(range(len(folded)), key=folded.__getitem__)[:limit]
-        names, tokens, owner_ids = ([column[number] for number in order] for column in columns)
+        found, tokens, owner_ids = ([column[number] for number in order] for column in columns)
         users = self.store.user_names()
         owner = {owner_id: users.get(owner_id, f"user {owner_id}") for owner_id in set(owner_ids)}
         sharer = {**owner, self.user_id: ""}
         used = self.history().last_used() if self.log.is_on else {}
         listing = Listing(
-            names,
+            found,
             list(map(owner.__getitem__, owner_ids)),
             list(map(sharer.__getitem__, owner_ids)),
             token_times(tokens),
-            list(map(used.get, names)),
+            list(map(used.get, found)),
         )
         # Most environments override nothing; then no name has to be spelled as a variable.
         if any(variable.startswith("FLOWFILE_SECRET_") for variable in self.environ):
-            for number, name in enumerate(names):
+            for number, name in enumerate(found):
                 if environment_variable(name) in self.environ:
                     listing.owners[number], listing.sharers[number], listing.updated_at[number] = "environment", "", None
         return listing

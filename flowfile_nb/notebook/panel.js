@@ -10,13 +10,15 @@ const gettingStarted = () => ["No secrets yet. Add a name and its value above, t
 
 class Panel {
   constructor(model, el) {
-    this.secrets = null; // Unknown until the kernel has answered.
+    this.names = null; // Unknown until the kernel has answered.
+    this.details = new Map(); // What is told of a name, by name; asked for when its row is drawn.
+    this.fresh = new Set(); // The names that were asked for since the last list.
     this.matching = [];
     this.detail = null; // What is open below one secret's row: {name, action, row}.
     this.added = null; // A name to scroll to, once the list holds it.
     this.asking = false;
     this.build(el);
-    this.channel = openChannel(model, (columns) => this.receive(columns), (silent) => (this.waiting.textContent = silent ? WAITING : ""));
+    this.channel = openChannel(model, (names) => this.receive(names), (silent) => (this.waiting.textContent = silent ? WAITING : ""));
     this.refresh();
   }
 
@@ -65,26 +67,53 @@ class Panel {
     if (answer.op === "error") this.say(answer);
   }
 
-  receive(columns) {
-    const text = JSON.stringify(columns);
-    if (text === this.received) return;
+  receive(names) {
+    this.fresh = new Set();
+    const text = names.join("\n"); // No name has a line break.
+    if (text === this.received) return this.tell();
     this.received = text;
-    const [names, owners, sharers, updates, uses] = columns;
-    this.secrets = names
-      .map((name, index) => ({ name, owner: owners[index], sharedBy: sharers[index], updated: updates[index], used: uses[index] }))
-      .map((secret) => ({ ...secret, own: !secret.sharedBy && secret.owner !== "environment" }));
-    // A column that says the same of each secret takes its room from the names.
-    this.table.classList.toggle("fnb-all-own", this.secrets.every((secret) => secret.own));
-    this.table.classList.toggle("fnb-unused", this.secrets.every((secret) => secret.used === null));
+    const folded = names.map((name) => [name.toLowerCase(), name]);
+    this.names = folded.sort(([one], [other]) => (one < other ? -1 : one > other ? 1 : 0)).map(([, name]) => name);
     this.show(this.scroller.scrollTop);
+  }
+
+  /** Ask what is to be told of the rows that are drawn, and draw those anew of which it has changed. */
+  async tell() {
+    const { fresh } = this;
+    const names = this.matching.slice(this.first, this.end).filter((name) => !fresh.has(name));
+    if (!names.length) return;
+    names.forEach((name) => fresh.add(name));
+    const answer = await this.channel.ask({ op: "describe", names });
+    if (answer.op === "error") return this.say(answer);
+    const changed = new Set(names);
+    const [found, owners, sharers, updates, uses] = answer.columns;
+    found.forEach((name, index) => {
+      const detail = { owner: owners[index], sharedBy: sharers[index], updated: updates[index], used: uses[index] };
+      detail.own = !detail.sharedBy && detail.owner !== "environment";
+      if (JSON.stringify(detail) === JSON.stringify(this.details.get(name))) changed.delete(name);
+      this.details.set(name, detail);
+    });
+    this.drawAnew(changed);
+  }
+
+  drawAnew(names) {
+    // A column that says the same of each secret takes its room from the names.
+    const told = [...this.details.values()];
+    this.table.classList.toggle("fnb-all-own", told.every(({ own }) => own));
+    this.table.classList.toggle("fnb-unused", told.every(({ used }) => used === null));
+    for (const row of [...this.body.rows].filter((row) => names.has(row.dataset.name))) {
+      const action = row.contains(document.activeElement) && document.activeElement.dataset.action;
+      row.replaceWith(this.rowOf(row.dataset.name, row.ariaRowIndex - 2));
+      if (action) this.focusAction(row.dataset.name, action);
+    }
   }
 
   /** Draw the secrets whose name has the text of the search in it, scrolled to where *top* pixels are above. */
   show(top) {
-    if (!this.secrets) return;
+    if (!this.names) return;
     const wanted = this.search.value.trim().toLowerCase();
-    const all = this.secrets.length;
-    this.matching = this.secrets.filter((secret) => secret.name.toLowerCase().includes(wanted));
+    const all = this.names.length;
+    this.matching = this.names.filter((name) => name.toLowerCase().includes(wanted));
     const total = `${all.toLocaleString("en")} ${all === 1 ? "secret" : "secrets"}`;
     this.count.textContent = wanted ? `${this.matching.length.toLocaleString("en")} of ${total}` : total;
     this.empty.replaceChildren(...(all ? [`No name contains “${wanted}”.`] : gettingStarted()));
@@ -105,7 +134,7 @@ class Panel {
     this.first = Math.max(0, Math.min(index - FEW_ROWS / 2, this.matching.length - FEW_ROWS));
     this.end = Math.min(this.first + FEW_ROWS, this.matching.length);
     this.body.replaceChildren(...this.rows(this.first, this.end));
-    this.rowHeight = this.rowNamed(this.matching[this.first]?.name)?.getBoundingClientRect().height || this.rowHeight;
+    this.rowHeight = this.rowNamed(this.matching[this.first])?.getBoundingClientRect().height || this.rowHeight;
     this.keepSpace();
   }
 
@@ -127,22 +156,26 @@ class Panel {
   }
 
   rows(from, to) {
-    return this.matching.slice(from, to).flatMap((secret, index) => this.rowsOf(secret, from + index));
+    return this.matching.slice(from, to).flatMap((name, index) => {
+      const row = this.rowOf(name, from + index);
+      return this.detail?.name === name ? [row, this.detail.row] : [row];
+    });
   }
 
   keepSpace() {
+    this.tell();
     this.above.style.height = `${this.first * this.rowHeight}px`;
     this.below.style.height = `${(this.matching.length - this.end) * this.rowHeight}px`;
   }
 
-  rowsOf({ name, owner, sharedBy, updated, used, own }, index) {
+  rowOf(name, index) {
+    const { owner, sharedBy, updated, used, own } = this.details.get(name) ?? { updated: null, used: null };
     const button = (action, text, label) =>
       make("button", { type: "button", className: "fnb-quiet", "data-action": action, "aria-label": `${label} ${name}` }, text);
     const actions = make("td", { className: "fnb-actions" }, button("copy", "Copy reference", "Copy reference to"));
     if (own) actions.append(button("replace", "Replace", "Replace the value of"), button("delete", "Delete", "Delete"));
-    const row = make("tr", { "data-name": name, "aria-rowindex": index + 2 }, make("th", { scope: "row", title: name }, name),
-      make("td", {}, owner), make("td", {}, sharedBy || "–"), make("td", {}, age(updated)), make("td", {}, age(used)), actions);
-    return this.detail?.name === name ? [row, this.detail.row] : [row];
+    return make("tr", { "data-name": name, "aria-rowindex": index + 2 }, make("th", { scope: "row", title: name }, name),
+      make("td", {}, owner ?? ""), make("td", {}, sharedBy || "–"), make("td", {}, age(updated)), make("td", {}, age(used)), actions);
   }
 
   rowNamed(name) {
@@ -150,7 +183,7 @@ class Panel {
   }
 
   showAdded() {
-    const index = this.matching.findIndex((secret) => secret.name === this.added);
+    const index = this.matching.indexOf(this.added);
     if (index < 0) return;
     if (index < this.first || index >= this.end) this.drawAround(index);
     const row = this.rowNamed(this.added);
@@ -205,7 +238,7 @@ class Panel {
 
   async add() {
     const name = this.name.value.trim();
-    if (this.secrets?.some((secret) => secret.own && secret.name === name)) {
+    if (this.names?.includes(name) && this.details.get(name)?.own !== false) {
       return this.say({ message: `There is already a secret named ${name}.`, hint: "Its row has Replace." });
     }
     const stored = this.store(name, this.value, false);

@@ -4,7 +4,8 @@ The panel of `%secret`: names, and a form to add one.
 A notebook saves the synced traits of its widgets, so nothing about a secret is in one, names neither. The front end asks by
 custom messages and is answered by custom messages; a value comes as a binary buffer, outside the JSON.
 
-    {op: "list"}                 → {op: "list", columns: [names, owners, sharers, updated_at, used_at]}
+    {op: "list"}                 → {op: "list", names: [name, …]}
+    {op: "describe", names}      → {op: "describe", columns: [names, owners, sharers, updated_at, used_at]}
     {op: "set", name, replace}   → {op: "done", text}, then the list; the value is the only buffer
     {op: "delete", name}         → {op: "done", text}, then the list
     {op: "used_by", name}        → {op: "used_by", connections: [name, …]}
@@ -82,8 +83,12 @@ def _answer(message: _Message, buffers: _Buffers) -> dict[str, Any]:
 
 
 def _list(message: _Message, buffers: _Buffers) -> dict[str, Any]:
-    # By columns: JSON of ten thousand rows takes three times as long.
-    return {"op": "list", "columns": session.backend().describe()}
+    return {"op": "list", "names": session.backend().names()}
+
+
+def _describe(message: _Message, buffers: _Buffers) -> dict[str, Any]:
+    # Of the rows that are drawn: nobody looks at ten thousand.
+    return {"op": "describe", "columns": session.backend().describe(names=message["names"])}
 
 
 def _set(message: _Message, buffers: _Buffers) -> dict[str, Any]:
@@ -107,6 +112,7 @@ def _used_by(message: _Message, buffers: _Buffers) -> dict[str, Any]:
 
 _OPERATIONS: dict[str, Callable[[_Message, _Buffers], dict[str, Any]]] = {
     "list": _list,
+    "describe": _describe,
     "set": _set,
     "delete": _delete,
     "used_by": _used_by,

@@ -55,7 +55,7 @@ function openChannel(model, onList, onSilence) {
     if (open.size) timer = setTimeout(onSilence, PATIENCE_MS, true);
   };
   const hear = (message) => {
-    if (message.op === "list") onList(message.columns);
+    if (message.op === "list") onList(message.names);
     open.get(message.id)?.(message);
     open.delete(message.id);
     watch();

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -114,18 +115,19 @@ class Store:
         names, ids, tokens, owners = self._usable(user_id, "s.name", "s.id", "s.encrypted_value", "s.user_id")
         return list(map(Row, ids, names, tokens, owners))
 
-    def listing(self, user_id: int, limit: int = ALL) -> list[list[Any]]:
+    def listing(self, user_id: int, limit: int = ALL, names: Sequence[str] | None = None) -> list[list[Any]]:
         """
         Return what can be listed of the secrets a user can use, one of each name, the oldest first.
 
         Args:
             user_id: Whose.
             limit: With it, the first so many own ones and as many shared ones, by name in any case (of ASCII's letters).
+            names: With them, only those.
 
         Returns:
             Three columns: the names, the heads of the tokens with version, owner and time, and the owners' ids.
         """
-        return self._usable(user_id, "s.name", f"substr(s.encrypted_value, 1, {_HEAD})", "s.user_id", limit=limit)
+        return self._usable(user_id, "s.name", f"substr(s.encrypted_value, 1, {_HEAD})", "s.user_id", limit=limit, names=names)
 
     def user_names(self) -> dict[int, str]:
         """Return the user name of each user id."""
@@ -155,17 +157,22 @@ class Store:
         with self._active.reading() as db:
             return [] if db is None else connections_using(db, row_id)
 
-    def _usable(self, user_id: int, *what: str, limit: int = ALL) -> list[list[Any]]:
+    def _usable(self, user_id: int, *what: str, limit: int = ALL, names: Sequence[str] | None = None) -> list[list[Any]]:
         """Return columns of the rows a user can use; the first is the name, each name there once, ordered as in `listing`."""
         with self._active.reading() as db:
             if db is None:
                 return [[] for _ in what]
             # A store has the secrets of few users: reading the table in its own order is quicker than an index and sorting.
+            arguments: list[object] = [user_id]
+            hint, some = "NOT INDEXED", ""
+            if names is not None:
+                hint, some = "", "AND s.name IN (SELECT value FROM json_each(?))"
+                arguments.append(json.dumps(names))
             order = "s.id" if limit == ALL else "s.name COLLATE NOCASE, s.id"
-            own = f"FROM secrets s NOT INDEXED WHERE s.user_id = ? ORDER BY {order} LIMIT ?"
-            found = columns(db, what, own, user_id, limit)
+            own = f"FROM secrets s {hint} WHERE s.user_id = ? {some} ORDER BY {order} LIMIT ?"
+            found = columns(db, what, own, *arguments, limit)
             if self._active.has_shares:
-                shared = columns(db, what, f"{_SHARED_WITH} ORDER BY {order} LIMIT ?", user_id, limit)
+                shared = columns(db, what, f"{_SHARED_WITH} {some} ORDER BY {order} LIMIT ?", *arguments, limit)
                 found = [mine + theirs for mine, theirs in zip(found, shared, strict=True)]
         if len(set(found[0])) == len(found[0]):
             return found

@@ -46,8 +46,11 @@ class Samples:
         more = [(f"service_{n:04}", "maria", "", n * 7_000, n * 5_000) for n in range(count)]
         named = [row for row in NAMED if row[1] == "maria" or not own]
         self.rows = sorted([*named, *more][:count], key=lambda row: row[0])
-    def describe(self, limit=None):
-        *columns, stored, used = map(list, zip(*self.rows[:limit]))
+    def names(self):
+        return [row[0] for row in self.rows]
+    def describe(self, limit=None, names=None):
+        rows = [row for row in self.rows if names is None or row[0] in names][:limit]
+        *columns, stored, used = map(list, zip(*rows))
         moments = [[None if age is None else int(time.time()) - age for age in ages] for ages in (stored, used)]
         return Listing(*columns, *moments)
     def count(self):

@@ -58,9 +58,20 @@ def test_set_stores_the_buffer_and_sends_the_list(front_end: FrontEnd) -> None:
 
     assert answer == {"op": "done", "text": "Saved prod_pw.", "id": "view-1"}
     assert [message["op"] for message in front_end.heard] == ["done", "list"]
-    ((name,), (owner,), (shared_by,), (updated,), (used,)) = front_end.heard[1]["columns"]
-    assert (name, owner, shared_by, type(updated), used) == ("prod_pw", "local_user", "", int, None)
+    assert front_end.heard[1]["names"] == ["prod_pw"]
     assert fnb.secrets["prod_pw"].get_secret_value() == CANARY
+
+
+def test_describe_tells_of_the_names_that_are_asked_for(front_end: FrontEnd) -> None:
+    """The list has names alone; owner, sharer, age and last use come for the rows that are drawn."""
+    for name in ("one", "two", "three"):
+        fnb.secrets[name] = "hunter2"
+    fnb.secrets["two"].get_secret_value()
+
+    names, owners, sharers, updated, used = front_end.ask("describe", names=["two", "one", "no such name"])["columns"]
+
+    assert (names, owners, sharers) == (["one", "two"], ["local_user"] * 2, [""] * 2)
+    assert [type(moment) for moment in updated + used] == [int, int, type(None), int]
 
 
 def test_a_value_too_short_to_be_masked_is_said_to_be(front_end: FrontEnd) -> None:
@@ -90,7 +101,7 @@ def test_delete_deletes_and_used_by_names_connections(front_end: FrontEnd) -> No
 
     assert front_end.ask("used_by", name="prod_pw")["connections"] == ["warehouse"]
     assert front_end.ask("delete", name="prod_pw")["text"] == "Deleted prod_pw."
-    assert front_end.heard[1] == {"op": "list", "columns": [[], [], [], [], []]}
+    assert front_end.heard[1] == {"op": "list", "names": []}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +128,7 @@ def test_bad_questions_get_an_error_and_store_nothing(
     assert answer["op"] == "error"
     assert message in answer["message"]
     assert CANARY not in json.dumps(front_end.heard, ensure_ascii=False)
-    assert front_end.ask("list")["columns"] == [[], [], [], [], []]
+    assert front_end.ask("list")["names"] == []
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -247,7 +258,7 @@ def test_a_kernel_opens_two_comms_however_many_secrets_there_are(kernel: Kernel,
     (listed,) = ask("list")
 
     assert "… and 180 more" in shown
-    assert len(listed["columns"][0]) == 200
+    assert len(listed["names"]) == 200
     assert [message["msg_type"] for message in kernel.messages].count("comm_open") == 2
 
 

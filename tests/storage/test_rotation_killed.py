@@ -27,7 +27,6 @@ from tests.support.stores import expected, write_flowfile_store
 FEWEST_STEPS = 12
 USERS = (1, 2, 3)
 DEAD = "dead"
-# What keeps a value that was replaced, for a while.
 MORE = """
 CREATE TABLE notification_channels (id INTEGER PRIMARY KEY, name TEXT, webhook_url_encrypted TEXT NOT NULL);
 CREATE TABLE app_settings (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
