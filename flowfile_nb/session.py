@@ -177,6 +177,33 @@ def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True,
     return open_connection(description, _require, reveal, test=test)
 
 
+def connect_saved(name: str, *, test: bool = True) -> Any:
+    """
+    Open a saved connection: one that `%%connect --save` kept, else one that was saved in Flowfile's own interface.
+
+    Args:
+        name: Its name.
+        test: As in `connect`.
+
+    Raises:
+        UsageError: If none of that name is saved; else as `connect`.
+    """
+    body = backend().connection_bodies().get(name)
+    if body is not None:
+        return connect(body, test=test)
+    saved = backend().flowfile_connections().get(name)
+    if saved is None:
+        raise UsageError(f"no saved connection is named {name!r}", hint=f"describe it in a cell:  %%connect {name} --save")
+    from flowfile_nb.connections import open_flowfile_connection
+
+    def reveal_part(part: str) -> str:
+        value = backend().reveal_part(saved, part)
+        learn(saved.secrets[part] or saved.name, value)
+        return value
+
+    return open_flowfile_connection(saved, reveal_part, test=test)
+
+
 def close(name: str) -> None:
     """
     Close a connection that `%%connect` opened under *name*, and its pooled database connections.
@@ -186,7 +213,9 @@ def close(name: str) -> None:
     """
     if name not in opened:
         raise UsageError(f"no open connection is named {name!r}", hint="list them:  %connect")
-    opened.pop(name).dispose()
+    from flowfile_nb.connections import close_connection
+
+    close_connection(opened.pop(name))
 
 
 def _require(name: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowfile_nb.core.crypto import token_times
 from flowfile_nb.core.names import environment_variable, quoted, require_name, require_value, suggest
-from flowfile_nb.errors import NoSuchSecretError
+from flowfile_nb.errors import ConnectionSpecError, NoSuchSecretError
 from flowfile_nb.storage.database import ALL
 from flowfile_nb.storage.paths import find_paths
 from flowfile_nb.storage.store import Row, Store
@@ -17,7 +17,8 @@ from flowfile_nb.storage.store_key import StoreKey
 
 # What only showing and describing need is imported there: a cold read of one secret is half imports.
 if TYPE_CHECKING:
-    from flowfile_nb.backend import Finding, Listing
+    from flowfile_nb.backend import Finding, FlowfileConnection, Listing
+    from flowfile_nb.storage.flowfile import ConnectionRow
 
 LOCAL_USER = 1
 # `secrets[name].get_secret_value()` looks up once: what was found this short a while ago, in the same vault, is what is there.
@@ -160,6 +161,44 @@ class Vault:
     def connection_bodies(self) -> dict[str, str]:
         """Return the saved definitions by name."""
         return self.store.connection_bodies()
+
+    def flowfile_connections(self) -> dict[str, FlowfileConnection]:
+        """Return the connections that were saved in Flowfile's own interface, by name."""
+        return {found.name: self._shown(found) for found in self.store.flowfile_connections(self.user_id)}
+
+    def reveal_part(self, connection: FlowfileConnection, part: str) -> str:
+        """
+        Return the plaintext of a secret part of a connection of Flowfile's, as it is saved now.
+
+        Raises:
+            NoSuchSecretError: If the connection or its secret is gone.
+            ConnectionSpecError: If it leads elsewhere by now: a password goes to the server it was saved for, and to no other.
+        """
+        found = next(iter(self.store.flowfile_connections(self.user_id, connection.name)), None)
+        if found is not None and (found.kind, found.parts) != (connection.kind, connection.parts):
+            raise ConnectionSpecError(
+                f"the connection {connection.name!r} was changed in Flowfile since it was opened here",
+                hint=f"open it again:  %connect {quoted(connection.name)}",
+            )
+        row = self.store.row(found.rows[part]) if found is not None and part in found.rows else None
+        if row is None:
+            raise NoSuchSecretError(
+                f"the secret of the connection {connection.name!r} is no longer stored",
+                hint="save the connection in Flowfile again",
+            )
+        return self.key.decrypt(row)
+
+    def _shown(self, found: ConnectionRow) -> FlowfileConnection:
+        from flowfile_nb.backend import FlowfileConnection
+
+        secrets = {}
+        for part, row_id in found.rows.items():
+            row = self.store.row(row_id)
+            if row is not None:
+                # Flowfile gives a password the name of its connection, also where a secret has that name already.
+                named = self.store.find(self.user_id, row.name)
+                secrets[part] = row.name if named is not None and named.id == row_id else ""
+        return FlowfileConnection(found.name, found.kind, found.parts, secrets)
 
     def findings(self) -> list[Finding]:
         """Return what `%secret doctor` says about key and store."""

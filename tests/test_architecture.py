@@ -37,6 +37,10 @@ LIBRARIES = {
     "ipywidgets": {"notebook"},
     "anywidget": {"notebook/panel.py"},
     "sqlalchemy": {"connections/database.py"},
+    "aiobotocore": {"connections/s3.py"},
+    "botocore": {"connections/s3.py"},
+    "azure": {"connections/azure.py"},
+    "google": {"connections/gcs.py"},
     "hyperscan": {"core/search.py"},
     "ahocorasick_rs": {"core/search.py"},
 }

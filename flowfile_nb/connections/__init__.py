@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from flowfile_nb.connections.opening import describe, open_connection
+from flowfile_nb.connections.opening import (
+    close_connection,
+    describe,
+    flowfile_target,
+    open_connection,
+    open_flowfile_connection,
+)
 
-__all__ = ["describe", "open_connection"]
+__all__ = ["close_connection", "describe", "flowfile_target", "open_connection", "open_flowfile_connection"]

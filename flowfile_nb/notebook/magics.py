@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import keyword
 import os
+import re
 import secrets as randomness
 import string
 from argparse import Namespace
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
-from flowfile_nb.connections import describe
+from flowfile_nb.connections import describe, flowfile_target
 from flowfile_nb.core.encodings import MIN_CHARACTERS
 from flowfile_nb.core.names import quoted, require_name
 from flowfile_nb.core.references import reference
@@ -56,8 +58,7 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
         shell.user_ns.pop(args.name, None)
         print(f"Closed {args.name}.")
         return None
-    body = cell if cell is not None else _saved(args.name)
-    _open(shell, args, body)
+    _open(shell, args, cell)
     return None
 
 
@@ -182,27 +183,37 @@ _VERBS = {
 
 
 def _connections() -> Table:
-    saved = session.backend().connection_bodies()
+    backend = session.backend()
+    saved, flowfiles = backend.connection_bodies(), backend.flowfile_connections()
     rows = [(name, "open", describe(session.opened[name])) for name in session.opened]
-    rows += [(name, "saved", f"%connect {name}   opens it") for name in saved if name not in session.opened]
+    rows += [(name, "saved", f"%connect {quoted(name)}   opens it") for name in saved if name not in session.opened]
+    rows += [
+        (name, "saved in Flowfile", f"{flowfile_target(found)}   %connect {quoted(name)}   opens it")
+        for name, found in flowfiles.items()
+        # Ours of the same name comes first.
+        if name not in saved and _variable(name, flowfiles) not in session.opened
+    ]
     return Table(("name", "state", "target"), rows, "" if rows else "No connections yet:  %%connect?  shows how to open one")
 
 
-def _saved(name: str) -> str:
-    body = session.backend().connection_bodies().get(name)
-    if body is None:
-        raise UsageError(f"no saved connection is named {name!r}", hint=f"describe it in a cell:  %%connect {name} --save")
-    return body
+def _variable(name: str, flowfiles: Container[str]) -> str:
+    """Return the variable for a connection; Flowfile's names are free text, ours are variables already."""
+    found = re.sub(r"\W+", "_", name).strip("_") if name in flowfiles else name
+    if not found.isidentifier() or keyword.iskeyword(found):
+        found = f"connection_{found}" if name in flowfiles else found
+    if not found.isidentifier() or keyword.iskeyword(found):
+        raise UsageError(f"{name!r} cannot be the name of a variable", hint="%%connect warehouse")
+    return found
 
 
-def _open(shell: InteractiveShell, args: Namespace, body: str) -> None:
-    if not args.name.isidentifier() or keyword.iskeyword(args.name):
-        raise UsageError(f"{args.name!r} cannot be the name of a variable", hint="%%connect warehouse")
-    connection = session.connect(body, test=args.test)
-    if args.name in session.opened:
-        session.close(args.name)
-    session.opened[args.name] = shell.user_ns[args.name] = connection
-    print(f"{'Connected' if args.test else 'Bound (not tested)'}: {args.name} = {describe(connection)}")
-    if args.save:
+def _open(shell: InteractiveShell, args: Namespace, body: str | None) -> None:
+    flowfiles = {} if body is not None else session.backend().flowfile_connections()
+    variable = _variable(args.name, flowfiles)
+    connection = session.connect_saved(args.name, test=args.test) if body is None else session.connect(body, test=args.test)
+    if variable in session.opened:
+        session.close(variable)
+    session.opened[variable] = shell.user_ns[variable] = connection
+    print(f"{'Connected' if args.test else 'Bound (not tested)'}: {variable} = {describe(connection)}")
+    if args.save and body is not None:
         session.backend().save_connection(args.name, body.strip())
         print(f"Saved. In another notebook:  %connect {args.name}")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoSuchSecretError, SecretExistsError
 from flowfile_nb.storage.active import ActiveDatabase
 from flowfile_nb.storage.database import ALL, columns, transaction
 from flowfile_nb.storage.paths import Paths
+
+if TYPE_CHECKING:
+    from flowfile_nb.storage.flowfile import ConnectionRow
 
 # Enough of a token for `$ffsec$1$<owner id>$` and the 12 characters that hold the time.
 _HEAD = 48
@@ -131,6 +134,20 @@ class Store:
 
         with self._active.reading() as db:
             return [] if db is None else connections_using(db, row_id)
+
+    def flowfile_connections(self, user_id: int, name: str | None = None) -> list[ConnectionRow]:
+        """Return the connections that were saved in Flowfile's own interface; of one name alone if that is given."""
+        from flowfile_nb.storage.flowfile import saved_connections
+
+        with self._active.reading() as db:
+            return [] if db is None else saved_connections(db, user_id, name)
+
+    def row(self, row_id: int) -> Row | None:
+        """Return one row of `secrets` by its id."""
+        with self._active.reading() as db:
+            query = "SELECT id, name, encrypted_value, user_id FROM secrets WHERE id = ?"
+            found = None if db is None else db.execute(query, (row_id,)).fetchone()
+            return Row(*found) if found else None
 
     def _usable(self, user_id: int, *what: str, limit: int = ALL) -> list[list[Any]]:
         """Return columns of the rows a user can use; the first is the name, and each name is there once, the oldest first."""
