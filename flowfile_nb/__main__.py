@@ -46,13 +46,20 @@ def _run(arguments: Sequence[str] | None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     scan = commands.add_parser("scan", help="search files for the values of your secrets")
 
+    new_key = commands.add_parser("new-key", help="make a master key for Flowfile's docker mode: the line for .env")
+
+    from flowfile_nb.lifecycle import new_key as key_command
     from flowfile_nb.scan import command
 
     command.add_options(scan)
+    key_command.add_options(new_key)
     args = parser.parse_args(arguments)
     if args.command is None:
         parser.print_help()
         return 0
+
+    if args.command == "new-key":
+        return key_command.run(args, os.environ, sys.stdout)
 
     from flowfile_nb import session
     from flowfile_nb.scan.history import ipython_histories

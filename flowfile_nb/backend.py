@@ -84,6 +84,9 @@ class SecretBackend(Protocol):
     def connection_bodies(self) -> dict[str, str]:
         """Return the saved definitions by name."""
 
+    def awaits_key(self) -> bool:
+        """Return whether nothing can be stored before somebody gives this backend its first key: Flowfile's docker mode."""
+
     def flowfile_connections(self) -> dict[str, FlowfileConnection]:
         """Return the connections that were saved in Flowfile's own interface, by name."""
 

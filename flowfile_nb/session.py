@@ -43,7 +43,10 @@ def backend() -> SecretBackend:
         require_platform()
         from flowfile_nb.vault import open_vault
 
-        _backend = open_vault()
+        _backend = vault = open_vault()
+        if "IPython" in sys.modules and (key := vault.given_key()):
+            # It stands in the environment, where one `%env` shows it.
+            learn("FLOWFILE_MASTER_KEY", key)
     return _backend
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -161,6 +162,24 @@ class Vault:
     def connection_bodies(self) -> dict[str, str]:
         """Return the saved definitions by name."""
         return self.store.connection_bodies()
+
+    def awaits_key(self) -> bool:
+        """Return whether docker mode was given no master key, and there is nothing yet that an earlier one has encrypted."""
+        if self.environ.get("FLOWFILE_MODE") != "docker":
+            return False
+        from flowfile_nb.storage.master_key import key_source
+
+        return key_source(self.paths, self.environ) == self.paths.key_store and not self.store.tokens(1)
+
+    def given_key(self) -> str | None:
+        """Return the master key that a variable or a mounted file gives, to be masked; it is not checked here."""
+        from flowfile_nb.storage.master_key import key_source, read_master_key
+
+        if key_source(self.paths, self.environ) == self.paths.key_store:
+            return None
+        with suppress(OSError):
+            return (read_master_key(self.paths, self.environ) or b"").decode(errors="replace")
+        return None
 
     def flowfile_connections(self) -> dict[str, FlowfileConnection]:
         """Return the connections that were saved in Flowfile's own interface, by name."""

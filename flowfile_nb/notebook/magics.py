@@ -17,10 +17,11 @@ from flowfile_nb.core.encodings import MIN_CHARACTERS
 from flowfile_nb.core.names import quoted, require_name
 from flowfile_nb.core.references import reference
 from flowfile_nb.core.secret import Secret
-from flowfile_nb.errors import InvalidValueError, NoPromptError, SecretExistsError, UsageError
+from flowfile_nb.errors import InvalidValueError, MasterKeyError, NoPromptError, SecretExistsError, UsageError
 from flowfile_nb.notebook.arguments import VERBS, connect_parser, refuse_value, secret_parsers, split
 from flowfile_nb.notebook.guard import guard_findings
 from flowfile_nb.notebook.prompt import ask_value, confirm
+from flowfile_nb.notebook.setup import SETUP
 from flowfile_nb.notebook.table import Table, secrets_table
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def _run(shell: InteractiveShell, words: list[str]) -> Any:
 
 def _panel(shell: InteractiveShell) -> Any:
     if getattr(shell, "kernel", None) is None:
+        if session.backend().awaits_key():
+            return Table((), (), SETUP)
         return secrets_table(session.backend().describe())
     from flowfile_nb.notebook.panel import panel
 
@@ -86,6 +89,10 @@ def _set(shell: InteractiveShell, args: Namespace) -> None:
             f"there is already a secret named {name!r}; it was not changed",
             hint=f"%secret set {quoted(name)} --replace   keeps its shares and connections",
         )
+    if session.backend().awaits_key():
+        # Before somebody has typed it for nothing.
+        what, how = SETUP.split("\n", 1)
+        raise MasterKeyError(what, hint=how.strip())
     value = _value(args)
     replaced = session.store(name, value, replace=args.replace)
     print(f"{'Replaced' if replaced else 'Stored'} {name}. Use it in a connection as  {reference(name)}")

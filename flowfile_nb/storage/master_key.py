@@ -56,7 +56,8 @@ def read_master_key(paths: Paths, environ: Mapping[str, str]) -> bytes | None:
     if environ.get("FLOWFILE_MODE") == "docker":
         raise MasterKeyError(
             "FLOWFILE_MODE=docker, and no master key was given; none is made silently",
-            hint=f"set FLOWFILE_MASTER_KEY, or mount the key at {paths.mounted_key}, and restart",
+            hint="set FLOWFILE_MASTER_KEY, or mount the key at"
+            f" {paths.mounted_key}, and restart. To make the first one, in a terminal:  python -m flowfile_nb new-key",
         )
     sealed = read_private(paths.key_store, environ)
     if sealed is None:
