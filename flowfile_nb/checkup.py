@@ -89,7 +89,12 @@ def _database(paths: Paths, store: Store) -> list[Finding]:
     disk = file_system(location) or "unknown file system"
     safe = journal != "wal" or is_local(location) or not sys.platform.startswith("linux")
     remedy = "" if safe else "keep it on a local disk: FLOWFILE_DB_PATH moves it"
-    return [Finding("store", f"{location} ({whose}, journal {journal}, {disk})", safe, remedy)]
+    found = [Finding("store", f"{location} ({whose}, journal {journal}, {disk})", safe, remedy)]
+    if copies := store.copies():
+        in_catalog = f"{copies:,} that were written here are copied, encrypted, to {paths.database}, should Flowfile be removed"
+        gone = f"{copies:,} were in Flowfile's catalog, which is gone: they are as they were when it was last opened here"
+        found.append(Finding("copies", in_catalog if location == paths.catalog else gone))
+    return found
 
 
 def _rows(store: Store, keychain: Callable[[], Keychain]) -> list[Finding]:

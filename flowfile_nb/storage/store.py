@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.core.names import quoted
@@ -178,7 +180,7 @@ class Store:
         Raises:
             SecretExistsError: If the name is taken and *replace* is false.
         """
-        with self._active.writing() as db, transaction(db):
+        with self._writing(user_id, name) as db:
             found = db.execute(_OWN, (name, user_id)).fetchone()
             if found is None:
                 insert = "INSERT INTO secrets (name, encrypted_value, iv, user_id) VALUES (?, ?, '', ?)"
@@ -200,7 +202,7 @@ class Store:
             NoSuchSecretError: If the user owns none named *old*.
             SecretExistsError: If the user owns one named *new*.
         """
-        with self._active.writing() as db, transaction(db):
+        with self._writing(user_id, old, new) as db:
             row = self._own(db, user_id, old)
             if db.execute(_OWN, (new, user_id)).fetchone() is not None:
                 raise SecretExistsError(
@@ -216,7 +218,7 @@ class Store:
         Raises:
             NoSuchSecretError: If the user owns none of that name.
         """
-        with self._active.writing() as db, transaction(db):
+        with self._writing(user_id, name) as db:
             row = self._own(db, user_id, name)
             if self._active.has_shares:
                 db.execute("DELETE FROM resource_grants WHERE resource_type = 'secret' AND resource_id = ?", (row.id,))
@@ -249,9 +251,27 @@ class Store:
             assert db is not None
             db.execute("INSERT OR REPLACE INTO nb_connections VALUES (?, ?, ?)", (name, body, int(time.time())))
 
+    def copies(self) -> int:
+        """Return how many rows of our own database are copies of rows that are, or were, in Flowfile's catalog."""
+        from flowfile_nb.storage.handover import count_copies
+
+        with self._active.ours() as db:
+            return 0 if db is None else count_copies(db)
+
     def close(self) -> None:
         """Close the database; the next call opens it again."""
         self._active.close()
+
+    @contextmanager
+    def _writing(self, user_id: int, *names: str) -> Iterator[sqlite3.Connection]:
+        """One write transaction; after it, what Flowfile's catalog has under these names is copied into our own database."""
+        with self._active.writing() as db:
+            with transaction(db):
+                yield db
+            if self._active.in_catalog:
+                from flowfile_nb.storage.handover import copy_rows
+
+                copy_rows(self.paths, db, user_id, names)
 
     def _own(self, db: sqlite3.Connection, user_id: int, name: str) -> Row:
         found = db.execute(_OWN, (name, user_id)).fetchone()
