@@ -128,7 +128,9 @@ class Vault:
             SecretExistsError: If the name is taken and *replace* is false.
             WrongKeyError: If the master key is not the one this store is written with.
         """
-        require_name(name)
+        if not (replace and self.store.find(self.user_id, name)):
+            # Flowfile takes any name: what it stored can be replaced under it.
+            require_name(name)
         require_value(value)
         keychain = self.key.proved_keychain()
         self._found = None
