@@ -48,6 +48,7 @@ def secret(line: str) -> Any:
     Quotes round a name with spaces:  %secret "my name"
     In a connection write  %secret NAME  or  ${secret:NAME};  see %%connect?
     Headless, nobody is asked: set  FLOWFILE_SECRET_<NAME>  instead.
+    In a container of Flowfile's without a master key,  %secret  shows how to make one.
     """
     from flowfile_nb.notebook import magics
 
@@ -72,7 +73,7 @@ def connect(line: str, cell: str | None = None) -> Any:
         --no-test                 do not open it once now
 
     %connect                      a table: what is open, and what is saved
-    %connect NAME                 open a saved one
+    %connect NAME                 open a saved one; also one that was saved in Flowfile (S3, Azure, Google: a filesystem)
     %connect -x NAME              close one
 
     The variable is a SQLAlchemy Engine:  pandas.read_sql("select 1", warehouse)

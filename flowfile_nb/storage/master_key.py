@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,9 +17,11 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from flowfile_nb.core.crypto import generate_master_key
 from flowfile_nb.errors import MasterKeyError
-from flowfile_nb.storage.paths import Paths, create_private, make_private_directory, read_private, replace_private
+from flowfile_nb.storage.paths import Paths, create_private, make_private_directory, read_private, replace_private, stamp
 
 _ENTRY = "master_key"
+# How often, and how far apart, a key that Flowfile might overwrite is looked at before it is used.
+_LOOKS, _BETWEEN_LOOKS_S = 5, 0.01
 _RESTORE = "nothing was changed; put both key files back from a backup, or from the machine they came from"
 
 
@@ -34,7 +37,7 @@ def key_source(paths: Paths, environ: Mapping[str, str]) -> str:
 def key_version(paths: Paths, environ: Mapping[str, str]) -> tuple[object, ...]:
     """Return something that changes when the key may have changed: cheap enough to ask before each use."""
     given = environ["FLOWFILE_MASTER_KEY"] if "FLOWFILE_MASTER_KEY" in environ else None  # noqa: SIM401 - four times faster
-    return (given, _stamp(paths.key_store))
+    return (given, stamp(paths.key_store))
 
 
 def read_master_key(paths: Paths, environ: Mapping[str, str]) -> bytes | None:
@@ -84,22 +87,45 @@ def create_master_key(paths: Paths, environ: Mapping[str, str]) -> bytes:
         if key is None:
             # Flowfile writes here too, without our lock; whoever is first wins, and everybody reads what won.
             create_private(paths.secret_key, Fernet.generate_key())
-            _add_entry(paths, environ, generate_master_key().decode())
-            key = read_master_key(paths, environ)
-        assert key is not None
+            made = generate_master_key().decode()
+            key = _settled(paths, environ, made) if _flowfile_is_here(paths) else _added(paths, environ, made)
         return key
 
 
-def _add_entry(paths: Paths, environ: Mapping[str, str], key: str) -> None:
-    sealed = read_private(paths.key_store, environ)
-    entries = {} if sealed is None else _open(paths, environ, sealed)
-    if _ENTRY in entries:
-        return
-    content = _seal(paths, environ).encrypt(json.dumps({**entries, _ENTRY: key}).encode())
-    if sealed is None:
-        create_private(paths.key_store, content)
-    else:
-        replace_private(paths.key_store, content)
+def _settled(paths: Paths, environ: Mapping[str, str], made: str) -> bytes:
+    """
+    Add the master key to a file that Flowfile may be writing just now, and return it when it stays.
+
+    Flowfile reads the file, adds an entry of its own and writes all of it anew, within milliseconds and without a lock: what
+    was added between is lost. So it is looked at again, and added again, until it has stayed; if Flowfile itself has made a
+    master key meanwhile, that is the one.
+    """
+    key, stayed = _added(paths, environ, made), 0
+    while stayed < _LOOKS:
+        time.sleep(_BETWEEN_LOOKS_S)
+        found = _added(paths, environ, key.decode())
+        key, stayed = found, stayed + 1 if found == key else 0
+    return key
+
+
+def _flowfile_is_here(paths: Paths) -> bool:
+    """Return whether Flowfile has ever started on this home; it makes its folders before anything else."""
+    return os.path.exists(paths.key_store) or os.path.exists(os.path.dirname(paths.catalog))
+
+
+def _added(paths: Paths, environ: Mapping[str, str], key: str) -> bytes:
+    """Add the master key if the file has none, keeping what else is in it; return the one that it has then."""
+    while True:
+        before = stamp(paths.key_store)
+        sealed = read_private(paths.key_store, environ)
+        entries = {} if sealed is None else _open(paths, environ, sealed)
+        if entries.get(_ENTRY):
+            return str(entries[_ENTRY]).encode()
+        content = _seal(paths, environ).encrypt(json.dumps({**entries, _ENTRY: key}).encode())
+        if sealed is None:
+            create_private(paths.key_store, content)
+        else:
+            replace_private(paths.key_store, content, if_still=before)
 
 
 def _open(paths: Paths, environ: Mapping[str, str], sealed: bytes) -> dict[str, Any]:
@@ -123,11 +149,3 @@ def _seal(paths: Paths, environ: Mapping[str, str]) -> Fernet:
         return Fernet(secret_key.strip())
     except ValueError:
         raise MasterKeyError(f"{paths.secret_key} is damaged: it is not a Fernet key", hint=_RESTORE) from None
-
-
-def _stamp(path: str) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -145,11 +145,35 @@ def create_private(path: str, content: bytes) -> bool:
     return created
 
 
-def replace_private(path: str, content: bytes) -> None:
-    """Replace *path* whole, durable and 0600; a reader sees the old content or the new, nothing between."""
+def replace_private(path: str, content: bytes, *, if_still: tuple[int, int, int] | None = None) -> bool:
+    """
+    Replace *path* whole, durable and 0600; a reader sees the old content or the new, nothing between.
+
+    Args:
+        path: The file.
+        content: What it holds from now on.
+        if_still: The `stamp` of the file that *content* was made from: another program's newer one is left alone.
+
+    Returns:
+        Whether it was replaced.
+    """
     temporary = _write_temporary(path, content)
+    # The last thing before the replacing, after the disk's work: some microseconds are left in which it is not noticed.
+    if if_still is not None and stamp(path) != if_still:
+        os.unlink(temporary)
+        return False
     os.replace(temporary, path)
     _sync_directory(path)
+    return True
+
+
+def stamp(path: str) -> tuple[int, int, int] | None:
+    """Return something that differs when a file has been written anew, or None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _write_temporary(path: str, content: bytes) -> str:

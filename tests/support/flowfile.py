@@ -71,6 +71,18 @@ def entry(name, value=None):
         set_password("flowfile", name, value)
     return get_password("flowfile", name)
 
+def entries(count):
+    for number in range(count):
+        set_password("flowfile", f"entry{number}", str(number))
+
+def write_for(seconds, prefix):
+    import time
+    end, done = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        upsert(f"{prefix}{done % 50}", f"{prefix}-{done}")
+        done += 1
+    return done
+
 for line in sys.stdin:
     call, arguments = json.loads(line)
     try:
