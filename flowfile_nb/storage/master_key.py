@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from flowfile_nb.core.crypto import generate_master_key
 from flowfile_nb.errors import MasterKeyError
-from flowfile_nb.storage.paths import Paths, create_private, make_private_directory, read_private, replace_private, stamp
+from flowfile_nb.storage.paths import Paths, create_private, exchange_private, make_private_directory, read_private, stamp
 
 _ENTRY = "master_key"
 # How often, and how far apart, a key that Flowfile might overwrite is looked at before it is used.
@@ -87,25 +87,26 @@ def create_master_key(paths: Paths, environ: Mapping[str, str]) -> bytes:
         if key is None:
             # Flowfile writes here too, without our lock; whoever is first wins, and everybody reads what won.
             create_private(paths.secret_key, Fernet.generate_key())
-            made = generate_master_key().decode()
-            key = _settled(paths, environ, made) if _flowfile_is_here(paths) else _added(paths, environ, made)
+            wanted = {_ENTRY: generate_master_key().decode()}
+            flowfile_is_here = _flowfile_is_here(paths)
+            _add(paths, environ, wanted)
+            if flowfile_is_here:
+                _settled(paths, environ, wanted)
+            key = wanted[_ENTRY].encode()
         return key
 
 
-def _settled(paths: Paths, environ: Mapping[str, str], made: str) -> bytes:
+def _settled(paths: Paths, environ: Mapping[str, str], wanted: dict[str, Any]) -> None:
     """
-    Add the master key to a file that Flowfile may be writing just now, and return it when it stays.
+    Add entries to a file that Flowfile may be writing just now, until they have stayed.
 
     Flowfile reads the file, adds an entry of its own and writes all of it anew, within milliseconds and without a lock: what
-    was added between is lost. So it is looked at again, and added again, until it has stayed; if Flowfile itself has made a
-    master key meanwhile, that is the one.
+    was added between is lost. So it is looked at again, and added again; what Flowfile itself has written comes first.
     """
-    key, stayed = _added(paths, environ, made), 0
+    stayed = 0
     while stayed < _LOOKS:
         time.sleep(_BETWEEN_LOOKS_S)
-        found = _added(paths, environ, key.decode())
-        key, stayed = found, stayed + 1 if found == key else 0
-    return key
+        stayed = 0 if _add(paths, environ, wanted) else stayed + 1
 
 
 def _flowfile_is_here(paths: Paths) -> bool:
@@ -113,19 +114,36 @@ def _flowfile_is_here(paths: Paths) -> bool:
     return os.path.exists(paths.key_store) or os.path.exists(os.path.dirname(paths.catalog))
 
 
-def _added(paths: Paths, environ: Mapping[str, str], key: str) -> bytes:
-    """Add the master key if the file has none, keeping what else is in it; return the one that it has then."""
+def _add(paths: Paths, environ: Mapping[str, str], wanted: dict[str, Any]) -> bool:
+    """
+    Add what the file lacks of *wanted*, keeping what it has; *wanted* is what it has then, so that it can be looked for again.
+
+    Returns:
+        Whether anything was lacking, or different.
+    """
+    newer: dict[str, Any] = {}
+    known, wrote = dict(wanted), False
     while True:
         before = stamp(paths.key_store)
         sealed = read_private(paths.key_store, environ)
         entries = {} if sealed is None else _open(paths, environ, sealed)
-        if entries.get(_ENTRY):
-            return str(entries[_ENTRY]).encode()
-        content = _seal(paths, environ).encrypt(json.dumps({**entries, _ENTRY: key}).encode())
+        # An empty master key is none, for Flowfile too.
+        there = {name: entry for name, entry in entries.items() if entry or name != _ENTRY}
+        whole = {**wanted, **there, **newer}
+        wanted.update(whole)
+        if whole == entries:
+            return wrote or wanted != known
+        wrote = True
+        content = _seal(paths, environ).encrypt(json.dumps(whole).encode())
         if sealed is None:
             create_private(paths.key_store, content)
-        else:
-            replace_private(paths.key_store, content, if_still=before)
+            continue
+        replaced = exchange_private(paths.key_store, content, before)
+        if replaced is not None:
+            # What Flowfile has written between the reading and the replacing is added again. Also a master key: it may have
+            # used that already, and nobody has used ours.
+            now = _open(paths, environ, replaced)
+            newer = {name: now[name] for name in now if now[name] != entries.get(name)}
 
 
 def _open(paths: Paths, environ: Mapping[str, str], sealed: bytes) -> dict[str, Any]:

@@ -145,26 +145,41 @@ def create_private(path: str, content: bytes) -> bool:
     return created
 
 
-def replace_private(path: str, content: bytes, *, if_still: tuple[int, int, int] | None = None) -> bool:
+def replace_private(path: str, content: bytes) -> None:
+    """Replace *path* whole, durable and 0600; a reader sees the old content or the new, nothing between."""
+    temporary = _write_temporary(path, content)
+    os.replace(temporary, path)
+    _sync_directory(path)
+
+
+def exchange_private(path: str, content: bytes, if_still: tuple[int, int, int] | None) -> bytes | None:
     """
-    Replace *path* whole, durable and 0600; a reader sees the old content or the new, nothing between.
+    Replace a file that another program replaces, too, as `replace_private` does, and tell what was there until that moment.
 
     Args:
         path: The file.
         content: What it holds from now on.
-        if_still: The `stamp` of the file that *content* was made from: another program's newer one is left alone.
+        if_still: The `stamp` of the file that *content* was made from, for systems that cannot exchange two names: there a
+            file that has another is left alone.
 
     Returns:
-        Whether it was replaced.
+        The replaced content; None where it was left alone.
     """
     temporary = _write_temporary(path, content)
-    # The last thing before the replacing, after the disk's work: some microseconds are left in which it is not noticed.
-    if if_still is not None and stamp(path) != if_still:
-        os.unlink(temporary)
-        return False
-    os.replace(temporary, path)
-    _sync_directory(path)
-    return True
+    try:
+        if not _exchange(temporary, path):
+            if stamp(path) != if_still:
+                return None
+            with open(path, "rb") as file:
+                replaced = file.read()
+            os.replace(temporary, path)
+            return replaced
+        with open(temporary, "rb") as file:
+            return file.read()
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        _sync_directory(path)
 
 
 def stamp(path: str) -> tuple[int, int, int] | None:
@@ -184,6 +199,16 @@ def _write_temporary(path: str, content: bytes) -> str:
         file.flush()
         os.fsync(file.fileno())
     return temporary
+
+
+def _exchange(one: str, other: str) -> bool:
+    """Give two files each other's names in one step (Linux); return whether that could be done."""
+    # Imported here: it is needed once in the life of a store, beside a Flowfile.
+    import ctypes
+
+    rename = getattr(ctypes.CDLL(None) if sys.platform != "win32" else None, "renameat2", None)
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE (linux/fcntl.h, linux/fs.h)
+    return rename is not None and rename(here, os.fsencode(one), here, os.fsencode(other), swap) == 0
 
 
 def _sync_directory(path: str) -> None:

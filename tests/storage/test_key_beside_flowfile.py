@@ -12,8 +12,9 @@ import pytest
 from cryptography.fernet import Fernet
 
 from flowfile_nb.storage import master_key
+from flowfile_nb.storage import paths as paths_module
 from flowfile_nb.storage.master_key import create_master_key, read_master_key
-from flowfile_nb.storage.paths import Paths, find_paths, replace_private, stamp
+from flowfile_nb.storage.paths import Paths, exchange_private, find_paths, replace_private, stamp
 
 
 @pytest.fixture
@@ -92,9 +93,14 @@ def test_without_flowfile_nobody_waits(home: Path, monkeypatch: pytest.MonkeyPat
     assert pauses == []
 
 
-def test_an_entry_that_comes_while_ours_is_written_is_kept(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("names_can_be_exchanged", [True, False])
+def test_an_entry_that_comes_while_ours_is_written_is_kept(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, names_can_be_exchanged: bool
+) -> None:
     """Between reading the file and replacing it Flowfile adds an entry: the file is read again."""
     at_each_look(monkeypatch)
+    if not names_can_be_exchanged:
+        monkeypatch.setattr(paths_module, "_exchange", lambda one, other: False)
     os.makedirs(paths.directory, mode=0o700)
     Path(paths.secret_key).write_bytes(Fernet.generate_key())
     os.chmod(paths.secret_key, 0o600)
@@ -117,16 +123,81 @@ def test_an_entry_that_comes_while_ours_is_written_is_kept(paths: Paths, monkeyp
     assert entries(paths) == {"jwt_secret": "j", "internal_token": "t", "master_key": key.decode()}
 
 
-def test_a_newer_file_is_not_replaced(tmp_path: Path) -> None:
-    """What was made from an older content is dropped, and leaves nothing behind."""
+def test_what_flowfile_writes_at_the_last_moment_is_added_again(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the file was read and before it is replaced: the exchange of the two names hands it over."""
+    at_each_look(monkeypatch)
+    os.makedirs(paths.directory, mode=0o700)
+    Path(paths.secret_key).write_bytes(Fernet.generate_key())
+    os.chmod(paths.secret_key, 0o600)
+    flowfile_writes(paths, {"jwt_secret": "j"})
+    theirs, exchange = Fernet.generate_key().decode(), paths_module._exchange
+    writes = [{"jwt_secret": "j", "internal_token": "t"}, {"jwt_secret": "j2", "master_key": theirs}]
+
+    def written_meanwhile(one: str, other: str) -> bool:
+        if writes:
+            flowfile_writes(paths, writes.pop(0))
+        return exchange(one, other)
+
+    monkeypatch.setattr(paths_module, "_exchange", written_meanwhile)
+
+    key = create_master_key(paths, os.environ)
+
+    assert writes == []
+    assert entries(paths) == {"jwt_secret": "j2", "internal_token": "t", "master_key": theirs}
+    assert key.decode() == theirs
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_where_names_cannot_be_exchanged_the_stamp_has_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_written: bool
+) -> None:
+    """On other systems, and file systems that cannot, a file that was written anew is left alone."""
+    monkeypatch.setattr(paths_module, "_exchange", lambda one, other: False)
     path = tmp_path / "file"
     path.write_bytes(b"old")
     before = stamp(str(path))
-    (tmp_path / "new").write_bytes(b"newer")
-    (tmp_path / "new").replace(path)
+    if is_written:
+        (tmp_path / "new").write_bytes(b"newer")
+        (tmp_path / "new").replace(path)
 
-    assert not replace_private(str(path), b"ours", if_still=before)
-    assert path.read_bytes() == b"newer"
-    assert replace_private(str(path), b"ours", if_still=stamp(str(path)))
+    replaced = exchange_private(str(path), b"ours", before)
+
+    assert (replaced, path.read_bytes()) == ((None, b"newer") if is_written else (b"old", b"ours"))
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["file"]
     assert stamp(str(tmp_path / "none")) is None
+
+
+def test_an_empty_key_is_none_and_an_empty_entry_is_kept(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Flowfile takes them."""
+    at_each_look(monkeypatch)
+    os.makedirs(paths.directory, mode=0o700)
+    Path(paths.secret_key).write_bytes(Fernet.generate_key())
+    os.chmod(paths.secret_key, 0o600)
+    flowfile_writes(paths, {"master_key": "", "note": ""})
+
+    key = create_master_key(paths, os.environ)
+
+    assert entries(paths) == {"master_key": key.decode(), "note": ""}
+
+
+def test_a_replaced_file_is_whole_and_private(tmp_path: Path) -> None:
+    """As it was, or as it is, with nothing left behind."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    replace_private(str(path), b"new")
+
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["file"]
+
+
+def test_an_exchange_hands_over_what_was_there(tmp_path: Path) -> None:
+    """In one step, with nothing left behind, and readable by its owner alone."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    assert exchange_private(str(path), b"ours", None) == b"old"
+    assert path.read_bytes() == b"ours"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["file"]
