@@ -47,20 +47,25 @@ def _run(arguments: Sequence[str] | None) -> int:
     scan = commands.add_parser("scan", help="search files for the values of your secrets")
 
     doctor = commands.add_parser("doctor", help="show where key and store are, and how to mend what is wrong")
+    importing = commands.add_parser("import", help="take credentials out of a file into the store")
+    new_key = commands.add_parser("new-key", help="make a master key for Flowfile's docker mode: the line for .env")
 
     from flowfile_nb.checkup import command as checkup
+    from flowfile_nb.importing.options import add_options
+    from flowfile_nb.lifecycle import new_key as key_command
     from flowfile_nb.scan import command
 
     command.add_options(scan)
-    importing = commands.add_parser("import", help="take credentials out of a file into the store")
-    from flowfile_nb.importing.options import add_options
-
-    add_options(importing)
     checkup.add_options(doctor)
+    add_options(importing)
+    key_command.add_options(new_key)
     args = parser.parse_args(arguments)
     if args.command is None:
         parser.print_help()
         return 0
+
+    if args.command == "new-key":
+        return key_command.run(args, os.environ, sys.stdout)
 
     from flowfile_nb import session
 

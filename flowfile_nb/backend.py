@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class Listing(NamedTuple):
@@ -27,6 +27,18 @@ class Finding(NamedTuple):
     state: str
     ok: bool = True
     remedy: str = ""
+
+
+class FlowfileConnection(NamedTuple):
+    """A connection that was saved in Flowfile's own interface: where it leads, and which secrets it uses. No value."""
+
+    name: str
+    kind: str
+    """`database` or `cloud`."""
+    parts: dict[str, Any]
+    """What Flowfile keeps of it, by Flowfile's names: `host`, `storage_type` …"""
+    secrets: dict[str, str]
+    """Which part is a secret, by Flowfile's name of the part, and that secret's own name; empty where another has that name."""
 
 
 class SecretBackend(Protocol):
@@ -83,6 +95,19 @@ class SecretBackend(Protocol):
 
     def connection_bodies(self) -> dict[str, str]:
         """Return the saved definitions by name."""
+
+    def awaits_key(self) -> bool:
+        """Return whether nothing can be stored before somebody gives this backend its first key: Flowfile's docker mode."""
+
+    def flowfile_connections(self) -> dict[str, FlowfileConnection]:
+        """Return the connections that were saved in Flowfile's own interface, by name."""
+
+    def reveal_part(self, connection: FlowfileConnection, part: str) -> str:
+        """
+        Return the plaintext of a secret part of a connection of Flowfile's, as it is saved now.
+
+        Raises NoSuchSecretError if it is gone, and ConnectionSpecError if the connection leads elsewhere by now.
+        """
 
     def findings(self) -> list[Finding]:
         """Return what `%secret doctor` says about this backend."""

@@ -71,6 +71,7 @@ def secret(line: str) -> Any:
     Quotes round a name with spaces:  %secret "my name"
     In a connection write  %secret NAME  or  ${secret:NAME};  see %%connect?
     Headless, nobody is asked: set  FLOWFILE_SECRET_<NAME>  instead.
+    In a container of Flowfile's without a master key,  %secret  shows how to make one.
     No record of uses is kept with  FLOWFILE_NB_LOG=off  in the environment, or  %config FlowfileNb.access_log = False
     """
     from flowfile_nb.notebook import magics
@@ -96,7 +97,7 @@ def connect(line: str, cell: str | None = None) -> Any:
         --no-test                 do not open it once now
 
     %connect                      a table: what is open, and what is saved
-    %connect NAME                 open a saved one
+    %connect NAME                 open a saved one; also one that was saved in Flowfile (S3, Azure, Google: a filesystem)
     %connect -x NAME              close one
 
     The variable is a SQLAlchemy Engine:  pandas.read_sql("select 1", warehouse)

@@ -44,7 +44,10 @@ def backend() -> SecretBackend:
         require_platform()
         from flowfile_nb.vault import open_vault
 
-        _backend = open_vault()
+        _backend = vault = open_vault()
+        if "IPython" in sys.modules and (key := vault.given_key()):
+            # It stands in the environment, where one `%env` shows it.
+            learn("FLOWFILE_MASTER_KEY", key)
     return _backend
 
 
@@ -198,6 +201,33 @@ def open_connection(description: str | Mapping[str, Any], *, test: bool = True) 
     from flowfile_nb import connections
 
     return connections.open_connection(description, _require, reveal, test=test)
+
+
+def open_saved(name: str, *, test: bool = True) -> Opened:
+    """
+    Open a saved connection: one that `%%connect --save` kept, else one that was saved in Flowfile's own interface.
+
+    Args:
+        name: Its name.
+        test: As in `connect`.
+
+    Raises:
+        UsageError: If none of that name is saved; else as `connect`.
+    """
+    body = backend().connection_bodies().get(name)
+    if body is not None:
+        return open_connection(body, test=test)
+    saved = backend().flowfile_connections().get(name)
+    if saved is None:
+        raise UsageError(f"no saved connection is named {name!r}", hint=f"describe it in a cell:  %%connect {name} --save")
+    from flowfile_nb.connections import open_flowfile_connection
+
+    def reveal_part(part: str) -> str:
+        value = backend().reveal_part(saved, part)
+        learn(saved.secrets[part] or saved.name, value)
+        return value
+
+    return open_flowfile_connection(saved, reveal_part, test=test)
 
 
 def close(name: str) -> None:

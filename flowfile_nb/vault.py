@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from flowfile_nb.storage.store_key import StoreKey
 
 # What only showing and describing need is imported there: a cold read of one secret is half imports.
 if TYPE_CHECKING:
-    from flowfile_nb.backend import Finding, Listing
+    from flowfile_nb.backend import Finding, FlowfileConnection, Listing
     from flowfile_nb.checkup import Subject
     from flowfile_nb.storage.access_history import AccessHistory
     from flowfile_nb.storage.previous import Previous
@@ -178,7 +178,9 @@ class Vault:
             SecretExistsError: If the name is taken and *replace* is false.
             WrongKeyError: If the master key is not the one this store is written with.
         """
-        require_name(name)
+        if not (replace and self.store.find(self.user_id, name)):
+            # Flowfile takes any name: what it stored can be replaced under it.
+            require_name(name)
         require_value(value)
         with self._recorded("replace" if replace else "add", name):
             keychain = self.key.proved_keychain()
@@ -253,6 +255,37 @@ class Vault:
     def connection_bodies(self) -> dict[str, str]:
         """Return the saved definitions by name."""
         return self.store.connection_bodies()
+
+    def awaits_key(self) -> bool:
+        """Return whether docker mode was given no master key, and there is nothing yet that an earlier one has encrypted."""
+        if self.environ.get("FLOWFILE_MODE") != "docker":
+            return False
+        from flowfile_nb.storage.master_key import key_source
+
+        return key_source(self.paths, self.environ) == self.paths.key_store and not self.store.tokens(1)
+
+    def given_key(self) -> str | None:
+        """Return the master key that a variable or a mounted file gives, to be masked; it is not checked here."""
+        from flowfile_nb.storage.master_key import given_key
+
+        with suppress(StoreError):
+            return (given_key(self.paths, self.environ) or b"").decode(errors="replace") or None
+        return None
+
+    def flowfile_connections(self) -> dict[str, FlowfileConnection]:
+        """Return the connections that were saved in Flowfile's own interface, by name."""
+        from flowfile_nb.flowfile_connections import connections
+
+        return connections(self.store, self.user_id)
+
+    def reveal_part(self, connection: FlowfileConnection, part: str) -> str:
+        """Return the plaintext of a secret part of a connection of Flowfile's, as it is saved now. Raises as `row_of`."""
+        from flowfile_nb.flowfile_connections import row_of
+
+        row = row_of(self.store, self.user_id, connection, part)
+        value = self.key.decrypt(row)
+        self.log.used(row.name)
+        return value
 
     def findings(self) -> list[Finding]:
         """Return what `%secret doctor` says about key and store."""

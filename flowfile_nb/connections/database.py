@@ -26,9 +26,14 @@ _TIMEOUT_ARGUMENT = {"psycopg": "connect_timeout", "psycopg2": "connect_timeout"
 _PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args"}
 
 
-def make(spec: Spec, reveal: Reveal) -> Engine:
+def make(spec: Spec, reveal: Reveal, remedy: str = "") -> Engine:
     """
     Return an engine that asks *reveal* for values at each new connection; nothing is opened yet.
+
+    Args:
+        spec: The description.
+        reveal: Returns the value of what a reference names.
+        remedy: What to do when a secret is refused, where its name is not the reference's.
 
     Raises:
         ConnectionSpecError: If the description does not make a database URL, or holds a password in clear.
@@ -52,7 +57,7 @@ def make(spec: Spec, reveal: Reveal) -> Engine:
             f"the driver of {url.get_backend_name()!r} does not take this description",
             hint="compare it with SQLAlchemy's page on that database",
         ) from None
-    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, arguments, reveal))
+    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, arguments, reveal, remedy))
     return engine
 
 
@@ -89,7 +94,7 @@ def _target(url: URL) -> str:
     return unquote(bare.render_as_string())
 
 
-def _late_binding(url: URL, arguments: dict[str, Any], reveal: Reveal) -> Callable[..., Any]:
+def _late_binding(url: URL, arguments: dict[str, Any], reveal: Reveal, remedy: str) -> Callable[..., Any]:
     """Return a `do_connect` listener, which opens the driver's connection itself."""
 
     def connect(dialect: Dialect, *_: Any) -> Any:
@@ -110,7 +115,7 @@ def _late_binding(url: URL, arguments: dict[str, Any], reveal: Reveal) -> Callab
         except FlowfileNbError:
             raise
         except Exception as error:  # noqa: BLE001 - as in `check`
-            raise explain(error, _target(url), _used(url)) from None
+            raise explain(error, _target(url), [] if remedy else _used(url), remedy) from None
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
             raise KeyboardInterrupt from None

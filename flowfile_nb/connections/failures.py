@@ -17,6 +17,11 @@ _CAUSES = (
         "check the user name; to store another password:  {replace}",
     ),
     (
+        r"invalidaccesskeyid|signaturedoesnotmatch|invalid_client|invalid_grant|expiredtoken|invalidtoken|authenticationfailed",
+        "the service refused the key{secrets}",
+        "check the key's id; to store another key:  {replace}",
+    ),
+    (
         r"database \"[^\"]*\" does not exist|unknown database",
         "the server has no database of that name",
         "check the database at the end of the URL",
@@ -47,7 +52,7 @@ _CAUSES = (
 )
 
 
-def explain(error: BaseException, target: str, secrets: list[str]) -> ConnectionFailedError:
+def explain(error: BaseException, target: str, secrets: list[str], remedy_of_secret: str = "") -> ConnectionFailedError:
     """
     Return our error for a driver's, holding nothing of its text.
 
@@ -55,6 +60,7 @@ def explain(error: BaseException, target: str, secrets: list[str]) -> Connection
         error: What the driver, or SQLAlchemy, raised.
         target: Where the connection was to lead, without password.
         secrets: The names of the secrets it used.
+        remedy_of_secret: What to do where the server refuses a secret, if not `%secret set NAME --replace`.
     """
     text = f"{type(error).__name__} {error}".lower()
     names = ", ".join(repr(name) for name in secrets)
@@ -62,7 +68,8 @@ def explain(error: BaseException, target: str, secrets: list[str]) -> Connection
         ((what, remedy) for pattern, what, remedy in _CAUSES if re.search(pattern, text)),
         (f"the driver raised {type(error).__name__}", "check every part of the description against the server's"),
     )
+    here = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
     return ConnectionFailedError(
         f"could not open {target}: " + what.format(secrets=f" (from secret {names})" if names else ""),
-        hint=remedy.format(replace=f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"),
+        hint=remedy.format(replace=remedy_of_secret or here),
     )

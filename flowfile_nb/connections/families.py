@@ -21,15 +21,8 @@ _MODULES: dict[str, str] = {}
 _DATABASE = "flowfile_nb.connections.database"
 
 
-class Family(Protocol):
-    """
-    One kind of connection, as a module or an object with these functions.
-
-    Each translates its libraries' errors, which can hold a DSN or a value, into ours.
-    """
-
-    def make(self, spec: Spec, reveal: Reveal) -> Any:
-        """Return the native object; it asks *reveal* for values when it connects, never earlier, and keeps none."""
+class Kind(Protocol):
+    """What can be done with an opened connection, by the module or object that made it."""
 
     def check(self, connection: Any) -> None:
         """Open it once. Raises ConnectionFailedError, and closes it then."""
@@ -39,6 +32,17 @@ class Family(Protocol):
 
     def close(self, connection: Any) -> None:
         """Close it and what it keeps open."""
+
+
+class Family(Kind, Protocol):
+    """
+    One kind of connection, as a module or an object with these functions.
+
+    Each translates its libraries' errors, which can hold a DSN or a value, into ours.
+    """
+
+    def make(self, spec: Spec, reveal: Reveal) -> Any:
+        """Return the native object; it asks *reveal* for values when it connects, never earlier, and keeps none."""
 
 
 def family_of(spec: Spec) -> Family:

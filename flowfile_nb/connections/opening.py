@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from flowfile_nb.connections.families import Family, Reveal, family_of
-from flowfile_nb.connections.spec import Spec, read_spec, secrets_in
+from flowfile_nb.backend import FlowfileConnection
+from flowfile_nb.connections.families import Kind, Reveal, family_of
+from flowfile_nb.connections.spec import read_spec, secrets_in
 
 Require = Callable[[str], None]
 
@@ -16,22 +17,18 @@ class Opened(NamedTuple):
 
     native: Any
     """The object of the ecosystem: a SQLAlchemy `Engine` for a database."""
-    family: Family
-    spec: Spec
+    kind: Kind
+    secrets: list[str]
+    """The names of the secrets it uses."""
 
     @property
     def target(self) -> str:
         """Where it leads, such as `postgresql://app@db.example.com:5432/sales`, without values."""
-        return self.family.target(self.native)
-
-    @property
-    def secrets(self) -> list[str]:
-        """The names of the secrets it uses."""
-        return secrets_in(self.spec)
+        return self.kind.target(self.native)
 
     def close(self) -> None:
         """Close it and what it keeps open."""
-        self.family.close(self.native)
+        self.kind.close(self.native)
 
 
 def open_connection(description: str | Mapping[str, Any], require: Require, reveal: Reveal, *, test: bool = True) -> Opened:
@@ -54,4 +51,38 @@ def open_connection(description: str | Mapping[str, Any], require: Require, reve
     native = family.make(spec, reveal)
     if test:
         family.check(native)
-    return Opened(native, family, spec)
+    return Opened(native, family, secrets_in(spec))
+
+
+def open_flowfile_connection(connection: FlowfileConnection, reveal_part: Reveal, *, test: bool = True) -> Opened:
+    """
+    Return the native object for a connection that was saved in Flowfile: an `Engine`, or an fsspec filesystem.
+
+    Args:
+        connection: As Flowfile has it.
+        reveal_part: Returns the value of a secret part; called at each new database connection or request, never earlier.
+        test: Whether to open it once now.
+
+    Raises:
+        ConnectionSpecError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
+    """
+    from flowfile_nb.connections import database, flowfile, object_storage
+
+    remedy = flowfile.remedy(connection)
+    kind: Kind
+    if connection.kind == "database":
+        kind, native = database, database.make(flowfile.database_spec(connection), reveal_part, remedy)
+    else:
+        kind, native = object_storage, object_storage.open_filesystem(connection, reveal_part, remedy)
+    if test:
+        kind.check(native)
+    return Opened(native, kind, [name for name in connection.secrets.values() if name])
+
+
+def flowfile_target(connection: FlowfileConnection) -> str:
+    """Return in a few words where a connection of Flowfile's leads, without opening it."""
+    parts = connection.parts
+    if connection.kind == "database":
+        host = ":".join(str(parts[part]) for part in ("host", "port") if parts.get(part))
+        return "/".join(str(part) for part in (parts.get("database_type"), host, parts.get("database")) if part)
+    return f"{parts.get('storage_type')} {parts.get('endpoint_url') or ''}".rstrip()

@@ -44,7 +44,9 @@ def _complete(line: str) -> tuple[str, Iterable[str]] | None:
         return in_body["begun"], [quoted(name) for name in session.secrets] if bare else session.secrets
     connect_line = _CONNECT_LINE.search(line)
     if connect_line:
-        return connect_line["begun"], [*session.opened, *session.backend().connection_bodies()]
+        backend = session.backend()
+        saved = [*backend.connection_bodies(), *backend.flowfile_connections()]
+        return connect_line["begun"], dict.fromkeys([*session.opened, *map(quoted, saved)])
     return None
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import inspect
 import keyword
 import os
+import re
 import secrets as randomness
 import string
 from argparse import Namespace
+from collections.abc import Container
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
+from flowfile_nb.connections import flowfile_target
 from flowfile_nb.core.encodings import MIN_CHARACTERS
 from flowfile_nb.core.names import UNDO_DAYS, environment_variable, quoted, require_name
 from flowfile_nb.core.references import reference
 from flowfile_nb.core.secret import Secret
-from flowfile_nb.errors import InvalidValueError, NoPromptError, SecretExistsError, UsageError
+from flowfile_nb.errors import InvalidValueError, MasterKeyError, NoPromptError, SecretExistsError, UsageError
 from flowfile_nb.notebook.arguments import ELSEWHERE, HELP, VERBS, connect_parser, refuse_value, secret_parser, split
 from flowfile_nb.notebook.prompt import ask_value, confirm
+from flowfile_nb.notebook.setup import SETUP
 from flowfile_nb.notebook.table import Table, age, secrets_table
 
 if TYPE_CHECKING:
@@ -63,8 +67,7 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
         shell.user_ns.pop(args.name, None)
         print(f"Closed {args.name}.")
         return None
-    body = cell if cell is not None else _saved(args.name)
-    _open(shell, args, body)
+    _open(shell, args, cell)
     return None
 
 
@@ -88,6 +91,8 @@ def _run(shell: InteractiveShell, words: list[str]) -> Any:
 
 def _panel(shell: InteractiveShell) -> Any:
     if getattr(shell, "kernel", None) is None:
+        if session.backend().awaits_key():
+            return Table((), (), SETUP)
         return secrets_table(session.backend().describe())
     from flowfile_nb.notebook.panel import panel
 
@@ -108,6 +113,10 @@ def _set(shell: InteractiveShell, args: Namespace) -> None:
             f"there is already a secret named {name!r}; it was not changed",
             hint=f"delete this line, or say what it should do:  %secret set {quoted(name)} --replace  or  --if-missing",
         )
+    if session.backend().awaits_key():
+        # Before somebody has typed it for nothing.
+        what, how = SETUP.split("\n", 1)
+        raise MasterKeyError(what, hint=how.strip())
     value = _value(args)
     replaced = session.store(name, value, replace=args.replace)
     print(f"{'Replaced' if replaced else 'Stored'} {name}. Use it in a connection as  {reference(name)}")
@@ -265,30 +274,40 @@ _VERBS = {
 
 
 def _connections() -> Table:
-    saved = session.backend().connection_bodies()
+    backend = session.backend()
+    saved, flowfiles = backend.connection_bodies(), backend.flowfile_connections()
     rows = [(name, "open, saved" if name in saved else "open", here.target) for name, here in session.opened.items()]
-    rows += [(name, "saved", f"%connect {name}   opens it") for name in saved if name not in session.opened]
+    rows += [(name, "saved", f"%connect {quoted(name)}   opens it") for name in saved if name not in session.opened]
+    rows += [
+        (name, "saved in Flowfile", f"{flowfile_target(found)}   %connect {quoted(name)}   opens it")
+        for name, found in flowfiles.items()
+        # Ours of the same name comes first.
+        if name not in saved and _variable(name, flowfiles) not in session.opened
+    ]
     return Table(("name", "state", "target"), rows, "" if rows else "No connections yet:  %%connect?  shows how to open one")
 
 
-def _saved(name: str) -> str:
-    body = session.backend().connection_bodies().get(name)
-    if body is None:
-        raise UsageError(f"no saved connection is named {name!r}", hint=f"describe it in a cell:  %%connect {name} --save")
-    return body
+def _variable(name: str, flowfiles: Container[str]) -> str:
+    """Return the variable for a connection; Flowfile's names are free text, ours are variables already."""
+    found = re.sub(r"\W+", "_", name).strip("_") if name in flowfiles else name
+    if not found.isidentifier() or keyword.iskeyword(found):
+        found = f"connection_{found}" if name in flowfiles else found
+    if not found.isidentifier() or keyword.iskeyword(found):
+        raise UsageError(f"{name!r} cannot be the name of a variable", hint="%%connect warehouse")
+    return found
 
 
-def _open(shell: InteractiveShell, args: Namespace, body: str) -> None:
-    if not args.name.isidentifier() or keyword.iskeyword(args.name):
-        raise UsageError(f"{args.name!r} cannot be the name of a variable", hint="%%connect warehouse")
-    if isinstance(shell.user_ns.get(args.name), ModuleType):
-        raise UsageError(f"{args.name} is an imported module here; nothing was connected", hint="choose another name")
-    connection = session.open_connection(body, test=args.test)
-    if args.name in session.opened:
-        session.close(args.name)
-    session.opened[args.name] = connection
-    shell.user_ns[args.name] = connection.native
-    print(f"{'Connected' if args.test else 'Bound (not tested)'}: {args.name} = {connection.target}")
-    if args.save:
+def _open(shell: InteractiveShell, args: Namespace, body: str | None) -> None:
+    flowfiles = {} if body is not None else session.backend().flowfile_connections()
+    variable = _variable(args.name, flowfiles)
+    if isinstance(shell.user_ns.get(variable), ModuleType):
+        raise UsageError(f"{variable} is an imported module here; nothing was connected", hint="choose another name")
+    opened = session.open_saved(args.name, test=args.test) if body is None else session.open_connection(body, test=args.test)
+    if variable in session.opened:
+        session.close(variable)
+    session.opened[variable] = opened
+    shell.user_ns[variable] = opened.native
+    print(f"{'Connected' if args.test else 'Bound (not tested)'}: {variable} = {opened.target}")
+    if args.save and body is not None:
         session.backend().save_connection(args.name, body.strip())
         print(f"Saved. In another notebook:  %connect {args.name}")

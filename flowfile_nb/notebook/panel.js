@@ -46,10 +46,11 @@ class Panel {
     this.scroller = make("div", { className: "fnb-scroll", hidden: true }, this.table);
     this.empty = make("p", { className: "fnb-empty", hidden: true });
     this.scroller.addEventListener("scroll", () => this.drawView(), { passive: true });
+    this.wizard = setupWizard(el, (said) => this.say(said));
     this.body.addEventListener("click", (event) => this.act(event.target.closest("button[data-action]")));
     this.body.addEventListener("keydown", (event) => this.move(event));
     this.root = make("section", { className: "fnb-panel", "aria-label": "Secrets", "data-lm-suppress-shortcuts": "true" },
-      make("header", {}, make("h3", {}, "Secrets"), this.count, this.search), this.form,
+      make("header", {}, make("h3", {}, "Secrets"), this.count, this.search), this.form, this.wizard.element,
       make("div", { className: "fnb-messages" }, this.alert, this.status, this.waiting), this.scroller, this.empty);
     // A notebook would take `d d` for "delete this cell", and Enter on a button for "edit it".
     this.root.addEventListener("keydown", (event) => event.stopPropagation());
@@ -65,6 +66,17 @@ class Panel {
     const answer = await this.channel.ask({ op: "list" });
     this.asking = false;
     if (answer.op === "error") this.say(answer);
+    this.setUp(answer.op === "setup");
+  }
+
+  /** Show the wizard instead of the list, where a master key is missing, or the list instead of the wizard. */
+  setUp(needed) {
+    if (needed !== this.wizard.element.hidden) return;
+    this.wizard.element.hidden = !needed;
+    this.form.hidden = this.search.hidden = needed;
+    this.count.textContent = needed ? "no master key yet" : this.count.textContent;
+    if (needed) this.received = this.scroller.hidden = this.empty.hidden = true; // Any list that comes is shown again.
+    else this.wizard.clear();
   }
 
   receive(names) {
@@ -314,6 +326,7 @@ function render({ model, el }) {
   const panel = new Panel(model, el);
   return () => {
     panel.channel.close();
+    panel.wizard.clear();
     panel.root.remove();
   };
 }

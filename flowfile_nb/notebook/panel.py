@@ -4,7 +4,8 @@ The panel of `%secret`: names, and a form to add one.
 A notebook saves the synced traits of its widgets, so nothing about a secret is in one, names neither. The front end asks by
 custom messages and is answered by custom messages; a value comes as a binary buffer, outside the JSON.
 
-    {op: "list"}                 → {op: "list", names: [name, …]}
+    {op: "list"}                 → {op: "list", names: [name, …]}, or {op: "setup"} where docker mode waits for a master
+                                    key; that is made in the browser and never comes here
     {op: "describe", names}      → {op: "describe", columns: [names, owners, sharers, updated_at, used_at]}
     {op: "set", name, replace}   → {op: "done", text}, then the list; the value is the only buffer
     {op: "delete", name}         → {op: "done", text}, then the list
@@ -26,6 +27,7 @@ from flowfile_nb import session
 from flowfile_nb.core.encodings import MIN_CHARACTERS
 from flowfile_nb.core.names import UNDO_DAYS, quoted
 from flowfile_nb.errors import FlowfileNbError, UsageError
+from flowfile_nb.notebook.setup import SETUP
 from flowfile_nb.notebook.table import secrets_table
 
 _HERE = Path(__file__).parent
@@ -38,7 +40,7 @@ _Buffers = Sequence[memoryview]
 class SecretPanel(anywidget.AnyWidget):
     """A table of secrets with search, add, replace and delete; it shows no value and keeps none."""
 
-    _esm = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("panel_parts.js", "panel.js"))
+    _esm = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("panel_parts.js", "panel_setup.js", "panel.js"))
     _css = _HERE / "panel.css"
 
     def __init__(self) -> None:
@@ -83,6 +85,8 @@ def _answer(message: _Message, buffers: _Buffers) -> dict[str, Any]:
 
 
 def _list(message: _Message, buffers: _Buffers) -> dict[str, Any]:
+    if session.backend().awaits_key():
+        return {"op": "setup"}
     return {"op": "list", "names": session.backend().names()}
 
 
@@ -121,6 +125,8 @@ _OPERATIONS: dict[str, Callable[[_Message, _Buffers], dict[str, Any]]] = {
 
 def _as_text() -> str:
     try:
+        if session.backend().awaits_key():
+            return SETUP
         secrets, more = session.backend().describe(_FALLBACK_ROWS), len(session.secrets) - _FALLBACK_ROWS
     except FlowfileNbError as error:
         return str(error)

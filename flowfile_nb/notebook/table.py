@@ -29,7 +29,7 @@ class Table:
     def __repr__(self) -> str:
         if not self.rows:
             return self.note
-        lines = [self.header, *self.rows]
+        lines = [self.header, *([_printable(cell) for cell in row] for row in self.rows)]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.header))]
         text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
         text.insert(1, "  ".join("─" * width for width in widths))
@@ -44,6 +44,11 @@ class Table:
             "<tr>" + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
+
+
+def _printable(cell: str) -> str:
+    """Return text in which a control character is spelled: a name in Flowfile's store may hold what a terminal obeys."""
+    return cell if cell.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in cell)
 
 
 def secrets_table(secrets: Listing) -> Table:

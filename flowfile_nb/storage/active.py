@@ -106,7 +106,7 @@ class ActiveDatabase:
                     create_database(self._paths.database)
                     db = self.current()
                 assert db is not None
-            with translated(self._paths.catalog if self._in_catalog else self._paths.database):
+            with translated(self._paths.catalog if self.in_catalog else self._paths.database):
                 yield db
 
     @contextmanager
@@ -116,7 +116,7 @@ class ActiveDatabase:
             with self.alone():
                 create_database(self._paths.database)
         with self.mutex, translated(self._paths.database):
-            if self._connection is not None and self.current() is self._connection and not self._in_catalog:
+            if self._connection is not None and self.current() is self._connection and not self.in_catalog:
                 yield self._connection
             elif not os.path.exists(self._paths.database):
                 yield None
@@ -144,7 +144,7 @@ class ActiveDatabase:
     @property
     def one_database(self) -> bool:
         """Whether our own database holds the secrets, too."""
-        return not self._in_catalog
+        return not self.in_catalog
 
     @property
     def has_ours(self) -> bool:
@@ -153,10 +153,11 @@ class ActiveDatabase:
 
     def error(self, error: Exception) -> StoreError:
         """Return our error for one of SQLite's."""
-        return store_error(self._paths.catalog if self._in_catalog else self._paths.database, error)
+        return store_error(self._paths.catalog if self.in_catalog else self._paths.database, error)
 
     @property
-    def _in_catalog(self) -> bool:
+    def in_catalog(self) -> bool:
+        """Whether Flowfile's catalog is what holds the secrets, as of the last look."""
         return self._open_file is not None and self._open_file[1] == self._paths.catalog
 
     def recent(self) -> sqlite3.Connection | None:

@@ -167,11 +167,13 @@ class KeyRotation:
         elsewhere: dict[str, int] = {}
         unopened: list[str] = []
         for (database, place), rows in zip(places, counts, strict=True):
-            unopened += [f"{place.name}: {label}" for label in renewal.survey(database, place, one_more)]
+            found = [f"{place.name}: {label}" for label in renewal.survey(database, place, one_more)]
+            # Beside the catalog, copies of its rows are the same secrets.
+            unopened += found if database is databases[0] else [named for named in found if named not in unopened]
             if place.name != "secrets.encrypted_value" and rows:
                 elsewhere[place.name] = elsewhere.get(place.name, 0) + rows
         for database in databases:
-            for owner, rows in database.execute(_OWNERS):
+            for owner, rows in database.execute(_OWNERS, {"copies": database is databases[0]}):
                 owners[owner] = owners.get(owner, 0) + rows
         return Contents(self._store.location or "", owners, elsewhere, unopened)
 
@@ -184,6 +186,7 @@ class KeyRotation:
 
 _OWNERS = """
     SELECT ifnull(u.username, 'user ' || s.user_id), count(*) FROM secrets s LEFT JOIN users u ON u.id = s.user_id
+    WHERE :copies OR s.iv IS NOT 'copy'
     GROUP BY s.user_id ORDER BY s.user_id
 """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,13 +17,24 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from flowfile_nb.core.crypto import generate_master_key
 from flowfile_nb.errors import MasterKeyError
-from flowfile_nb.storage.paths import Paths, create_private, make_private_directory, not_writable, read_private, replace_private
+from flowfile_nb.storage.paths import (
+    Paths,
+    create_private,
+    exchange_private,
+    make_private_directory,
+    not_writable,
+    read_private,
+    stamp,
+)
 
 ENTRY = "master_key"
 NEXT = "flowfile_nb_next_master_key"
 """While a rotation is under way, or where it was cut short: the key that it changes to."""
 PREVIOUS = "flowfile_nb_previous_master_key"
 """The key before the last rotation: a program that read the key just before it may still have written with that one."""
+_OURS = {ENTRY, NEXT, PREVIOUS}
+# How often, and how far apart, a key that Flowfile might overwrite is looked at before it is used.
+_LOOKS, _BETWEEN_LOOKS_S = 5, 0.01
 _RESTORE = "nothing was changed; put both key files back from a backup, or from the machine they came from"
 # A Fernet token has 57 bytes beside its ciphertext, which comes in blocks of 16; four characters of base64 hold three bytes.
 _FRAME, _BLOCK = 57, 16
@@ -41,7 +53,7 @@ def key_version(paths: Paths, environ: Mapping[str, str]) -> tuple[object, ...]:
     """Return something that changes when the key may have changed: cheap enough to ask before each use."""
     given = environ["FLOWFILE_MASTER_KEY"] if "FLOWFILE_MASTER_KEY" in environ else None  # noqa: SIM401 - four times faster
     # A keychain has no time stamp: there the key is looked up before each write.
-    return (given, object() if paths.keychain else _stamp(paths.key_store))
+    return (given, object() if paths.keychain else stamp(paths.key_store))
 
 
 def given_key(paths: Paths, environ: Mapping[str, str]) -> bytes | None:
@@ -113,9 +125,7 @@ def create_master_key(paths: Paths, environ: Mapping[str, str], made: bytes | No
     with exclusive(paths.lock):
         key = read_master_key(paths, environ)
         if key is None:
-            _add_entry(paths, environ, (made or generate_master_key()).decode())
-            key = read_master_key(paths, environ)
-        assert key is not None
+            key = _add_key(paths, environ, made or generate_master_key())
         return key
 
 
@@ -133,7 +143,8 @@ def read_entries(paths: Paths, environ: Mapping[str, str]) -> dict[str, Any] | N
     if environ.get("FLOWFILE_MODE") == "docker":
         raise MasterKeyError(
             "FLOWFILE_MODE=docker, and no master key was given; none is made silently",
-            hint=f"set FLOWFILE_MASTER_KEY, or mount the key at {paths.mounted_key}, and restart",
+            hint="set FLOWFILE_MASTER_KEY, or mount the key at"
+            f" {paths.mounted_key}, and restart. To make the first one, in a terminal:  python -m flowfile_nb new-key",
         )
     sealed = read_private(paths.key_store, environ)
     return None if sealed is None else _open(paths, environ, sealed)
@@ -141,7 +152,9 @@ def read_entries(paths: Paths, environ: Mapping[str, str]) -> dict[str, Any] | N
 
 def replace_entries(paths: Paths, environ: Mapping[str, str], entries: Mapping[str, Any]) -> None:
     """
-    Replace all entries at once, durably: whoever reads sees the old ones or the new. Callers hold the store's lock.
+    Replace our entries at once, durably: whoever reads sees the old ones or the new. Callers hold the store's lock.
+
+    Flowfile writes its own entries here without that lock: what it has written meanwhile stays.
 
     Raises:
         StoreError: If they cannot be written; the old ones are there then.
@@ -150,24 +163,26 @@ def replace_entries(paths: Paths, environ: Mapping[str, str], entries: Mapping[s
         from flowfile_nb.storage.keychain_home import write_keychain
 
         write_keychain(paths.directory, entries)
-    else:
+        return
+    newer: dict[str, Any] = {}
+    while True:
+        before = stamp(paths.key_store)
+        theirs = _theirs(read_entries(paths, environ) or {})
+        content = _seal(paths, environ).encrypt(json.dumps({**entries, **theirs, **newer}).encode())
         try:
-            replace_private(paths.key_store, _seal(paths, environ).encrypt(json.dumps(entries).encode()))
+            replaced = exchange_private(paths.key_store, content, before)
         except OSError as error:
             raise not_writable(paths.directory, error) from None
+        if replaced is not None:
+            there = _theirs(_open(paths, environ, replaced))
+            lost = {name: entry for name, entry in there.items() if entry != {**theirs, **newer}.get(name)}
+            if not lost:
+                return
+            newer.update(lost)
 
 
-def _add_entry(paths: Paths, environ: Mapping[str, str], key: str) -> None:
-    if not paths.keychain:
-        # Flowfile writes here too, without our lock; whoever is first wins, and everybody reads what won.
-        create_private(paths.secret_key, Fernet.generate_key())
-    entries = read_entries(paths, environ)
-    if entries is not None and ENTRY in entries:
-        return
-    if entries is None and not paths.keychain:
-        create_private(paths.key_store, _seal(paths, environ).encrypt(json.dumps({ENTRY: key}).encode()))
-    else:
-        replace_entries(paths, environ, {**(entries or {}), ENTRY: key})
+def _theirs(entries: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: entry for name, entry in entries.items() if name not in _OURS}
 
 
 def _key(paths: Paths, entries: Mapping[str, Any], name: str) -> bytes | None:
@@ -175,6 +190,76 @@ def _key(paths: Paths, entries: Mapping[str, Any], name: str) -> bytes | None:
     if key is not None and not isinstance(key, str):
         raise MasterKeyError(f"{paths.key_store} is damaged: its entry {name} is not text", hint=_RESTORE)
     return key.encode() if key else None
+
+
+def _add_key(paths: Paths, environ: Mapping[str, str], key: bytes) -> bytes:
+    """Add the first master key where the others are kept, and return the one that is there then."""
+    wanted: dict[str, Any] = {ENTRY: key.decode()}
+    if paths.keychain:
+        replace_entries(paths, environ, {**(read_entries(paths, environ) or {}), **wanted})
+        return key
+    try:
+        # Flowfile writes here too, without our lock; whoever is first wins, and everybody reads what won.
+        create_private(paths.secret_key, Fernet.generate_key())
+        flowfile_is_here = _flowfile_is_here(paths)
+        _add(paths, environ, wanted)
+        if flowfile_is_here:
+            _settled(paths, environ, wanted)
+    except OSError as error:
+        raise not_writable(paths.directory, error) from None
+    added = _key(paths, wanted, ENTRY)
+    assert added is not None
+    return added
+
+
+def _settled(paths: Paths, environ: Mapping[str, str], wanted: dict[str, Any]) -> None:
+    """
+    Add entries to a file that Flowfile may be writing just now, until they have stayed.
+
+    Flowfile reads the file, adds an entry of its own and writes all of it anew, within milliseconds and without a lock: what
+    was added between is lost. So it is looked at again, and added again; what Flowfile itself has written comes first.
+    """
+    stayed = 0
+    while stayed < _LOOKS:
+        time.sleep(_BETWEEN_LOOKS_S)
+        stayed = 0 if _add(paths, environ, wanted) else stayed + 1
+
+
+def _flowfile_is_here(paths: Paths) -> bool:
+    """Return whether Flowfile has ever started on this home; it makes its folders before anything else."""
+    return os.path.exists(paths.key_store) or os.path.exists(os.path.dirname(paths.catalog))
+
+
+def _add(paths: Paths, environ: Mapping[str, str], wanted: dict[str, Any]) -> bool:
+    """
+    Add what the file lacks of *wanted*, keeping what it has; *wanted* is what it has then, so that it can be looked for again.
+
+    Returns:
+        Whether anything was lacking, or different.
+    """
+    newer: dict[str, Any] = {}
+    known, wrote = dict(wanted), False
+    while True:
+        before = stamp(paths.key_store)
+        sealed = read_private(paths.key_store, environ)
+        entries = {} if sealed is None else _open(paths, environ, sealed)
+        # An empty master key is none, for Flowfile too.
+        there = {name: entry for name, entry in entries.items() if entry or name != ENTRY}
+        whole = {**wanted, **there, **newer}
+        wanted.update(whole)
+        if whole == entries:
+            return wrote or wanted != known
+        wrote = True
+        content = _seal(paths, environ).encrypt(json.dumps(whole).encode())
+        if sealed is None:
+            create_private(paths.key_store, content)
+            continue
+        replaced = exchange_private(paths.key_store, content, before)
+        if replaced is not None:
+            # What Flowfile has written between the reading and the replacing is added again. Also a master key: it may have
+            # used that already, and nobody has used ours.
+            now = _open(paths, environ, replaced)
+            newer = {name: now[name] for name in now if now[name] != entries.get(name)}
 
 
 def _open(paths: Paths, environ: Mapping[str, str], sealed: bytes) -> dict[str, Any]:
@@ -214,11 +299,3 @@ def _seal(paths: Paths, environ: Mapping[str, str]) -> Fernet:
     except ValueError:
         problem = "is damaged: it is not a Fernet key" if secret_key.strip() else "is empty"
         raise MasterKeyError(f"{paths.secret_key} {problem}", hint=_RESTORE) from None
-
-
-def _stamp(path: str) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

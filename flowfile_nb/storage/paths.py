@@ -192,6 +192,45 @@ def _link(temporary: str, path: str) -> bool:
     return True
 
 
+def exchange_private(path: str, content: bytes, if_still: tuple[int, int, int] | None) -> bytes | None:
+    """
+    Replace a file that another program replaces, too, as `replace_private` does, and tell what was there until that moment.
+
+    Args:
+        path: The file.
+        content: What it holds from now on.
+        if_still: The `stamp` of the file that *content* was made from, for systems that cannot exchange two names: there a
+            file that has another is left alone.
+
+    Returns:
+        The replaced content; None where it was left alone.
+    """
+    temporary = _write_temporary(path, content)
+    try:
+        if not _exchange(temporary, path):
+            if stamp(path) != if_still:
+                return None
+            with open(path, "rb") as file:
+                replaced = file.read()
+            os.replace(temporary, path)
+            return replaced
+        with open(temporary, "rb") as file:
+            return file.read()
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        _sync_directory(path)
+
+
+def stamp(path: str) -> tuple[int, int, int] | None:
+    """Return something that differs when a file has been written anew, or None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _write_temporary(path: str, content: bytes) -> str:
     temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -205,6 +244,16 @@ def _write_temporary(path: str, content: bytes) -> str:
         os.unlink(temporary)
         raise
     return temporary
+
+
+def _exchange(one: str, other: str) -> bool:
+    """Give two files each other's names in one step (Linux); return whether that could be done."""
+    # Imported here: it is needed once in the life of a store, beside a Flowfile.
+    import ctypes
+
+    rename = getattr(ctypes.CDLL(None) if sys.platform != "win32" else None, "renameat2", None)
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE (linux/fcntl.h, linux/fs.h)
+    return rename is not None and rename(here, os.fsencode(one), here, os.fsencode(other), swap) == 0
 
 
 def _sync_directory(path: str) -> None:

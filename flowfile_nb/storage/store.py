@@ -16,6 +16,7 @@ from flowfile_nb.storage.database import ALL, columns, transaction
 from flowfile_nb.storage.paths import Paths
 
 if TYPE_CHECKING:
+    from flowfile_nb.storage.flowfile import ConnectionRow
     from flowfile_nb.storage.previous import Change, Previous
 
 # Enough of a token for `$ffsec$1$<owner id>$` and the 12 characters that hold the time.
@@ -157,6 +158,20 @@ class Store:
         with self._active.reading() as db:
             return [] if db is None else connections_using(db, row_id)
 
+    def flowfile_connections(self, user_id: int, name: str | None = None) -> list[ConnectionRow]:
+        """Return the connections that were saved in Flowfile's own interface; of one name alone if that is given."""
+        from flowfile_nb.storage.flowfile import saved_connections
+
+        with self._active.reading() as db:
+            return [] if db is None else saved_connections(db, user_id, name)
+
+    def row(self, row_id: int) -> Row | None:
+        """Return one row of `secrets` by its id."""
+        with self._active.reading() as db:
+            query = "SELECT id, name, encrypted_value, user_id FROM secrets WHERE id = ?"
+            found = None if db is None else db.execute(query, (row_id,)).fetchone()
+            return Row(*found) if found else None
+
     def _usable(self, user_id: int, *what: str, limit: int = ALL, names: Sequence[str] | None = None) -> list[list[Any]]:
         """Return columns of the rows a user can use; the first is the name, each name there once, ordered as in `listing`."""
         with self._active.reading() as db:
@@ -194,7 +209,7 @@ class Store:
         Raises:
             SecretExistsError: If the name is taken and *replace* is false.
         """
-        with self._changing() as (db, previous):
+        with self._changing(user_id, name) as (db, previous):
             found = db.execute(_OWN, (name, user_id)).fetchone()
             if found is None:
                 insert = "INSERT INTO secrets (name, encrypted_value, iv, user_id) VALUES (?, ?, '', ?)"
@@ -228,7 +243,7 @@ class Store:
             NoSuchSecretError: If the user owns none of that name.
             NothingToUndoError: If its token is not *present* any more.
         """
-        with self._changing() as (db, previous):
+        with self._changing(user_id, name) as (db, previous):
             row = self._own(db, user_id, name)
             if row.token != present:
                 raise NothingToUndoError(
@@ -246,7 +261,7 @@ class Store:
             NoSuchSecretError: If the user owns none named *old*.
             SecretExistsError: If the user owns one named *new*.
         """
-        with self._changing() as (db, previous):
+        with self._changing(user_id, old, new) as (db, previous):
             row = self._own(db, user_id, old)
             if db.execute(_OWN, (new, user_id)).fetchone() is not None:
                 raise SecretExistsError(
@@ -263,7 +278,7 @@ class Store:
         Raises:
             NoSuchSecretError: If the user owns none of that name.
         """
-        with self._changing() as (db, previous):
+        with self._changing(user_id, name) as (db, previous):
             row = self._own(db, user_id, name)
             if self._active.has_shares:
                 db.execute("DELETE FROM resource_grants WHERE resource_type = 'secret' AND resource_id = ?", (row.id,))
@@ -271,12 +286,18 @@ class Store:
             previous.gone(user_id, name)
 
     @contextmanager
-    def _changing(self) -> Iterator[tuple[sqlite3.Connection, Change]]:
+    def _changing(self, user_id: int, *names: str) -> Iterator[tuple[sqlite3.Connection, Change]]:
+        """One write transaction; after it, what Flowfile's catalog has under these names is copied into our own database."""
         # Imported here: only writing needs it.
         from flowfile_nb.storage.previous import change
 
-        with self._active.writing() as db, change(self._active, db) as previous, transaction(db):
-            yield db, previous
+        with self._active.writing() as db:
+            with change(self._active, db) as previous, transaction(db):
+                yield db, previous
+            if self._active.in_catalog:
+                from flowfile_nb.storage.handover import copy_rows
+
+                copy_rows(self.paths, db, user_id, names)
 
     # Our own facts, which Flowfile's tables have no column for
 
@@ -304,6 +325,13 @@ class Store:
         with self._active.ours(create=True) as db:
             assert db is not None
             db.execute("INSERT OR REPLACE INTO nb_connections VALUES (?, ?, ?)", (name, body, int(time.time())))
+
+    def copies(self) -> int:
+        """Return how many rows of our own database are copies of rows that are, or were, in Flowfile's catalog."""
+        from flowfile_nb.storage.handover import count_copies
+
+        with self._active.ours() as db:
+            return 0 if db is None else count_copies(db)
 
     def close(self) -> None:
         """Close the database; the next call opens it again."""

@@ -57,6 +57,8 @@ class Samples:
         return len(self.rows)
     def used_by(self, name):
         return ["warehouse"]
+    def awaits_key(self):
+        return False
 """
 
 

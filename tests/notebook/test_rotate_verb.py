@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -35,9 +33,7 @@ def backups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
     def write_backup(vault: Vault, path: str, passphrase: str, *, tell: Callable[[int, int], None]) -> None:
         made.append((path, passphrase, key_id()))
 
-    module = ModuleType("flowfile_nb.lifecycle.backup")
-    module.write_backup = write_backup  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(rotate_verb, "write_backup", write_backup)
     return made
 
 
@@ -99,25 +95,25 @@ def test_backup_first(home: Path, shell: Shell, backups: list[Any], typed: Calla
     """The passphrase is asked for, twice and hidden, and the backup is there before anything is changed."""
     fnb.secrets["a"] = VALUE
     old = key_id()
-    typed("a passphrase")
+    typed("four words of mine")
 
     shell.run(f"%secret rotate-key --backup '{home}/my backup'")
 
-    assert backups == [(f"{home}/my backup", "a passphrase", old)]
+    assert backups == [(f"{home}/my backup", "four words of mine", old)]
     assert rows_of(shell)["backup"] == f"{home}/my backup"
     assert key_id() != old
-    assert "a passphrase" not in repr(shell.result) + shell.shown + shell.remembered()
+    assert "four words of mine" not in repr(shell.result) + shell.shown + shell.remembered()
 
 
 def test_a_backup_that_fails_stops_it(shell: Shell, backups: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the backup that was asked for, nothing is changed."""
     fnb.secrets["a"] = VALUE
-    monkeypatch.setenv("PASSPHRASE", "p")
+    monkeypatch.setenv("PASSPHRASE", "four words of mine")
 
     def full(*_: object, **__: object) -> None:
         raise StoreError("the disk is full", hint="free some space")
 
-    monkeypatch.setattr(sys.modules["flowfile_nb.lifecycle.backup"], "write_backup", full)
+    monkeypatch.setattr(rotate_verb, "write_backup", full)
 
     refused(shell, "%secret rotate-key --passphrase-env PASSPHRASE", StoreError, "the disk is full")
 

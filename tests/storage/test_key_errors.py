@@ -208,11 +208,11 @@ def test_a_key_file_that_cannot_be_written(home: Path, key_directory: Path, monk
         (key_directory / name).chmod(0o600)
     before = contents(home)
 
-    def full(source: str, target: str) -> None:
+    def full(path: str, content: bytes, if_still: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("flowfile_nb.storage.paths.os.replace", full)
+        patch.setattr("flowfile_nb.storage.master_key.exchange_private", full)
         with pytest.raises(StoreError, match="No space left on device"):
             Vault(os.environ).set("a", "x", replace=False)
 

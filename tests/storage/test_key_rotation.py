@@ -315,7 +315,7 @@ def test_what_cannot_be_finished_can_be_read_and_is_not_written(vault: Vault, mo
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("flowfile_nb.storage.master_key.replace_private", full)
+        patch.setattr("flowfile_nb.storage.master_key.exchange_private", full)
         fresh = Vault({})
         assert fresh.reveal("a") == "value of a"
         with pytest.raises(StoreError, match="No space left on device"):
@@ -384,12 +384,12 @@ def test_rows_that_were_not_handed_over(home: Path, vault: Vault) -> None:
     assert vault.names() == ["a", "b", "c"]
     with closing(sqlite3.connect(vault.paths.database)) as database, database:
         for name, token in tokens.items():
-            database.execute("INSERT INTO secrets (name, encrypted_value, iv, user_id) VALUES (?, ?, '', 1)", (name, token))
+            database.execute("UPDATE secrets SET encrypted_value = ?, iv = '' WHERE name = ?", (token, name))
 
     turn(vault)
 
     with closing(sqlite3.connect(vault.paths.database)) as database:
-        assert database.execute("SELECT count(*) FROM secrets").fetchone() == (0,)
+        assert database.execute("SELECT count(*) FROM secrets WHERE iv <> 'copy'").fetchone() == (0,)
     assert Vault({}).names() == ["a", "b", "c"]
     assert {name: Vault({}).reveal(name) for name in "abc"} == {name: f"value of {name}" for name in "abc"}
 

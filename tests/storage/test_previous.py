@@ -319,19 +319,6 @@ def _fail(path: str) -> None:
     raise sqlite3.OperationalError("database or disk is full")
 
 
-def test_a_new_secret_does_not_ask_for_our_database(home: Path) -> None:
-    """Beside Flowfile's catalog it is opened, and made, only where something is kept or was."""
-    write_flowfile_store(home)
-    store = Store(Vault({}).paths)
-
-    store.put(1, "a", "token", replace=False)
-    store.rename(1, "a", "b")
-    store.delete(1, "b")
-
-    assert not os.path.exists(store.paths.database)
-    assert store.previous(1, "b") == []
-
-
 def test_a_database_of_an_earlier_version(home: Path) -> None:
     """Beside Flowfile's catalog ours may still have the first schema: nothing is kept, and replacing migrates it."""
     vault = Vault({})

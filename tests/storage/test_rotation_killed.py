@@ -205,7 +205,7 @@ def test_killed_at_every_step(place: Place) -> None:
     steps = steps_of(place.rotate)
     place.put_back()
     assert len(steps) >= FEWEST_STEPS, steps
-    assert {"BEGIN IMMEDIATE", "a row", "COMMIT", "write_keychain" if place.environ else "replace"} <= set(steps)
+    assert {"BEGIN IMMEDIATE", "a row", "COMMIT", "write_keychain" if place.environ else "exchange"} <= set(steps)
 
     for step in range(1, len(steps) + 1):
         kill_at(step, place.rotate)

@@ -316,8 +316,9 @@ def test_a_flowfile_installed_later_gets_our_rows(store: Store, home: Path) -> N
     assert clash is not None
     assert clash.token == "token-clash"
     assert store.location == str(catalog)
-    own = sqlite3.connect(home / ".config/flowfile/flowfile_nb.db")
-    assert own.execute("SELECT count(*) FROM secrets").fetchone() == (0,)
+    store.rename(1, "ours", "renamed")
+    assert store.names(1).count("renamed") == 1
+    assert "ours" not in store.names(1)
 
 
 def test_a_move_that_was_cut_off_is_finished_once(store: Store, home: Path) -> None:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from flowfile_nb.storage import keychain_home, renewal
+from flowfile_nb.storage import keychain_home, paths, renewal
 
 _fork = multiprocessing.get_context("fork")
 _CHANGES = ("BEGIN", "COMMIT", "ROLLBACK", "INSERT", "UPDATE", "DELETE", "CREATE", "PRAGMA journal_mode=")
@@ -57,6 +57,8 @@ def _run(action: Callable[[], object], last: int, outcome: Any) -> None:
         return connection
 
     sqlite3.connect = traced  # type: ignore[assignment]
+    # What stands for a rename where another program may write the file, too.
+    paths._exchange = _counted(step, "exchange", paths._exchange)
     keychain_home.write_keychain = _counted(step, "write_keychain", keychain_home.write_keychain)
     # In the middle of the one long statement.
     renewal.Renewal._in_sql = _counted(step, "a row", renewal.Renewal._in_sql)  # type: ignore[method-assign]

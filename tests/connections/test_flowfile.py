@@ -1,0 +1,233 @@
+"""Connections that were saved in Flowfile's own interface, opened here."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+import flowfile_nb as fnb
+from flowfile_nb import session
+from flowfile_nb.backend import FlowfileConnection
+from flowfile_nb.connections.flowfile import database_spec
+from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, NoSuchSecretError, UsageError
+from notebooks.throwaway import Postgres
+from tests.support.flowfile_connections import save_database
+from tests.support.shell import Shell
+from tests.support.stores import write_flowfile_store
+
+
+@pytest.fixture
+def catalog(home: Path) -> Path:
+    """Flowfile's frozen store, in place."""
+    return write_flowfile_store(home)
+
+
+def save_warehouse(catalog: Path, postgres: Postgres, name: str = "warehouse", **changes: Any) -> None:
+    columns = {"database_type": "postgresql", "host": postgres.host, "port": postgres.port, "database": postgres.database}
+    save_database(catalog, name, postgres.password, **{**columns, "username": postgres.user, "ssl_enabled": False, **changes})
+
+
+def execute(catalog: Path, statement: str, *arguments: object) -> None:
+    connection = sqlite3.connect(catalog)
+    connection.execute(statement, arguments)
+    connection.commit()
+    connection.close()
+
+
+def test_opens_by_its_name(shell: Shell, catalog: Path, postgres: Postgres) -> None:
+    """`%connect NAME` opens it; the list says that it is Flowfile's; no output holds the password."""
+    save_warehouse(catalog, postgres)
+
+    listed = shell.run("%connect") + repr(shell.result)
+    opened = shell.run("%connect warehouse")
+    shell.run("import pandas as pd\npd.read_sql('SELECT 42 AS answer', warehouse)['answer'][0]")
+
+    assert shell.result == 42
+    assert "saved in Flowfile" in listed
+    assert f"postgresql/{postgres.host}:{postgres.port}/sales" in listed
+    assert f"Connected: warehouse = postgresql://app@{postgres.host}:{postgres.port}/sales" in opened
+    assert postgres.password not in listed + opened + shell.run("warehouse.url, vars(warehouse)") + repr(shell.result)
+    assert "saved in Flowfile" not in shell.run("%connect") + repr(shell.result)
+    assert "Closed" in shell.run("%connect -x warehouse")
+
+
+def test_tab_completes_it_and_a_name_with_spaces_becomes_a_variable(shell: Shell, catalog: Path, postgres: Postgres) -> None:
+    """Flowfile's names are free text: the variable is made of it, and said."""
+    save_warehouse(catalog, postgres, "the sales (2026)")
+
+    assert '"the sales (2026)"' in shell.complete("%connect ")
+    assert "Connected: the_sales_2026 = postgresql://" in shell.run('%connect "the sales (2026)"')
+    assert shell.real.user_ns["the_sales_2026"].connect().close() is None
+
+
+def test_our_own_of_the_same_name_comes_first(shell: Shell, catalog: Path, postgres: Postgres) -> None:
+    """A definition that was saved here is opened, and listed once."""
+    save_warehouse(catalog, postgres, host="flowfile.invalid")
+    shell.run("%%connect warehouse --save\nduckdb:///:memory:")
+    shell.run("%connect -x warehouse")
+
+    assert "duckdb" in shell.run("%connect warehouse")
+    shell.run("%connect")
+    assert repr(shell.result).count("warehouse") == 1
+
+
+def test_the_password_is_read_at_each_new_connection(catalog: Path, postgres: Postgres) -> None:
+    """Replaced here it is used by the next connection; deleted in Flowfile, there is none."""
+    save_warehouse(catalog, postgres)
+    engine = session.open_saved("warehouse").native
+    engine.dispose()
+
+    fnb.secrets["warehouse"] = "not the password"
+    with pytest.raises(ConnectionFailedError) as refused:
+        engine.connect()
+    fnb.secrets["warehouse"] = postgres.password
+    engine.connect().close()
+    engine.dispose()
+    execute(catalog, "DELETE FROM secrets WHERE name = 'warehouse'")
+    with pytest.raises(NoSuchSecretError) as gone:
+        engine.connect()
+
+    assert "refused the user or the password" in str(refused.value)
+    assert "edit the connection 'warehouse' in Flowfile" in refused.value.hint
+    assert "%secret set warehouse --replace" in refused.value.hint
+    assert "warehouse" in str(gone.value)
+
+
+def test_a_secret_of_the_same_name_is_not_its_password(catalog: Path, postgres: Postgres) -> None:
+    """Flowfile stores the password under the connection's name, a second time if need be: the connection's own row is used."""
+    fnb.secrets["warehouse"] = "something else"
+    save_warehouse(catalog, postgres)
+
+    session.open_saved("warehouse").native.dispose()
+
+    assert fnb.secrets["warehouse"].get_secret_value() == "something else"
+    assert session.redactor().mask(postgres.password) == "[secret:warehouse]"  # type: ignore[union-attr]
+
+
+def test_the_hint_names_no_secret_that_is_another(catalog: Path, postgres: Postgres) -> None:
+    """Where the name alone leads to another secret, replacing that is not the advice."""
+    fnb.secrets["warehouse"] = "something else"
+    save_warehouse(catalog, postgres, username="nobody")
+
+    with pytest.raises(ConnectionFailedError) as refused:
+        session.open_saved("warehouse")
+
+    assert refused.value.hint == "check the user name; to store another password:  edit the connection 'warehouse' in Flowfile"
+
+
+def test_a_password_goes_to_no_server_that_it_was_not_saved_for(catalog: Path, postgres: Postgres) -> None:
+    """When the connection is pointed elsewhere in Flowfile, what was opened before gets no password any more."""
+    save_warehouse(catalog, postgres)
+    engine = session.open_saved("warehouse").native
+    engine.dispose()
+    execute(catalog, "UPDATE database_connections SET host = 'elsewhere.example.com'")
+
+    with pytest.raises(ConnectionSpecError) as changed:
+        engine.connect()
+
+    assert "was changed in Flowfile" in str(changed.value)
+
+
+def test_a_connection_of_a_group_opens_for_its_members(home: Path, catalog: Path, postgres: Postgres) -> None:
+    """Shared for use it opens with the owner's password, which is not shared itself; a stranger has no such connection."""
+    columns = {"database_type": "postgresql", "host": postgres.host, "port": postgres.port, "database": postgres.database}
+    save_database(catalog, "team", postgres.password, user_id=2, username=postgres.user, **columns)
+    execute(
+        catalog,
+        "INSERT INTO resource_grants (resource_type, resource_id, group_id, permission, granted_by)"
+        " VALUES ('database_connection', (SELECT id FROM database_connections), 1, 'use', 2)",
+    )
+    for user_id, sees in ((3, True), (4, False)):
+        from flowfile_nb.vault import Vault
+
+        vault = Vault({"HOME": str(home)}, user_id)
+        session.use_backend(vault)
+
+        assert ("team" in vault.flowfile_connections()) is sees
+        assert "team" not in vault.names()
+        if sees:
+            session.open_saved("team").native.dispose()
+        else:
+            with pytest.raises(UsageError):
+                session.open_saved("team")
+
+
+@pytest.mark.parametrize("text", ["${secret:password_id}", "%secret prod_database_password", "${secret:"])
+@pytest.mark.parametrize("column", ["username", "host", "database"])
+def test_text_that_reads_like_a_reference_is_none(catalog: Path, column: str, text: str) -> None:
+    """In Flowfile it is literal; filled in here, a password would be sent as a user's name."""
+    columns = {"database_type": "postgresql", "host": "127.0.0.1", "username": "app"}
+    save_database(catalog, "odd", "pw", **{**columns, column: text})
+
+    with pytest.raises(ConnectionSpecError) as refused:
+        session.open_saved("odd")
+
+    assert f"in its {column}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("saved", "expected"),
+    [
+        ({"database_type": "sqlite", "database": "/data/a.db"}, {"type": "sqlite", "database": "/data/a.db"}),
+        ({"database_type": "sqlite", "host": "sqlite:////data/a.db"}, {"type": "sqlite", "database": "/data/a.db"}),
+        ({"database_type": "SQLite"}, {"type": "sqlite", "database": "./database.db"}),
+        ({"database_type": "duckdb"}, {"type": "duckdb", "database": "./database.duckdb"}),
+        ({"database_type": "mssql", "host": "h"}, {"type": "mssql+pymssql", "host": "h"}),
+        ({"database_type": "denodo", "host": "h", "ssl_enabled": 1}, {"type": "postgresql+psycopg2", "host": "h"}),
+        ({"database_type": "mariadb", "host": "h", "ssl_enabled": 0}, {"type": "mariadb", "host": "h"}),
+    ],
+)
+def test_each_kind_leads_where_flowfile_leads(saved: dict[str, Any], expected: dict[str, Any]) -> None:
+    """The types that Flowfile knows, and its defaults."""
+    parts = database_spec(FlowfileConnection("c", "database", saved, {})).parts
+
+    assert {key: parts[key] for key in expected} == expected
+    assert parts.get("query", {}) == ({"sslmode": "require"} if saved.get("ssl_enabled") else {})
+
+
+def test_files_open(catalog: Path, tmp_path: Path) -> None:
+    """SQLite and DuckDB, whose passwords Flowfile stores empty."""
+    for kind in ("sqlite", "duckdb"):
+        save_database(catalog, kind, "", database_type=kind, database=str(tmp_path / kind))
+        session.open_saved(kind).native.dispose()
+        assert (tmp_path / kind).exists()
+
+
+def test_tls_is_demanded_of_mysql(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flowfile's switch does nothing there for MySQL; here the driver is told to refuse a server without TLS."""
+    save_database(
+        catalog, "shop", "pw with ü", database_type="mysql", host="127.0.0.1", port=3306, username="app", ssl_enabled=True
+    )
+    given: dict[str, Any] = {}
+
+    def connect(**arguments: Any) -> None:
+        given.update(arguments)
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(pymysql, "connect", connect)
+    with pytest.raises(ConnectionFailedError):
+        session.open_saved("shop")
+
+    assert given["password"] == "pw with ü".encode()
+    client = pymysql.Connection(defer_connect=True, ssl=given["ssl"])
+    assert client._ssl_required
+
+
+def test_a_switch_that_does_nothing_is_an_error(catalog: Path) -> None:
+    """Whoever asked for TLS gets no connection without it."""
+    save_database(catalog, "x", "pw", database_type="mssql", host="127.0.0.1", username="app", ssl_enabled=True)
+
+    with pytest.raises(ConnectionSpecError):
+        session.open_saved("x")
+
+
+def test_a_connection_without_host_is_an_error(catalog: Path) -> None:
+    """It cannot lead anywhere."""
+    save_database(catalog, "x", "pw", database_type="postgresql", username="app")
+
+    with pytest.raises(ConnectionSpecError):
+        session.open_saved("x")
