@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 REMOVED = "[removed by flowfile_nb]"
 
+# In each, no text can be read in two ways: trying all of them would take for ever.
 # `%secret …`, also behind `x =` or `%time`; automagic's bare `secret set …`; and the call that IPython makes of either.
-_LINE = re.compile(r"(?m)(?:%secret|^[ \t]*secret)[ \t]+(?P<args>(?:[^\\\n]|\\[\s\S])*)$")
-_CALL = re.compile(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2).)*)\2")
+_LINE = re.compile(r"(?m)(?:%secret|^[ \t]*secret)[ \t]+(?P<args>(?:[^\\\n]|\\[\s\S]|\\\Z)*)$")
+_CALL = re.compile(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2)[^\\\n])*)\2")
 
 
 def value_on_line(words: Sequence[str]) -> str | None:

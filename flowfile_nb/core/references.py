@@ -20,11 +20,13 @@ _REFERENCE = re.compile(
     r"""
     %secret\s+ (?: "(?P<quoted>(?:[^"\\\n]|\\.)*)" | (?P<bare>\w+(?:[.-]\w+)*) )
     | \$\{secret: (?P<braced>[^}\n]*) \}
+    | (?P<broken> %secret\b | \$\{secret: )
     """,
     re.VERBOSE,
 )
-_BROKEN = re.compile(r"%secret\b|\$\{secret:")
-_STAND_IN = re.compile(r"fnbref(\d+)x")
+_BEGINNING = re.compile(r"%secret\b|\$\{secret:")
+# Python does not read a number of more than 4,300 digits, and nobody has so many references.
+_STAND_IN = re.compile(r"fnbref([0-9]{1,9})x")
 
 
 def reference(name: str) -> str:
@@ -123,26 +125,19 @@ class StandIns:
 
 
 def _find(text: str) -> Iterator[tuple[int, int, str]]:
-    end = 0
     for match in _REFERENCE.finditer(text):
-        _refuse_broken(text[end : match.start()])
+        if match["broken"]:
+            raise ReferenceSyntaxError(
+                "a reference that does not end, or has no name",
+                hint='write  %secret NAME,  %secret "a name with spaces"  or  ${secret:NAME}',
+            )
         quoted = match["quoted"]
         name = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else match["bare"] or match["braced"] or ""
         if not name.strip():
             raise ReferenceSyntaxError("a reference without a name", hint="write  %secret NAME  or  ${secret:NAME}")
-        if _BROKEN.search(name):
+        if _BEGINNING.search(name):
             raise ReferenceSyntaxError(
                 "a reference stands inside another reference",
                 hint="a secret's value is used as it is; write one  ${secret:NAME}  for each",
             )
         yield match.start(), match.end(), name
-        end = match.end()
-    _refuse_broken(text[end:])
-
-
-def _refuse_broken(text: str) -> None:
-    if _BROKEN.search(text):
-        raise ReferenceSyntaxError(
-            "a reference that does not end, or has no name",
-            hint='write  %secret NAME,  %secret "a name with spaces"  or  ${secret:NAME}',
-        )

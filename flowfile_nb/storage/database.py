@@ -15,6 +15,7 @@ from typing import Any
 from flowfile_nb.errors import StoreError
 from flowfile_nb.storage.filesystem import is_local
 from flowfile_nb.storage.migrations import STEPS, migrate, schema_version
+from flowfile_nb.storage.paths import not_writable
 
 BUSY_TIMEOUT_S = 30.0
 ALL = -1
@@ -148,19 +149,26 @@ def translated(path: str) -> Iterator[None]:
 
 def store_error(path: str, error: Exception) -> StoreError:
     """Return our error for one of SQLite's or of the file system's."""
+    if isinstance(error, OSError):
+        return not_writable(os.path.dirname(path), error)
     text = str(error)
     if "locked" in text or "busy" in text:
         return StoreError(
             f"another program has kept {path} locked for {BUSY_TIMEOUT_S:.0f} s; nothing was changed",
             hint="close it, or wait until it is done, and try again",
         )
-    if isinstance(error, OSError) or "readonly" in text or "unable to open" in text:
+    if "readonly" in text or "unable to open" in text:
         return StoreError(
             f"cannot write {path}; nothing was changed",
             hint="make its folder writable, or set FLOWFILE_SECURE_STORAGE_PATH to a folder of your own",
         )
     if "malformed" in text or "not a database" in text:
         return StoreError(f"{path} is damaged ({text})", hint="put it back from a backup; nothing was changed")
-    if "full" in text:
-        return StoreError(f"the disk is full: {path} was not changed", hint="free some space and try again")
+    if "full" in text or "disk I/O error" in text:
+        # A full disk is the second, too, where a file that helps SQLite cannot be made.
+        problem = "is full" if "full" in text else "takes or gives nothing more (disk I/O error)"
+        return StoreError(
+            f"the disk {problem}: {path} was not changed",
+            hint="free some space, or have your quota raised, and try again;  df -h  shows what is left",
+        )
     return StoreError(f"{path}: {text}; nothing was changed", hint="%secret doctor  shows what is in use")

@@ -49,7 +49,7 @@ def read_master_key(paths: Paths, environ: Mapping[str, str]) -> bytes | None:
     """
     given = environ.get("FLOWFILE_MASTER_KEY")
     if given:
-        return given.strip().strip("\"'").encode()
+        return _as_bytes(given.strip().strip("\"'"))
     if os.path.isfile(paths.mounted_key):
         with open(paths.mounted_key, "rb") as file:
             return file.read().strip()
@@ -64,7 +64,7 @@ def read_master_key(paths: Paths, environ: Mapping[str, str]) -> bytes | None:
     key = _open(paths, environ, sealed).get(_ENTRY)
     if key is not None and not isinstance(key, str):
         raise MasterKeyError(f"{paths.key_store} is damaged: its master key is not text", hint=_RESTORE)
-    return key.encode() if key else None
+    return _as_bytes(key) if key else None
 
 
 def create_master_key(paths: Paths, environ: Mapping[str, str]) -> bytes:
@@ -101,10 +101,15 @@ def _add_entry(paths: Paths, environ: Mapping[str, str], key: str) -> None:
         replace_private(paths.key_store, content)
 
 
+def _as_bytes(key: str) -> bytes:
+    # Half a surrogate pair is in no key: whoever derives from it says so.
+    return key.encode(errors="surrogatepass")
+
+
 def _open(paths: Paths, environ: Mapping[str, str], sealed: bytes) -> dict[str, Any]:
     try:
         entries = json.loads(_seal(paths, environ).decrypt(sealed.strip()))
-    except (InvalidToken, ValueError):
+    except (InvalidToken, ValueError, RecursionError):
         problem = "is empty" if not sealed.strip() else f"is damaged, or was sealed by another {paths.secret_key}"
         raise MasterKeyError(f"{paths.key_store} {problem}", hint=_RESTORE) from None
     if not isinstance(entries, dict):

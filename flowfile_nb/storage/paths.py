@@ -7,13 +7,16 @@ system but Windows, so platformdirs (another folder on macOS, `XDG_CONFIG_HOME` 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from flowfile_nb.errors import StoreError, UnsafePermissionsError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Paths:
@@ -86,11 +89,12 @@ def make_private_directory(path: str) -> None:
 
 
 def not_writable(path: str, error: OSError) -> StoreError:
-    """Return the error for a folder in which nothing can be written."""
-    return StoreError(
-        f"cannot write in {path}: {error.strerror or 'not permitted'}",
-        hint="make the folder writable, or set FLOWFILE_SECURE_STORAGE_PATH to a folder of your own",
-    )
+    """Return the error for a folder in which nothing can be written, or nothing more."""
+    if error.errno in _NO_ROOM:
+        remedy = "free some space, or have your quota raised, and try again;  df -h  shows what is left"
+    else:
+        remedy = "make the folder writable, or set FLOWFILE_SECURE_STORAGE_PATH to a folder of your own"
+    return StoreError(f"cannot write in {path}: {error.strerror or 'not permitted'}; nothing was changed", hint=remedy)
 
 
 def read_private(path: str, environ: Mapping[str, str]) -> bytes | None:
@@ -125,9 +129,11 @@ def create_private(path: str, content: bytes) -> bool:
 
     Returns:
         Whether this call created it; False means that somebody else was first.
+
+    Raises:
+        StoreError: If it cannot be written; nothing of it is left then.
     """
-    temporary = _write_temporary(path, content)
-    try:
+    with _temporary(path, content) as temporary:
         try:
             os.link(temporary, path)
             created = True
@@ -138,28 +144,38 @@ def create_private(path: str, content: bytes) -> bool:
             created = not os.path.exists(path)
             if created:
                 os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-    _sync_directory(path)
     return created
 
 
 def replace_private(path: str, content: bytes) -> None:
-    """Replace *path* whole, durable and 0600; a reader sees the old content or the new, nothing between."""
-    temporary = _write_temporary(path, content)
-    os.replace(temporary, path)
-    _sync_directory(path)
+    """
+    Replace *path* whole, durable and 0600; a reader sees the old content or the new, nothing between.
+
+    Raises:
+        StoreError: If it cannot be written; the old content is still there then.
+    """
+    with _temporary(path, content) as temporary:
+        os.replace(temporary, path)
 
 
-def _write_temporary(path: str, content: bytes) -> str:
+@contextmanager
+def _temporary(path: str, content: bytes) -> Iterator[str]:
+    """A file beside *path*, 0600 and on disk, which the caller gives its name; what else is left of it goes."""
     temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return temporary
+    try:
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            yield temporary
+        finally:
+            with suppress(OSError):
+                os.unlink(temporary)
+        _sync_directory(path)
+    except OSError as error:
+        raise not_writable(os.path.dirname(path), error) from None
 
 
 def _sync_directory(path: str) -> None:
