@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowfile_nb.core.crypto import token_times
 from flowfile_nb.core.names import environment_variable, quoted, require_name, require_value, suggest
-from flowfile_nb.errors import NoSuchSecretError
+from flowfile_nb.errors import NoSuchSecretError, StoreError
 from flowfile_nb.storage.database import ALL
 from flowfile_nb.storage.paths import find_paths
 from flowfile_nb.storage.store import Row, Store
@@ -70,7 +70,7 @@ class Vault:
 
         names, tokens, owner_ids = self.store.listing(self.user_id, ALL if limit is None else limit)
         users = self.store.user_names()
-        owner = {owner_id: users.get(owner_id, f"user {owner_id}") for owner_id in set(owner_ids)}
+        owner = {owner_id: users.get(owner_id) or f"user {owner_id}" for owner_id in set(owner_ids)}
         sharer = {**owner, self.user_id: ""}
         listing = Listing(
             names, list(map(owner.__getitem__, owner_ids)), list(map(sharer.__getitem__, owner_ids)), token_times(tokens)
@@ -173,8 +173,12 @@ class Vault:
         found, self._found = self._found, None
         return found[1] if found and found[1].name == name and monotonic() - found[0] < _SAME_MOMENT_S else None
 
-    def _unknown(self, name: str) -> NoSuchSecretError:
-        close = suggest(name, self.names())
+    def _unknown(self, name: str) -> NoSuchSecretError | StoreError:
+        names = self.names()
+        if name in names and self.store.find(self.user_id, name) is None:
+            # It is there, and the index does not lead to it.
+            return self.store.damaged()
+        close = suggest(name, names)
         meant = f"did you mean {close!r}?  " if close else ""
         return NoSuchSecretError(
             f"no secret named {name!r}", hint=f"{meant}Add it:  %secret set {quoted(name)}   List yours:  %secret list"

@@ -7,21 +7,28 @@ import time
 from typing import Any
 
 from flowfile_nb.core.names import quoted
-from flowfile_nb.errors import NoSuchSecretError, SecretExistsError
+from flowfile_nb.errors import NoSuchSecretError, SecretExistsError, StoreError
 from flowfile_nb.storage.active import ActiveDatabase
-from flowfile_nb.storage.database import ALL, columns, transaction
+from flowfile_nb.storage.database import ALL, FOREIGN, columns, readable, transaction
 from flowfile_nb.storage.paths import Paths
 
 # Enough of a token for `$ffsec$1$<owner id>$` and the 12 characters that hold the time.
 _HEAD = 48
-_OWN = "SELECT id, name, encrypted_value, user_id FROM secrets WHERE name = ? AND user_id = ? ORDER BY id LIMIT 1"
+# Whatever became of a name or a token on disk concerns its own row only: no text any more, or none at all.
+_NAME, _TEXT = "ifnull(CAST(s.name AS TEXT), '')", "ifnull(CAST(s.encrypted_value AS TEXT), '')"
+_BYTES = "ifnull(CAST(s.encrypted_value AS BLOB), x'')"
+# Found by an index, and read from the table: an index that is damaged must not lead to another secret's value.
+_OWN = f"""
+    SELECT s.id, s.name, {_BYTES}, s.user_id FROM secrets i JOIN secrets s ON s.id = i.id
+    WHERE i.name = ? AND i.user_id = ? ORDER BY i.id LIMIT 1
+"""  # noqa: S608 - made of our own constants
 _SHARED_WITH = """
     FROM secrets s
     JOIN resource_grants g ON g.resource_type = 'secret' AND g.resource_id = s.id
     JOIN user_group_memberships m ON m.group_id = g.group_id AND m.user_id = ?
     WHERE s.user_id <> m.user_id
 """
-_SHARED = f"SELECT s.id, s.name, s.encrypted_value, s.user_id {_SHARED_WITH} AND s.name = ? ORDER BY s.id LIMIT 1"
+_SHARED = f"SELECT s.id, s.name, {_BYTES}, s.user_id {_SHARED_WITH} AND s.name = ? ORDER BY s.id LIMIT 1"
 
 
 class Row:
@@ -73,13 +80,13 @@ class Store:
                 found = db.execute(_OWN, (name, user_id)).fetchone()
                 if found is None and active.has_shares:
                     found = db.execute(_SHARED, (user_id, name)).fetchone()
-            except (sqlite3.Error, OSError) as error:
+            except FOREIGN as error:
                 raise active.error(error) from None
-        return Row(*found) if found else None
+        return self._row(name, *found) if found else None
 
     def names(self, user_id: int) -> list[str]:
         """Return the names a user can use, each once, the oldest first."""
-        (names,) = self._usable(user_id, "s.name")
+        (names,) = self._usable(user_id, _NAME)
         return names
 
     def count(self, user_id: int) -> int:
@@ -96,7 +103,7 @@ class Store:
 
     def rows(self, user_id: int) -> list[Row]:
         """Return the rows a user can use, one for each name, the oldest first."""
-        names, ids, tokens, owners = self._usable(user_id, "s.name", "s.id", "s.encrypted_value", "s.user_id")
+        names, ids, tokens, owners = self._usable(user_id, _NAME, "s.id", _TEXT, "s.user_id")
         return list(map(Row, ids, names, tokens, owners))
 
     def listing(self, user_id: int, limit: int = ALL) -> list[list[Any]]:
@@ -110,7 +117,7 @@ class Store:
         Returns:
             Three columns: the names, the heads of the tokens with version, owner and time, and the owners' ids.
         """
-        return self._usable(user_id, "s.name", f"substr(s.encrypted_value, 1, {_HEAD})", "s.user_id", limit=limit)
+        return self._usable(user_id, _NAME, f"substr({_TEXT}, 1, {_HEAD})", "s.user_id", limit=limit)
 
     def user_names(self) -> dict[int, str]:
         """Return the user name of each user id."""
@@ -122,8 +129,8 @@ class Store:
         with self._active.reading() as db:
             if db is None:
                 return []
-            query = "SELECT encrypted_value, user_id FROM secrets ORDER BY id DESC LIMIT ?"
-            return db.execute(query, (limit,)).fetchall()
+            query = f"SELECT {_BYTES}, ifnull(CAST(user_id AS INTEGER), 0) FROM secrets s ORDER BY id DESC LIMIT ?"  # noqa: S608 - made of our own constants
+            return [(readable(token), owner) for token, owner in db.execute(query, (limit,))]
 
     def used_by(self, row_id: int) -> list[str]:
         """Return the names of Flowfile's connections that use a row."""
@@ -162,8 +169,8 @@ class Store:
             SecretExistsError: If the name is taken and *replace* is false.
         """
         with self._active.writing() as db, transaction(db):
-            found = db.execute(_OWN, (name, user_id)).fetchone()
-            if found is None:
+            row = self._find_own(db, user_id, name)
+            if row is None:
                 insert = "INSERT INTO secrets (name, encrypted_value, iv, user_id) VALUES (?, ?, '', ?)"
                 db.execute(insert, (name, token, user_id))
             elif not replace:
@@ -172,8 +179,8 @@ class Store:
                     hint=f"%secret set {quoted(name)} --replace  keeps its shares and connections",
                 )
             else:
-                db.execute("UPDATE secrets SET encrypted_value = ?, iv = '' WHERE id = ?", (token, found[0]))
-            return found is not None
+                db.execute("UPDATE secrets SET encrypted_value = ?, iv = '' WHERE id = ?", (token, row.id))
+            return row is not None
 
     def rename(self, user_id: int, old: str, new: str) -> None:
         """
@@ -185,7 +192,7 @@ class Store:
         """
         with self._active.writing() as db, transaction(db):
             row = self._own(db, user_id, old)
-            if db.execute(_OWN, (new, user_id)).fetchone() is not None:
+            if self._find_own(db, user_id, new) is not None:
                 raise SecretExistsError(
                     f"there is already a secret named {new!r}; nothing was renamed",
                     hint="choose another name, or delete that one",
@@ -237,7 +244,22 @@ class Store:
         self._active.close()
 
     def _own(self, db: sqlite3.Connection, user_id: int, name: str) -> Row:
-        found = db.execute(_OWN, (name, user_id)).fetchone()
-        if found is None:
+        row = self._find_own(db, user_id, name)
+        if row is None:
+            if db.execute("SELECT 1 FROM secrets NOT INDEXED WHERE name = ? AND user_id = ?", (name, user_id)).fetchone():
+                raise self.damaged()
             raise NoSuchSecretError(f"you have no secret named {name!r}", hint="list yours:  %secret list")
-        return Row(*found)
+        return row
+
+    def _find_own(self, db: sqlite3.Connection, user_id: int, name: str) -> Row | None:
+        found = db.execute(_OWN, (name, user_id)).fetchone()
+        return self._row(name, *found) if found else None
+
+    def _row(self, name: str, row_id: int, stored_name: object, token: bytes, owner_id: object) -> Row:
+        if stored_name != name or not isinstance(owner_id, int):
+            raise self.damaged()
+        return Row(row_id, name, readable(token), owner_id)
+
+    def damaged(self) -> StoreError:
+        """Return the error for a database whose index and rows do not fit each other any more."""
+        return self._active.error(sqlite3.DatabaseError("malformed"))
