@@ -98,7 +98,7 @@ def fill_disk(step: int, *, catalog: bool) -> dict[str, Any]:
             outcome = _in_child(partial(_changed, home, change))
             still = _in_child(partial(_contents, home))
             ballast.unlink()
-            _judge(tally, f"{name} with {pages} free pages", home, outcome, still)
+            _judge(tally, f"{name} with {pages} free pages", home, (outcome, still))
             shutil.rmtree(home)
             succeeded = succeeded + 1 if outcome is None else 0
             if succeeded == _IN_A_ROW:
@@ -116,7 +116,7 @@ def limit_files(step: int, *, catalog: bool) -> dict[str, Any]:
         for pages in range(0, _MOST_PAGES, step):
             home = _copied(template if name != "first use" else None, Path("home").absolute())
             outcome = _in_child(partial(_limited, pages * _PAGE, home, change))
-            _judge(tally, f"{name} with files of {pages} pages", home, outcome, None)
+            _judge(tally, f"{name} with files of {pages} pages", home, (outcome,))
             shutil.rmtree(home)
             succeeded = succeeded + 1 if outcome is None else 0
             if succeeded == _IN_A_ROW:
@@ -144,7 +144,7 @@ def mount_read_only(step: int, *, catalog: bool) -> dict[str, Any]:
             tally.wrong.append(f"{name}: a read-only store cannot be read: {still}")
         if _files(home) != before:
             tally.wrong.append(f"{name} on a read-only disk changed a file")
-        _judge(tally, f"{name} on a read-only disk", home, outcome, still, _WRITABLE)
+        _judge(tally, f"{name} on a read-only disk", home, (outcome, still), _WRITABLE)
         shutil.rmtree(home)
     return as_json(tally)
 
@@ -177,7 +177,7 @@ def _replace_by_magic(vault: Any) -> None:
         magics.secret(None, f"set first --replace --env {_VARIABLE}")  # type: ignore[arg-type] # no shell is asked
 
 
-def _judge(tally: Tally, what: str, home: Path, outcome: BaseException | None, still: object, remedy: str = _ROOM) -> None:
+def _judge(tally: Tally, what: str, home: Path, answers: tuple[object, ...], remedy: str = _ROOM) -> None:
     """
     Count what came of a change.
 
@@ -185,12 +185,12 @@ def _judge(tally: Tally, what: str, home: Path, outcome: BaseException | None, s
         tally: Counts.
         what: Was tried.
         home: Where, writable again.
-        outcome: The change's error, or None.
-        still: What could be read while nothing could be written, or the error.
+        answers: The change's error or None, and what could be read meanwhile or the error of that.
         remedy: What each error has to hold.
     """
     tally.tried += 1
-    for error in (outcome, still):
+    outcome = answers[0]
+    for error in answers:
         if isinstance(error, BaseException):
             tally.shown += 1
             problem = not_ours(error, StoreError)

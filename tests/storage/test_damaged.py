@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -141,3 +142,11 @@ def test_what_sqlite_says_of_damage(error: Exception) -> None:
     with pytest.raises(StoreError) as caught, database.translated("/home/x/flowfile_nb.db"):
         raise error
     assert_damage_is_said(caught.value)
+
+
+def test_a_database_that_was_never_filled(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty file that may not be written is no damage: nothing was ever stored in it."""
+    Path(vault.paths.database).write_bytes(b"")
+    monkeypatch.setattr(os, "access", lambda path, how: not how & os.W_OK)
+
+    assert vault.names() == []
