@@ -20,12 +20,10 @@ _REFERENCE = re.compile(
     r"""
     %secret\s+ (?: "(?P<quoted>(?:[^"\\\n]|\\.)*)" | (?P<bare>\w+(?:[.-]\w+)*) )
     | \$\{secret: (?P<braced>[^}\n]*) \}
-    | (?P<broken> %secret\b | \$\{secret: )
     """,
     re.VERBOSE,
 )
-_BEGINNING = re.compile(r"%secret\b|\$\{secret:")
-# Python does not read a number of more than 4,300 digits, and nobody has so many references.
+_BROKEN = re.compile(r"%secret\b|\$\{secret:")
 _STAND_IN = re.compile(r"fnbref([0-9]{1,9})x")
 
 
@@ -98,9 +96,10 @@ class StandIns:
     def __init__(self, text: str) -> None:
         self.names: list[str] = []
         done, end = [], 0
+        taken = set(_STAND_IN.findall(text))
         for start, stop, name in _find(text):
             # A `fnbref0x` that the user wrote is left out of the count, so that it stays what it was.
-            while f"fnbref{len(self.names)}x" in text:
+            while str(len(self.names)) in taken:
                 self.names.append("")
             done += [text[end:start], f"fnbref{len(self.names)}x"]
             self.names.append(name)
@@ -125,8 +124,11 @@ class StandIns:
 
 
 def _find(text: str) -> Iterator[tuple[int, int, str]]:
-    for match in _REFERENCE.finditer(text):
-        if match["broken"]:
+    begun = _BROKEN.search(text)
+    while begun:
+        match = _REFERENCE.match(text, begun.start())
+        if match is None:
+            # At once: to look on for one that is whole takes time with the square of a text's length.
             raise ReferenceSyntaxError(
                 "a reference that does not end, or has no name",
                 hint='write  %secret NAME,  %secret "a name with spaces"  or  ${secret:NAME}',
@@ -135,9 +137,10 @@ def _find(text: str) -> Iterator[tuple[int, int, str]]:
         name = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else match["bare"] or match["braced"] or ""
         if not name.strip():
             raise ReferenceSyntaxError("a reference without a name", hint="write  %secret NAME  or  ${secret:NAME}")
-        if _BEGINNING.search(name):
+        if _BROKEN.search(name):
             raise ReferenceSyntaxError(
                 "a reference stands inside another reference",
                 hint="a secret's value is used as it is; write one  ${secret:NAME}  for each",
             )
         yield match.start(), match.end(), name
+        begun = _BROKEN.search(text, match.end())

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from flowfile_nb.errors import StoreError, UnsafePermissionsError
@@ -133,18 +133,8 @@ def create_private(path: str, content: bytes) -> bool:
     Raises:
         StoreError: If it cannot be written; nothing of it is left then.
     """
-    with _temporary(path, content) as temporary:
-        try:
-            os.link(temporary, path)
-            created = True
-        except FileExistsError:
-            created = False
-        except OSError:
-            # No hard links here (FAT, some network drives). Our callers hold the lock, so a test and a rename are as good.
-            created = not os.path.exists(path)
-            if created:
-                os.replace(temporary, path)
-    return created
+    with _written(path):
+        return place_private(path, content, lambda temporary: None, overwrite=False)
 
 
 def replace_private(path: str, content: bytes) -> None:
@@ -154,26 +144,69 @@ def replace_private(path: str, content: bytes) -> None:
     Raises:
         StoreError: If it cannot be written; the old content is still there then.
     """
-    with _temporary(path, content) as temporary:
+    with _written(path):
+        place_private(path, content, lambda temporary: None, overwrite=True)
+
+
+def place_private(path: str, content: bytes, verify: Callable[[str], None], *, overwrite: bool) -> bool:
+    """
+    Write *content* under a temporary name, 0600 and durable, and give it the name *path* once *verify* has let it pass.
+
+    Args:
+        path: Of the file; its folder exists.
+        content: Of the file.
+        verify: Is given the temporary name, and raises where the file shall not be.
+        overwrite: Whether to take the place of a file of that name.
+
+    Returns:
+        Whether it is there now; False means that there is another.
+    """
+    temporary = _write_temporary(path, content)
+    try:
+        verify(temporary)
+        placed = overwrite or _link(temporary, path)
+        if overwrite:
+            os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+    _sync_directory(path)
+    return placed
+
+
+def _link(temporary: str, path: str) -> bool:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:
+        # No hard links here (FAT, some network drives). Our callers hold the lock, so a test and a rename are as good.
+        if os.path.exists(path):
+            return False
         os.replace(temporary, path)
+    return True
+
+
+def _write_temporary(path: str, content: bytes) -> str:
+    temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        # The disk is full, say: half a file is of no use.
+        os.unlink(temporary)
+        raise
+    return temporary
 
 
 @contextmanager
-def _temporary(path: str, content: bytes) -> Iterator[str]:
-    """A file beside *path*, 0600 and on disk, which the caller gives its name; what else is left of it goes."""
-    temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+def _written(path: str) -> Iterator[None]:
+    """Turn what the file system says into our error."""
     try:
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            yield temporary
-        finally:
-            with suppress(OSError):
-                os.unlink(temporary)
-        _sync_directory(path)
+        yield
     except OSError as error:
         raise not_writable(os.path.dirname(path), error) from None
 

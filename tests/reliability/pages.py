@@ -21,8 +21,8 @@ from tests.benchmarks.places import inside_own, new_home, private_vault
 from tests.benchmarks.writers import make_catalog
 from tests.reliability.counts import Plan, Tally, as_json, not_ours
 
-_PAGE = 4096
-_STORED = {f"secret {number:02}": f"value {number} " * (1 if number % 7 else 1500) for number in range(60)}
+PAGE = 4096
+STORED = {f"secret {number:02}": f"value {number} " * (1 if number % 7 else 1500) for number in range(60)}
 _REMEDIES = ("backup", "--replace", "pip install -U")
 
 Damage = Callable[[random.Random, bytes], bytes]
@@ -60,15 +60,15 @@ def damage_pages(rounds: int, seed: int, *, catalog: bool) -> dict[str, Any]:
     """Change each page in some bytes, so many times, and twice wholly; return the tally."""
     tally = Tally("a damaged page, " + ("Flowfile's catalog" if catalog else "own database"))
     template, numbers = Path("template").absolute(), random.Random(f"{seed} {catalog}")
-    database = Path(_filled(template, catalog=catalog))
+    database = Path(filled(template, catalog=catalog))
     size = (template / database).stat().st_size
-    for page in range(size // _PAGE):
-        for damage in _kinds(rounds, numbers):
+    for page in range(size // PAGE):
+        for kind in kinds(rounds, numbers):
             home = Path(f"home-{tally.tried}").absolute()
             shutil.copytree(template, home)
-            _damage(home / database, page * _PAGE, _PAGE, damage, numbers)
+            damage(home / database, page * PAGE, PAGE, kind, numbers)
             tally.tried += 1
-            _read_and_write(home, home / database, f"page {page + 1}, {damage.__name__.strip('_')}", tally)
+            _read_and_write(home, home / database, f"page {page + 1}, {kind.__name__.strip('_')}", tally)
             shutil.rmtree(home)
     return as_json(tally)
 
@@ -79,7 +79,7 @@ def damage_log(rounds: int, seed: int) -> dict[str, Any]:
     template, numbers = Path("template").absolute(), random.Random(f"{seed} log")
     vault = private_vault(template)
     history: list[dict[str, str]] = [{}]
-    for number, (name, value) in enumerate(list(_STORED.items())[:12]):
+    for number, (name, value) in enumerate(list(STORED.items())[:12]):
         vault.set(name, value[:200], replace=False)
         history.append({**history[-1], name: value[:200]})
         if number % 3 == 0:
@@ -89,15 +89,15 @@ def damage_log(rounds: int, seed: int) -> dict[str, Any]:
     # The vault stays open: closing the last connection would empty the log.
     for suffix in ("-wal", "-shm"):
         size = Path(f"{vault.paths.database}{suffix}").stat().st_size
-        for start in range(0, size, _PAGE):
-            for damage in _kinds(rounds, numbers):
+        for start in range(0, size, PAGE):
+            for kind in kinds(rounds, numbers):
                 home = Path(f"home-{tally.tried}").absolute()
                 shutil.copytree(template, home)
-                _damage(home / "key" / f"flowfile_nb.db{suffix}", start, _PAGE, damage, numbers)
+                damage(home / "key" / f"flowfile_nb.db{suffix}", start, PAGE, kind, numbers)
                 tally.tried += 1
                 found = _all_of(home, tally, suffix)
                 if found is not None and found not in history:
-                    tally.wrong.append(f"{suffix} at {start}, {damage.__name__}: holds what was never stored so: {found}")
+                    tally.wrong.append(f"{suffix} at {start}, {kind.__name__}: holds what was never stored so: {found}")
                 older += found is not None and found != history[-1]
                 shutil.rmtree(home)
     vault.store.close()
@@ -105,32 +105,33 @@ def damage_log(rounds: int, seed: int) -> dict[str, Any]:
     return as_json(tally)
 
 
-def _kinds(rounds: int, numbers: random.Random) -> tuple[Damage, ...]:
+def kinds(rounds: int, numbers: random.Random) -> tuple[Damage, ...]:
     """Return what to do to each page; without rounds, one thing only."""
     return (_noise, _zeros, *[_few_bytes] * rounds) if rounds else (numbers.choice((_noise, _few_bytes)),)
 
 
-def _filled(home: Path, *, catalog: bool) -> str:
+def filled(home: Path, *, catalog: bool) -> str:
     """Store all secrets; return where the database is below *home*."""
     vault = private_vault(home)
     if catalog:
         make_catalog(Path(vault.paths.catalog))
-    for name, value in _STORED.items():
+    for name, value in STORED.items():
         vault.set(name, value, replace=False)
     location = vault.store.location
     vault.store.close()
     return os.path.relpath(location, home)
 
 
-def _damage(path: Path, start: int, length: int, damage: Damage, numbers: random.Random) -> None:
+def damage(path: Path, start: int, length: int, kind: Damage, numbers: random.Random) -> None:
+    """Change some bytes of a file where it is."""
     content = path.read_bytes()
-    path.write_bytes(content[:start] + damage(numbers, content[start : start + length]) + content[start + length :])
+    path.write_bytes(content[:start] + kind(numbers, content[start : start + length]) + content[start + length :])
 
 
 def _read_and_write(home: Path, database: Path, what: str, tally: Tally) -> None:
     """Do all that can be done with a store in which something is damaged."""
     vault = private_vault(home)
-    for name, value in _STORED.items():
+    for name, value in STORED.items():
         if _is_gone(database, name):
             # Its row has another legal name or owner now: no one can tell that from a row that was never there.
             tally.note = f"{int(tally.note.partition(' ')[0] or 0) + 1} rows with another name or owner are no more found"
