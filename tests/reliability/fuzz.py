@@ -1,9 +1,9 @@
 """
 Texts that nobody would write, through every parser: `python -m tests.reliability fuzz --minutes 10`.
 
-Half of the time Hypothesis puts texts together from each grammar's own words; half of it atheris, where it is installed, goes
-after the branches that a text reaches. Before that, texts of one repeated word show what takes longer than its length explains.
-What was found once is kept in `findings.py`, which the ordinary tests run.
+A third of the time goes to texts of one repeated word, which show what takes longer than its length explains; a third to what
+Hypothesis puts together from each grammar's own words; and a third to atheris, where it is installed, which goes after the
+branches that a text reaches. What was found once is kept in `findings.py`, which the ordinary tests run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.reliability.targets import TARGETS, Target
 
 HANG_S = 20
 """Processor time in which any text has to be answered: some thousand times what it takes."""
-_SHORT, _LONG = 4_000, 16_000
+_SHORT, _LONG, _FEW = 4_000, 16_000, 20
 # Four times the length may take four times as long, and some for what is not exact; not the square, which is sixteen times.
 _GROWTH, _NOTICED_S = 10, 0.1
 
@@ -42,9 +42,9 @@ def fuzz(minutes: float, plan: Plan, only: Sequence[str] = ()) -> Iterator[Tally
     """Fuzz the targets, all together for so many minutes; each yields its lines of the table."""
     chosen = {name: target for name, target in TARGETS.items() if not only or name in only}
     guided = find_spec("atheris") is not None
-    each_s = minutes * 60 / len(chosen) / (2 if guided else 1)
+    each_s = minutes * 60 / len(chosen) / (3 if guided else 2)
     for name, target in chosen.items():
-        yield grown(name, target, plan)
+        yield grown(name, target, each_s, plan)
         yield by_hypothesis(name, target, each_s, plan)
         if guided:
             yield by_atheris(name, each_s, plan)
@@ -84,13 +84,16 @@ def by_hypothesis(name: str, target: Target, seconds: float, plan: Plan) -> Tall
     return tally
 
 
-def grown(name: str, target: Target, plan: Plan) -> Tally:
-    """Try long texts of one word repeated between two others: none may take longer than its length explains."""
+def grown(name: str, target: Target, seconds: float, plan: Plan) -> Tally:
+    """Try long texts of one word repeated between two others, for some seconds: none takes longer than its length explains."""
     tally = Tally(f"grow {name}")
     numbers = plan.random(f"grow {name}")
     pairs = list(product(("", *target.pieces), target.pieces))
-    chosen = pairs if plan.size == "full" else numbers.sample(pairs, min(len(pairs), 6))
-    for (first, repeated), last in product(chosen, ("", *numbers.sample(target.pieces, min(len(target.pieces), 3)))):
+    numbers.shuffle(pairs)
+    end = time.monotonic() + seconds
+    for (first, repeated), last in product(pairs, ("", *numbers.sample(target.pieces, min(len(target.pieces), 3)))):
+        if tally.tried >= _FEW and time.monotonic() > end:
+            break
         short, long = (first + repeated * (size // len(repeated)) + last for size in (_SHORT, _LONG))
         tally.tried += 1
         try:

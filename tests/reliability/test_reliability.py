@@ -26,7 +26,7 @@ def test_each_trial_holds(name: str) -> None:
 @pytest.mark.parametrize("name", TARGETS)
 def test_each_parser_answers_any_text(name: str) -> None:
     """What Hypothesis puts together, and long texts of one word: a result or an error of ours, in time."""
-    for tally in (by_hypothesis(name, TARGETS[name], 0, _QUICK), grown(name, TARGETS[name], _QUICK)):
+    for tally in (by_hypothesis(name, TARGETS[name], 0, _QUICK), grown(name, TARGETS[name], 0, _QUICK)):
         assert tally.tried
         assert not tally.fell_short, tally.examples()
 
@@ -41,7 +41,7 @@ def test_a_fault_is_found() -> None:
     """Hypothesis and long texts both notice a parser that raises an error of Python's, on something it was not made for."""
     faulty = Target(lambda text: int("1" + text.count("ab") * "0" * 2_000), ("ab", "c"))
 
-    found = [by_hypothesis("faulty", faulty, 1, _QUICK), grown("faulty", faulty, _QUICK)]
+    found = [by_hypothesis("faulty", faulty, 1, _QUICK), grown("faulty", faulty, 1, _QUICK)]
 
     assert all(tally.fell_short and "ValueError" in tally.examples()[0] for tally in found)
 
