@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from flowfile_nb.core.crypto import token_times
 from flowfile_nb.core.names import UNDO_DAYS, environment_variable, quoted, require_name, require_value, suggest
 from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, NothingToUndoError, StoreError
 from flowfile_nb.storage.access_log import AccessLog
@@ -73,29 +72,11 @@ class Vault:
 
     def describe(self, limit: int | None = None, names: Sequence[str] | None = None) -> Listing:
         """Return what may be shown of the secrets, by name in any case; of the first *limit*, or of some *names*, if given."""
-        from flowfile_nb.backend import Listing
+        from flowfile_nb.listing import described, overridden
 
-        columns = self.store.listing(self.user_id, ALL if limit is None else limit, names)
-        folded = list(map(str.casefold, columns[0]))
-        order = sorted(range(len(folded)), key=folded.__getitem__)[:limit]
-        found, tokens, owner_ids = ([column[number] for number in order] for column in columns)
-        users = self.store.user_names()
-        owner = {owner_id: users.get(owner_id, f"user {owner_id}") for owner_id in set(owner_ids)}
-        sharer = {**owner, self.user_id: ""}
         used = self.history().last_used() if self.log.is_on else {}
-        listing = Listing(
-            found,
-            list(map(owner.__getitem__, owner_ids)),
-            list(map(sharer.__getitem__, owner_ids)),
-            token_times(tokens),
-            list(map(used.get, found)),
-        )
-        # Most environments override nothing; then no name has to be spelled as a variable.
-        if any(variable.startswith("FLOWFILE_SECRET_") for variable in self.environ):
-            for number, name in enumerate(found):
-                if environment_variable(name) in self.environ:
-                    listing.owners[number], listing.sharers[number], listing.updated_at[number] = "environment", "", None
-        return listing
+        columns = self.store.listing(self.user_id, ALL if limit is None else limit, names)
+        return overridden(described(columns, self.store.user_names(), used, self.user_id, limit), self.environ)
 
     def history(self) -> AccessHistory:
         """Return what the record of uses says, by this moment."""
@@ -337,8 +318,12 @@ class Vault:
         except StoreError:
             return False
 
-    def _unknown(self, name: str) -> NoSuchSecretError:
-        close = suggest(name, self.names())
+    def _unknown(self, name: str) -> NoSuchSecretError | StoreError:
+        names = self.names()
+        if name in names and self.store.find(self.user_id, name) is None:
+            # It is there, and the index does not lead to it.
+            return self.store.damaged()
+        close = suggest(name, names)
         meant = f"did you mean {close!r}?  " if close else ""
         return NoSuchSecretError(
             f"no secret named {name!r}", hint=f"{meant}Add it:  %secret set {quoted(name)}   List yours:  %secret list"

@@ -61,7 +61,10 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
         parts = {key: _plain(item) for key, item in description.items()}
         _refuse_literals(parts)
         return _table(parts)
-    lines = [line for line in description.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if re.search("[\ud800-\udfff]", description):
+        raise ConnectionSpecError("the description is not valid Unicode (it has half of a surrogate pair)", hint=_BOTH_FORMS)
+    # Not `splitlines`: a name can hold U+2028, which is a line's end for it and for nobody else here.
+    lines = [line for line in re.split("[\r\n]", description) if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
         raise ConnectionSpecError("the description of the connection is empty", hint=_BOTH_FORMS)
     if _URL.match(lines[0].strip()):
@@ -134,7 +137,8 @@ def _read_toml(text: str) -> dict[str, Any]:
     marked = StandIns(text)
     try:
         parsed = tomllib.loads(_quote_bare(marked))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Not all of them are TOMLDecodeError: a number of 5,000 digits and brackets a thousand deep are Python's own.
         # Only the place is taken from the parser's message: the rest can quote the text.
         place = re.search(r"\(at [^)]*\)", str(error))
         raise ConnectionSpecError(

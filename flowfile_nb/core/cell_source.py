@@ -14,9 +14,10 @@ REMOVED = "[removed by flowfile_nb]"
 
 # Text in quotes, an escaped character, or a comment: `# ` behind white space. `#hunter2` is a value that somebody has typed.
 _COMMENT = re.compile(r"""("(?:\\.|[^"\\])*"|'[^']*'|\\.)|(?:^|(?<=\s))#(?:\s.*|$)""", re.DOTALL)
+# In each, no text can be read in two ways: trying all of them would take for ever.
 # `%secret …`, also behind `x =` or `%time`; automagic's bare `secret set …`; and the call that IPython makes of either.
-_LINE = re.compile(r"(?m)(?:%secret|^[ \t]*secret)[ \t]+(?P<args>(?:[^\\\n]|\\[\s\S])*)$")
-_CALL = re.compile(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2).)*)\2")
+_LINE = re.compile(r"(?m)(?:%secret|^[ \t]*secret)[ \t]+(?P<args>(?:[^\\\n]|\\[\s\S]|\\\Z)*)$")
+_CALL = re.compile(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2)[^\\\n])*)\2")
 
 
 def without_comment(line: str) -> str:

@@ -59,7 +59,8 @@ def token_owner(token: str) -> int | None:
     if not token.startswith(_ANY_VERSION):
         return None
     owner, _, body = token[len(_PREFIX) :].partition("$")
-    if not body or not owner.isdecimal() or not token.startswith(_PREFIX):
+    # An id of SQLite's has 19 digits at most.
+    if not body or not owner.isdecimal() or len(owner) > 19 or not token.startswith(_PREFIX):
         raise DamagedSecretError(
             "a stored token is of an unknown version or cut short",
             hint="a newer Flowfile may have written it:  pip install -U flowfile-nb",

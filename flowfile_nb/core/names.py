@@ -96,6 +96,6 @@ def suggest(name: str, known: Iterable[str]) -> str | None:
     by_folded = {candidate.casefold(): candidate for candidate in known}
     if len(by_folded) > _MANY:
         # Comparing takes some 10 µs a name.
-        by_folded = {folded: name_ for folded, name_ in by_folded.items() if folded[0] == name[:1].casefold()}
+        by_folded = {folded: name_ for folded, name_ in by_folded.items() if folded[:1] == name[:1].casefold()}
     close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[close[0]] if close else None

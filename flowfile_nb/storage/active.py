@@ -14,7 +14,17 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from flowfile_nb.errors import StoreError
-from flowfile_nb.storage.database import connect, create_database, has_table, is_current, store_error, translated
+from flowfile_nb.storage.database import (
+    FOREIGN,
+    connect,
+    create_database,
+    damaged,
+    has_table,
+    is_current,
+    store_error,
+    translated,
+)
+from flowfile_nb.storage.migrations import schema_version
 from flowfile_nb.storage.paths import Paths, make_private_directory
 
 if TYPE_CHECKING:
@@ -79,7 +89,7 @@ class ActiveDatabase:
         with self.mutex:
             try:
                 yield self.current()
-            except (sqlite3.Error, OSError) as error:
+            except FOREIGN as error:
                 raise self.error(error) from None
 
     @contextmanager
@@ -200,6 +210,8 @@ class ActiveDatabase:
                     create_database(path)
                 db = connect(path)
             ready = has_table(db, "secrets") and db.execute("SELECT 1 FROM users WHERE id = 1").fetchone() is not None
+            if not ready and path == self._paths.database:
+                _require_unmade(db, path)
             if ready and path == self._paths.catalog:
                 from flowfile_nb.storage.handover import move_rows
 
@@ -222,3 +234,9 @@ class ActiveDatabase:
                 # After a fork it is the parent's: SQLite forbids even closing it here.
                 self._inherited.append(self._connection)
         self._connection = self._open_file = None
+
+
+def _require_unmade(ours: sqlite3.Connection, path: str) -> None:
+    """Let our own database without our tables pass only if nothing was ever made in it. A catalog may be in the making."""
+    if schema_version(ours):
+        raise damaged(path)

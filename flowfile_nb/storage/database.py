@@ -15,10 +15,14 @@ from typing import Any
 from flowfile_nb.errors import StoreError
 from flowfile_nb.storage.filesystem import is_local
 from flowfile_nb.storage.migrations import STEPS, migrate, schema_version
+from flowfile_nb.storage.paths import not_writable
 
 BUSY_TIMEOUT_S = 30.0
 ALL = -1
 """For `LIMIT`: no limit."""
+FOREIGN = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""What comes out of SQLite; the last one from Python, where SQLite quotes a damaged name in its message."""
+_DAMAGED = ("malformed", "not a database", "corrupt", "decode", "no such", "unsupported file format", "constraint failed")
 
 
 def create_database(path: str) -> None:
@@ -98,6 +102,8 @@ def connect(path: str) -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size=-32768")
     # A deleted or replaced token is overwritten, not left in a free page.
     connection.execute("PRAGMA secure_delete=ON")
+    # A page is looked at whole when it is read: a damaged one is an error and not a row of nothing.
+    connection.execute("PRAGMA cell_size_check=ON")
     return connection
 
 
@@ -120,10 +126,15 @@ def columns(connection: sqlite3.Connection, what: Sequence[str], source: str, *a
     import json
 
     # SQLite makes one JSON text of each column, in C.
-    arrays = ", ".join(f"json_group_array(c{number})" for number in range(len(what)))
+    arrays = ", ".join(f"CAST(json_group_array(c{number}) AS BLOB)" for number in range(len(what)))
     named = ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(what))
     found = connection.execute(f"SELECT {arrays} FROM (SELECT {named} {source})", arguments).fetchone()  # noqa: S608 - our own text
-    return [json.loads(array) for array in found]
+    return [json.loads(readable(array)) for array in found]
+
+
+def readable(text: bytes) -> str:
+    """Return text that is UTF-8 unless it is damaged: then one character stands for what is none, and the rest can be read."""
+    return text.decode("utf-8", "replace")
 
 
 @contextmanager
@@ -140,28 +151,42 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
-    """Turn SQLite's errors into ours. SQLite's own texts name tables and files, never values."""
+    """Turn SQLite's errors into ours."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except FOREIGN as error:
         raise store_error(path, error) from None
+
+
+def damaged(path: str) -> StoreError:
+    """Return the error for a database that is read in part at most. SQLite's own text may quote what it read, a token too."""
+    return StoreError(
+        f"a part of {path} is damaged; nothing was changed", hint="%secret backup PATH  saves what can still be read of it"
+    )
 
 
 def store_error(path: str, error: Exception) -> StoreError:
     """Return our error for one of SQLite's or of the file system's."""
+    if isinstance(error, OSError):
+        return not_writable(os.path.dirname(path), error)
     text = str(error)
     if "locked" in text or "busy" in text:
         return StoreError(
             f"another program has kept {path} locked for {BUSY_TIMEOUT_S:.0f} s; nothing was changed",
             hint="close it, or wait until it is done, and try again",
         )
-    if isinstance(error, OSError) or "readonly" in text or "unable to open" in text:
+    if "readonly" in text or "unable to open" in text:
         return StoreError(
             f"cannot write {path}; nothing was changed",
             hint="make its folder writable, or set FLOWFILE_SECURE_STORAGE_PATH to a folder of your own",
         )
-    if "malformed" in text or "not a database" in text:
-        return StoreError(f"{path} is damaged ({text})", hint="%secret backup PATH  saves what can still be read of it")
-    if "full" in text:
-        return StoreError(f"the disk is full: {path} was not changed", hint="free some space and try again")
+    if any(word in text for word in _DAMAGED):
+        return damaged(path)
+    if "full" in text or "disk I/O error" in text:
+        # A full disk is the second, too, where a file that helps SQLite cannot be made.
+        problem = "is full" if "full" in text else "takes or gives nothing more (disk I/O error)"
+        return StoreError(
+            f"the disk {problem}: {path} was not changed",
+            hint="free some space, or have your quota raised, and try again;  df -h  shows what is left",
+        )
     return StoreError(f"{path}: {text}; nothing was changed", hint="%secret doctor  shows what is in use")

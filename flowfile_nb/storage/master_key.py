@@ -22,7 +22,6 @@ from flowfile_nb.storage.paths import (
     create_private,
     exchange_private,
     make_private_directory,
-    not_writable,
     read_private,
     stamp,
 )
@@ -65,7 +64,7 @@ def given_key(paths: Paths, environ: Mapping[str, str]) -> bytes | None:
     """
     given = environ.get("FLOWFILE_MASTER_KEY")
     if given:
-        return given.strip().strip("\"'").encode()
+        return _as_bytes(given.strip().strip("\"'"))
     if os.path.isfile(paths.mounted_key):
         try:
             with open(paths.mounted_key, "rb") as file:
@@ -169,10 +168,7 @@ def replace_entries(paths: Paths, environ: Mapping[str, str], entries: Mapping[s
         before = stamp(paths.key_store)
         theirs = _theirs(read_entries(paths, environ) or {})
         content = _seal(paths, environ).encrypt(json.dumps({**entries, **theirs, **newer}).encode())
-        try:
-            replaced = exchange_private(paths.key_store, content, before)
-        except OSError as error:
-            raise not_writable(paths.directory, error) from None
+        replaced = exchange_private(paths.key_store, content, before)
         if replaced is not None:
             there = _theirs(_open(paths, environ, replaced))
             lost = {name: entry for name, entry in there.items() if entry != {**theirs, **newer}.get(name)}
@@ -189,7 +185,7 @@ def _key(paths: Paths, entries: Mapping[str, Any], name: str) -> bytes | None:
     key = entries.get(name)
     if key is not None and not isinstance(key, str):
         raise MasterKeyError(f"{paths.key_store} is damaged: its entry {name} is not text", hint=_RESTORE)
-    return key.encode() if key else None
+    return _as_bytes(key) if key else None
 
 
 def _add_key(paths: Paths, environ: Mapping[str, str], key: bytes) -> bytes:
@@ -198,15 +194,12 @@ def _add_key(paths: Paths, environ: Mapping[str, str], key: bytes) -> bytes:
     if paths.keychain:
         replace_entries(paths, environ, {**(read_entries(paths, environ) or {}), **wanted})
         return key
-    try:
-        # Flowfile writes here too, without our lock; whoever is first wins, and everybody reads what won.
-        create_private(paths.secret_key, Fernet.generate_key())
-        flowfile_is_here = _flowfile_is_here(paths)
-        _add(paths, environ, wanted)
-        if flowfile_is_here:
-            _settled(paths, environ, wanted)
-    except OSError as error:
-        raise not_writable(paths.directory, error) from None
+    # Flowfile writes here too, without our lock; whoever is first wins, and everybody reads what won.
+    create_private(paths.secret_key, Fernet.generate_key())
+    flowfile_is_here = _flowfile_is_here(paths)
+    _add(paths, environ, wanted)
+    if flowfile_is_here:
+        _settled(paths, environ, wanted)
     added = _key(paths, wanted, ENTRY)
     assert added is not None
     return added
@@ -262,12 +255,17 @@ def _add(paths: Paths, environ: Mapping[str, str], wanted: dict[str, Any]) -> bo
             newer = {name: now[name] for name in now if now[name] != entries.get(name)}
 
 
+def _as_bytes(key: str) -> bytes:
+    # Half a surrogate pair is in no key: whoever derives from it says so.
+    return key.encode(errors="surrogatepass")
+
+
 def _open(paths: Paths, environ: Mapping[str, str], sealed: bytes) -> dict[str, Any]:
     try:
         entries = json.loads(_seal(paths, environ).decrypt(sealed.strip()))
     except InvalidToken:
         raise MasterKeyError(f"{paths.key_store} {_what_is_wrong(paths, sealed.strip())}", hint=_RESTORE) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, dict):
         raise MasterKeyError(f"{paths.key_store} is damaged: it holds no JSON object", hint=_RESTORE)

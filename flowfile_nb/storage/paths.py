@@ -7,15 +7,17 @@ system but Windows, so platformdirs (another folder on macOS, `XDG_CONFIG_HOME` 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from flowfile_nb.errors import StoreError, UnsafePermissionsError
 
 _KEY_HOMES = ("files", "keychain")
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Paths:
@@ -105,11 +107,12 @@ def make_private_directory(path: str) -> None:
 
 
 def not_writable(path: str, error: OSError) -> StoreError:
-    """Return the error for a folder in which nothing can be written."""
-    return StoreError(
-        f"cannot write in {path}: {error.strerror or 'not permitted'}",
-        hint="make the folder writable, or set FLOWFILE_SECURE_STORAGE_PATH to a folder of your own",
-    )
+    """Return the error for a folder in which nothing can be written, or nothing more."""
+    if error.errno in _NO_ROOM:
+        remedy = "free some space, or have your quota raised, and try again;  df -h  shows what is left"
+    else:
+        remedy = "make the folder writable, or set FLOWFILE_SECURE_STORAGE_PATH to a folder of your own"
+    return StoreError(f"cannot write in {path}: {error.strerror or 'not permitted'}; nothing was changed", hint=remedy)
 
 
 def read_private(path: str, environ: Mapping[str, str]) -> bytes | None:
@@ -144,13 +147,23 @@ def create_private(path: str, content: bytes) -> bool:
 
     Returns:
         Whether this call created it; False means that somebody else was first.
+
+    Raises:
+        StoreError: If it cannot be written; nothing of it is left then.
     """
-    return place_private(path, content, lambda temporary: None, overwrite=False)
+    with _written(path):
+        return place_private(path, content, lambda temporary: None, overwrite=False)
 
 
 def replace_private(path: str, content: bytes) -> None:
-    """Replace *path* whole, durable and 0600; a reader sees the old content or the new, nothing between."""
-    place_private(path, content, lambda temporary: None, overwrite=True)
+    """
+    Replace *path* whole, durable and 0600; a reader sees the old content or the new, nothing between.
+
+    Raises:
+        StoreError: If it cannot be written; the old content is still there then.
+    """
+    with _written(path):
+        place_private(path, content, lambda temporary: None, overwrite=True)
 
 
 def place_private(path: str, content: bytes, verify: Callable[[str], None], *, overwrite: bool) -> bool:
@@ -204,22 +217,26 @@ def exchange_private(path: str, content: bytes, if_still: tuple[int, int, int] |
 
     Returns:
         The replaced content; None where it was left alone.
+
+    Raises:
+        StoreError: If it cannot be written; the old content is still there then.
     """
-    temporary = _write_temporary(path, content)
-    try:
-        if not _exchange(temporary, path):
+    with _written(path):
+        temporary = _write_temporary(path, content)
+        try:
+            if _exchange(temporary, path):
+                with open(temporary, "rb") as file:
+                    return file.read()
             if stamp(path) != if_still:
                 return None
             with open(path, "rb") as file:
                 replaced = file.read()
             os.replace(temporary, path)
             return replaced
-        with open(temporary, "rb") as file:
-            return file.read()
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        _sync_directory(path)
+        finally:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+            _sync_directory(path)
 
 
 def stamp(path: str) -> tuple[int, int, int] | None:
@@ -254,6 +271,15 @@ def _exchange(one: str, other: str) -> bool:
     rename = getattr(ctypes.CDLL(None) if sys.platform != "win32" else None, "renameat2", None)
     here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE (linux/fcntl.h, linux/fs.h)
     return rename is not None and rename(here, os.fsencode(one), here, os.fsencode(other), swap) == 0
+
+
+@contextmanager
+def _written(path: str) -> Iterator[None]:
+    """Turn what the file system says into our error."""
+    try:
+        yield
+    except OSError as error:
+        raise not_writable(os.path.dirname(path), error) from None
 
 
 def _sync_directory(path: str) -> None:

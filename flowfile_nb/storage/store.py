@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.core.names import quoted
-from flowfile_nb.errors import NoSuchSecretError, NothingToUndoError, SecretExistsError
+from flowfile_nb.errors import NoSuchSecretError, NothingToUndoError, SecretExistsError, StoreError
 from flowfile_nb.storage.active import ActiveDatabase
-from flowfile_nb.storage.database import ALL, columns, transaction
+from flowfile_nb.storage.database import ALL, FOREIGN, columns, readable, transaction
+from flowfile_nb.storage.own_facts import OwnFacts
 from flowfile_nb.storage.paths import Paths
 
 if TYPE_CHECKING:
@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 
 # Enough of a token for `$ffsec$1$<owner id>$` and the 12 characters that hold the time.
 _HEAD = 48
-_LOOK_UP = "SELECT id, encrypted_value FROM secrets WHERE name = ? AND user_id = ? ORDER BY id LIMIT 1"
-_OWN = "SELECT id, name, encrypted_value, user_id FROM secrets WHERE name = ? AND user_id = ? ORDER BY id LIMIT 1"
+# Whatever became of a name or a token on disk concerns its own row only: no text any more, or none at all.
+_NAME, _TEXT = "ifnull(CAST(s.name AS TEXT), '')", "ifnull(CAST(s.encrypted_value AS TEXT), '')"
+_BYTES = "ifnull(CAST(s.encrypted_value AS BLOB), x'')"
+# Found by an index, and read from the table: an index that is damaged must not lead to another secret's value.
+_OWN = f"""
+    SELECT s.id, s.name, {_BYTES}, s.user_id FROM secrets s
+    WHERE s.id = (SELECT id FROM secrets WHERE name = ? AND user_id = ? ORDER BY id LIMIT 1)
+"""  # noqa: S608 - made of our own constants
 _UPDATE = "UPDATE secrets SET encrypted_value = ?, iv = '' WHERE id = ?"
 _SHARED_WITH = """
     FROM secrets s
@@ -30,7 +36,7 @@ _SHARED_WITH = """
     JOIN user_group_memberships m ON m.group_id = g.group_id AND m.user_id = ?
     WHERE s.user_id <> m.user_id
 """
-_SHARED = f"SELECT s.id, s.name, s.encrypted_value, s.user_id {_SHARED_WITH} AND s.name = ? ORDER BY s.id LIMIT 1"
+_SHARED = f"SELECT s.id, s.name, {_BYTES}, s.user_id {_SHARED_WITH} AND s.name = ? ORDER BY s.id LIMIT 1"
 
 NOT_STORED = 0
 """The id of no row: SQLite counts from 1."""
@@ -48,7 +54,7 @@ class Row:
         self.owner_id = owner_id
 
 
-class Store:
+class Store(OwnFacts):
     """
     The rows, wherever they are now.
 
@@ -57,55 +63,52 @@ class Store:
     """
 
     def __init__(self, paths: Paths) -> None:
+        super().__init__(ActiveDatabase(paths))
         self.paths = paths
-        self._active = self.active = ActiveDatabase(paths)
-        """For what cares for the store as a whole."""
 
     @property
     def location(self) -> str | None:
         """The database that holds the secrets now, or None if there is none yet."""
-        return self._active.location
+        return self.active.location
 
     # Reading
 
     def version(self) -> object:
         """Return something that differs when a row may have changed since, by this process or another."""
-        with self._active.reading() as db:
+        with self.active.reading() as db:
             # The first counts what others commit, the second what we do.
             return db and (self.location, db.execute("PRAGMA data_version").fetchone()[0], db.total_changes)
 
     def find(self, user_id: int, name: str) -> Row | None:
         """Return the row *name* means for a user: the own one with the lowest id, else the shared one with the lowest id."""
         # `reading` written out: it would be a fifth of a warm read.
-        active = self._active
+        active = self.active
         with active.mutex:
             try:
                 for look in (active.recent, active.current):
                     db = look()
                     if db is not None:
-                        found = db.execute(_LOOK_UP, (name, user_id)).fetchone()
-                        if found is not None:
-                            return Row(found[0], name, found[1], user_id)
-                        if active.has_shares:
+                        found = db.execute(_OWN, (name, user_id)).fetchone()
+                        if found is None and active.has_shares:
                             found = db.execute(_SHARED, (user_id, name)).fetchone()
-                            if found is not None:
-                                return Row(*found)
-            except (sqlite3.Error, OSError) as error:
+                        if found is not None:
+                            return self._row(name, *found)
+            except FOREIGN as error:
                 raise active.error(error) from None
         return None
 
     def names(self, user_id: int) -> list[str]:
         """Return the names a user can use, each once, the oldest first."""
-        (names,) = self._usable(user_id, "s.name")
+        (names,) = self._usable(user_id, _NAME)
         return names
 
     def count(self, user_id: int) -> int:
         """Return how many names a user can use."""
-        with self._active.reading() as db:
+        with self.active.reading() as db:
             if db is None:
                 return 0
             own: int = db.execute("SELECT count(DISTINCT name) FROM secrets WHERE user_id = ?", (user_id,)).fetchone()[0]
-            if not self._active.has_shares:
+            if not self.active.has_shares:
                 return own
             others = "NOT EXISTS (SELECT 1 FROM secrets o WHERE o.user_id = m.user_id AND o.name = s.name)"
             shared: int = db.execute(f"SELECT count(DISTINCT s.name) {_SHARED_WITH} AND {others}", (user_id,)).fetchone()[0]
@@ -113,7 +116,7 @@ class Store:
 
     def rows(self, user_id: int) -> list[Row]:
         """Return the rows a user can use, one for each name, the oldest first."""
-        names, ids, tokens, owners = self._usable(user_id, "s.name", "s.id", "s.encrypted_value", "s.user_id")
+        names, ids, tokens, owners = self._usable(user_id, _NAME, "s.id", _TEXT, "s.user_id")
         return list(map(Row, ids, names, tokens, owners))
 
     def listing(self, user_id: int, limit: int = ALL, names: Sequence[str] | None = None) -> list[list[Any]]:
@@ -128,26 +131,24 @@ class Store:
         Returns:
             Three columns: the names, the heads of the tokens with version, owner and time, and the owners' ids.
         """
-        return self._usable(user_id, "s.name", f"substr(s.encrypted_value, 1, {_HEAD})", "s.user_id", limit=limit, names=names)
+        return self._usable(user_id, _NAME, f"substr({_TEXT}, 1, {_HEAD})", "s.user_id", limit=limit, names=names)
 
     def user_names(self) -> dict[int, str]:
         """Return the user name of each user id."""
-        with self._active.reading() as db:
+        with self.active.reading() as db:
             return {} if db is None else dict(db.execute("SELECT id, username FROM users"))
 
     def tokens(self, limit: int) -> list[tuple[str, int]]:
         """Return up to *limit* (token, owner id) of any user, the newest first."""
-        with self._active.reading() as db:
+        with self.active.reading() as db:
             if db is None:
                 return []
-            # What a damaged page gives can be anything.
-            text = "typeof(encrypted_value) = 'text' AND typeof(user_id) = 'integer'"
-            query = f"SELECT encrypted_value, user_id FROM secrets WHERE {text} ORDER BY id DESC LIMIT ?"  # noqa: S608 - ours
-            return db.execute(query, (limit,)).fetchall()
+            query = f"SELECT {_BYTES}, ifnull(CAST(user_id AS INTEGER), 0) FROM secrets s ORDER BY id DESC LIMIT ?"  # noqa: S608 - made of our own constants
+            return [(readable(token), owner) for token, owner in db.execute(query, (limit,))]
 
     def token(self, row_id: int) -> str | None:
         """Return the token that a row has now, or None if it is gone."""
-        with self._active.reading() as db:
+        with self.active.reading() as db:
             found = db and db.execute("SELECT encrypted_value FROM secrets WHERE id = ?", (row_id,)).fetchone()
             return found[0] if found else None
 
@@ -155,26 +156,26 @@ class Store:
         """Return the names of Flowfile's connections that use a row."""
         from flowfile_nb.storage.flowfile import connections_using
 
-        with self._active.reading() as db:
+        with self.active.reading() as db:
             return [] if db is None else connections_using(db, row_id)
 
     def flowfile_connections(self, user_id: int, name: str | None = None) -> list[ConnectionRow]:
         """Return the connections that were saved in Flowfile's own interface; of one name alone if that is given."""
         from flowfile_nb.storage.flowfile import saved_connections
 
-        with self._active.reading() as db:
+        with self.active.reading() as db:
             return [] if db is None else saved_connections(db, user_id, name)
 
     def row(self, row_id: int) -> Row | None:
         """Return one row of `secrets` by its id."""
-        with self._active.reading() as db:
+        with self.active.reading() as db:
             query = "SELECT id, name, encrypted_value, user_id FROM secrets WHERE id = ?"
             found = None if db is None else db.execute(query, (row_id,)).fetchone()
             return Row(*found) if found else None
 
     def _usable(self, user_id: int, *what: str, limit: int = ALL, names: Sequence[str] | None = None) -> list[list[Any]]:
         """Return columns of the rows a user can use; the first is the name, each name there once, ordered as in `listing`."""
-        with self._active.reading() as db:
+        with self.active.reading() as db:
             if db is None:
                 return [[] for _ in what]
             # A store has the secrets of few users: reading the table in its own order is quicker than an index and sorting.
@@ -186,7 +187,7 @@ class Store:
             order = "s.id" if limit == ALL else "s.name COLLATE NOCASE, s.id"
             own = f"FROM secrets s {hint} WHERE s.user_id = ? {some} ORDER BY {order} LIMIT ?"
             found = columns(db, what, own, *arguments, limit)
-            if self._active.has_shares:
+            if self.active.has_shares:
                 shared = columns(db, what, f"{_SHARED_WITH} {some} ORDER BY {order} LIMIT ?", *arguments, limit)
                 found = [mine + theirs for mine, theirs in zip(found, shared, strict=True)]
         if len(set(found[0])) == len(found[0]):
@@ -210,8 +211,8 @@ class Store:
             SecretExistsError: If the name is taken and *replace* is false.
         """
         with self._changing(user_id, name) as (db, previous):
-            found = db.execute(_OWN, (name, user_id)).fetchone()
-            if found is None:
+            row = self._find_own(db, user_id, name)
+            if row is None:
                 insert = "INSERT INTO secrets (name, encrypted_value, iv, user_id) VALUES (?, ?, '', ?)"
                 db.execute(insert, (name, token, user_id))
             elif not replace:
@@ -220,20 +221,20 @@ class Store:
                     hint=f"%secret set {quoted(name)} --replace  keeps its shares and connections",
                 )
             else:
-                previous.replaced(user_id, name, found[2], token)
-                db.execute(_UPDATE, (token, found[0]))
-            return found is not None
+                previous.replaced(user_id, name, row.token, token)
+                db.execute(_UPDATE, (token, row.id))
+            return row is not None
 
     def renew(self, row_id: int, old: str, new: str) -> None:
         """Put the token *new* of the same value in the place of *old*, if a row still has that."""
-        with self._active.writing() as db:
+        with self.active.writing() as db:
             db.execute("UPDATE secrets SET encrypted_value = ? WHERE id = ? AND encrypted_value = ?", (new, row_id, old))
 
     def previous(self, user_id: int, name: str) -> list[Previous]:
         """Return what is kept of a user's own secret from before it was replaced, the newest first."""
         from flowfile_nb.storage.previous import find_previous
 
-        return find_previous(self._active, user_id, name)
+        return find_previous(self.active, user_id, name)
 
     def undo(self, user_id: int, name: str, present: str, former: str) -> None:
         """
@@ -263,7 +264,7 @@ class Store:
         """
         with self._changing(user_id, old, new) as (db, previous):
             row = self._own(db, user_id, old)
-            if db.execute(_OWN, (new, user_id)).fetchone() is not None:
+            if self._find_own(db, user_id, new) is not None:
                 raise SecretExistsError(
                     f"there is already a secret named {new!r}; nothing was renamed",
                     hint="choose another name, or delete that one",
@@ -280,7 +281,7 @@ class Store:
         """
         with self._changing(user_id, name) as (db, previous):
             row = self._own(db, user_id, name)
-            if self._active.has_shares:
+            if self.active.has_shares:
                 db.execute("DELETE FROM resource_grants WHERE resource_type = 'secret' AND resource_id = ?", (row.id,))
             db.execute("DELETE FROM secrets WHERE id = ?", (row.id,))
             previous.gone(user_id, name)
@@ -291,54 +292,35 @@ class Store:
         # Imported here: only writing needs it.
         from flowfile_nb.storage.previous import change
 
-        with self._active.writing() as db:
-            with change(self._active, db) as previous, transaction(db):
+        with self.active.writing() as db:
+            with change(self.active, db) as previous, transaction(db):
                 yield db, previous
-            if self._active.in_catalog:
+            if self.active.in_catalog:
                 from flowfile_nb.storage.handover import copy_rows
 
                 copy_rows(self.paths, db, user_id, names)
 
-    # Our own facts, which Flowfile's tables have no column for
-
-    def fact(self, name: str) -> str | None:
-        """Return a fact about the store, such as `key_id`."""
-        with self._active.ours() as db:
-            found = None if db is None else db.execute("SELECT value FROM nb_facts WHERE name = ?", (name,)).fetchone()
-            return found[0] if found else None
-
-    def set_fact(self, name: str, value: str) -> None:
-        """Store a fact about the store."""
-        with self._active.ours(create=True) as db:
-            assert db is not None
-            db.execute(
-                "INSERT INTO nb_facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
-            )
-
-    def connection_bodies(self) -> dict[str, str]:
-        """Return the saved definitions of connections by name; they hold references, never values."""
-        with self._active.ours() as db:
-            return {} if db is None else dict(db.execute("SELECT name, body FROM nb_connections ORDER BY name"))
-
-    def save_connection(self, name: str, body: str) -> None:
-        """Save the definition of a connection, in place of an earlier one of that name."""
-        with self._active.ours(create=True) as db:
-            assert db is not None
-            db.execute("INSERT OR REPLACE INTO nb_connections VALUES (?, ?, ?)", (name, body, int(time.time())))
-
-    def copies(self) -> int:
-        """Return how many rows of our own database are copies of rows that are, or were, in Flowfile's catalog."""
-        from flowfile_nb.storage.handover import count_copies
-
-        with self._active.ours() as db:
-            return 0 if db is None else count_copies(db)
-
     def close(self) -> None:
         """Close the database; the next call opens it again."""
-        self._active.close()
+        self.active.close()
 
     def _own(self, db: sqlite3.Connection, user_id: int, name: str) -> Row:
-        found = db.execute(_OWN, (name, user_id)).fetchone()
-        if found is None:
+        row = self._find_own(db, user_id, name)
+        if row is None:
+            if db.execute("SELECT 1 FROM secrets NOT INDEXED WHERE name = ? AND user_id = ?", (name, user_id)).fetchone():
+                raise self.damaged()
             raise NoSuchSecretError(f"you have no secret named {name!r}", hint="list yours:  %secret list")
-        return Row(*found)
+        return row
+
+    def _find_own(self, db: sqlite3.Connection, user_id: int, name: str) -> Row | None:
+        found = db.execute(_OWN, (name, user_id)).fetchone()
+        return self._row(name, *found) if found else None
+
+    def _row(self, name: str, row_id: int, stored_name: object, token: bytes, owner_id: object) -> Row:
+        if stored_name != name or not isinstance(owner_id, int):
+            raise self.damaged()
+        return Row(row_id, name, readable(token), owner_id)
+
+    def damaged(self) -> StoreError:
+        """Return the error for a database whose index and rows do not fit each other any more."""
+        return self.active.error(sqlite3.DatabaseError("malformed"))

@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from importlib import import_module
@@ -66,7 +66,7 @@ def installed_copy() -> Path:
     return folder
 
 
-def inside(python: str, function: str, home: Path, **arguments: Any) -> Any:
+def inside(python: str, function: str, home: Path, *, within: Sequence[str] = (), **arguments: Any) -> Any:
     """
     Call a function in a fresh process of the interpreter *python*, whose home is *home*.
 
@@ -74,12 +74,13 @@ def inside(python: str, function: str, home: Path, **arguments: Any) -> Any:
         python: The interpreter.
         function: `module:function`.
         home: The process's home directory.
+        within: A command that runs this one, such as `unshare`.
         arguments: What JSON can carry; the result too.
 
     Raises:
         BrokenError: If it raised.
     """
-    command = [python, "-c", _CALL, function, json.dumps(arguments)]
+    command = [*within, python, "-c", _CALL, function, json.dumps(arguments)]
     done = subprocess.run(command, env=environment(home), cwd=home, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BrokenError(f"{function} failed in {python}:\n{done.stderr[-3000:]}")

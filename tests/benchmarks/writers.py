@@ -1,4 +1,4 @@
-"""32 processes that write at once."""
+"""32 processes that write at once; `tests.reliability` counts what they keep."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def same_names(processes: int, each: int, trials: int, *, catalog: bool) -> list
         home = Path(f"same-{trial}").absolute()
         vault = private_vault(home)
         if catalog:
-            _make_catalog(Path(vault.paths.catalog))
+            make_catalog(Path(vault.paths.catalog))
         vault.set("first", "value", replace=True)
         database = vault.store.location
         require(catalog == (database == vault.paths.catalog), f"the secrets went to {database}")
@@ -91,7 +91,7 @@ def _ours(trial: int, processes: int, each: int) -> float:
     vault.set("first", value_of("first"), replace=True)
     # No connection is open here when the processes fork: their time must not hold this one's locks.
     vault.store.close()
-    names = _names(processes, each)
+    names = writer_names(processes, each)
     spans = at_once([partial(_store, str(home), part) for part in names])
     reader = private_vault(home)
     lost = [name for part in names for name in part if reader.reveal(name) != value_of(name)]
@@ -104,7 +104,7 @@ def _theirs(trial: int, processes: int, each: int) -> float:
     from flowfile_core.database.connection import engine
     from flowfile_core.secret_manager.secret_manager import get_encrypted_secret
 
-    names = [[f"{trial}_{name}" for name in part] for part in _names(processes, each)]
+    names = [[f"{trial}_{name}" for name in part] for part in writer_names(processes, each)]
     engine.dispose()
     spans = at_once([partial(_store_theirs, part) for part in names])
     lost = sum(get_encrypted_secret(1, name) is None for part in names for name in part)
@@ -113,7 +113,7 @@ def _theirs(trial: int, processes: int, each: int) -> float:
     return processes * each / (max(end for _, end in spans) - min(start for start, _ in spans))
 
 
-def _names(processes: int, each: int) -> list[list[str]]:
+def writer_names(processes: int, each: int) -> list[list[str]]:
     return [[f"writer_{process}_{number}" for number in range(each)] for process in range(processes)]
 
 
@@ -153,7 +153,7 @@ def _require_each_once(database: str, rows: int) -> None:
     require(len(counts) == rows, f"{len(counts)} names are stored instead of {rows}")
 
 
-def _make_catalog(path: Path) -> None:
+def make_catalog(path: Path) -> None:
     """Make the tables of Flowfile's catalog that we use, as Flowfile 0.23.3 does: no unique name, WAL."""
     from flowfile_nb.storage.migrations import _FLOWFILE_TABLES
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from IPython.utils.capture import capture_output
 
 import flowfile_nb as fnb
+from flowfile_nb import session
 from flowfile_nb.errors import ValueInCellError
+from flowfile_nb.notebook import cell_watch
 from flowfile_nb.vault import Vault
 from tests.support.shell import Shell
 
@@ -110,3 +116,70 @@ def test_a_damaged_store_stops_no_cell(stored: Shell, key_directory: Path) -> No
     (key_directory / "flowfile.json.enc").write_bytes(b"")
 
     assert stored.run("print('x')") == "x\n"
+
+
+def test_a_database_that_cannot_be_read_stops_no_cell(stored: Shell, key_directory: Path) -> None:
+    """Neither does this, and nothing is said of it."""
+    (key_directory / "flowfile_nb.db").write_bytes(b"no database" * 1000)
+
+    assert stored.run("print('x')") == "x\n"
+
+
+def test_a_damaged_row_hides_no_other(stored: Shell, key_directory: Path) -> None:
+    """The values beside it are noticed."""
+    with closing(sqlite3.connect(key_directory / "flowfile_nb.db")) as database, database:
+        database.execute("INSERT INTO secrets (id, name, encrypted_value, user_id) VALUES (0, 'damaged', 'no token', 1)")
+
+    assert "'prod_pw'" in stored.run("x = 'hunter2xyz'")
+
+
+def test_only_what_changed_is_decrypted_again(stored: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is as it was is not listed; of one that has changed, the new values alone are decrypted."""
+    backend = session.backend()
+    calls: list[str] = []
+    for name in ("fingerprints", "reveal"):
+        before = getattr(backend, name)
+
+        def counted(*args: str, before: Callable[..., object] = before, name: str = name) -> object:
+            calls.append(" ".join([name, *args]))
+            return before(*args)
+
+        monkeypatch.setattr(backend, name, counted)
+    stored.run("x = 1")
+    stored.run("x = 2")
+    assert calls == ["fingerprints", "reveal prod_pw"]
+
+    backend.set("second", "second-value", replace=False)
+    stored.run("x = 3")
+
+    assert calls[2:] == ["fingerprints", "reveal second"]
+
+
+def test_the_newest_of_a_large_store_are_looked_for(stored: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the oldest, where they are too many."""
+    monkeypatch.setattr(cell_watch, "_MOST", 2)
+    for name in ("second", "third"):
+        session.backend().set(name, f"{name}-value", replace=False)
+
+    assert stored.run("x = 'hunter2xyz'") == ""
+    assert "'third'" in stored.run("x = 'third-value'")
+
+
+def test_the_warning_is_short_and_on_stderr(stored: Shell) -> None:
+    """A cell with the value on every line is not shown whole, and what a program reads from stdout is its own."""
+    with capture_output() as captured:
+        stored.real.run_cell("\n".join(f"x{number} = 'hunter2xyz'" for number in range(50)))
+
+    assert captured.stdout == ""
+    assert captured.stderr.count("${secret:prod_pw}") == 10
+
+
+def test_unloading_takes_the_watch_away(stored: Shell) -> None:
+    """Afterwards no cell is refused, and `%config` knows nothing of ours."""
+    stored.run("%config FlowfileNb.cell_source = 'refuse'")
+    stored.run("%unload_ext flowfile_nb")
+
+    stored.run("x = 'hunter2xyz'")
+
+    assert stored.real.user_ns["x"] == VALUE
+    assert not [one for one in stored.real.configurables if isinstance(one, cell_watch.FlowfileNb)]

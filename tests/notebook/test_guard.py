@@ -75,8 +75,7 @@ def test_unload_leaves_everything_as_it_was(home: Path) -> None:
         "        list(s.input_transformers_post), list(s.Completer.custom_matchers), {**s.magics_manager.magics['line']}]\n"
         "before = look()"
     )
-    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    with running_kernel(environment) as kernel:
+    with running_kernel(_as_no_test()) as kernel:
         # Newer IPythons load their own magics of extensions at the first one.
         kernel.run("%unload_ext nothing")
         kernel.run(look)
@@ -179,6 +178,34 @@ def test_a_stream_that_breaks_is_withheld(guarded: Kernel) -> None:
     assert "withheld this output" in guarded.run(_SHOW)
     assert VALUE not in guarded.shown()
     assert guarded.client.is_alive()
+
+
+def test_a_guard_that_cannot_be_put_in_leaves_no_half_of_itself(kernel: Kernel) -> None:
+    """Where its second part fails, the first one is taken out again, and what is off is said."""
+    kernel.run(
+        "import logging\nfrom flowfile_nb.notebook.output_hook import OutputHook\nbefore = logging.Logger.handle\n"
+        "OutputHook.install = lambda self: 1 / 0"
+    )
+
+    shown = kernel.run("fnb.secrets['prod_pw'] = 'hunter2' + 'xyz'")
+
+    assert "THE OUTPUT GUARD IS OFF" in shown
+    assert kernel.run("logging.Logger.handle is before").strip() == "True"
+
+
+def test_streams_that_were_captured_are_guarded_from_the_next_cell_on(home: Path) -> None:
+    """Where the first value came while another stream stood in their place, their echoes are guarded later."""
+    with running_kernel(_as_no_test()) as kernel:
+        kernel.run("%load_ext flowfile_nb\nimport flowfile_nb as fnb, sys")
+
+        kernel.run("%%capture\nfnb.secrets['prod_pw'] = 'hunter2' + 'xyz'")
+
+        assert kernel.run("[hasattr(one, '_flowfile_nb_echo') for one in (sys.stdout, sys.stderr)]").strip() == "[True, True]"
+
+
+def _as_no_test() -> dict[str, str]:
+    """Return the environment of a kernel that echoes its streams: ipykernel does not where pytest runs it."""
+    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
 
 
 def test_where_no_engine_is_installed_it_is_said_loudly(kernel: Kernel) -> None:

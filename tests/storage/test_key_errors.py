@@ -208,12 +208,12 @@ def test_a_key_file_that_cannot_be_written(home: Path, key_directory: Path, monk
         (key_directory / name).chmod(0o600)
     before = contents(home)
 
-    def full(path: str, content: bytes, if_still: object) -> None:
+    def full(one: str, other: str) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("flowfile_nb.storage.master_key.exchange_private", full)
-        with pytest.raises(StoreError, match="No space left on device"):
+        patch.setattr("flowfile_nb.storage.paths._exchange", full)
+        with pytest.raises(StoreError, match="No space left"):
             Vault(os.environ).set("a", "x", replace=False)
 
     after = contents(home)

@@ -394,15 +394,15 @@ def test_flowfiles_connections_that_use_a_secret(store: Store, home: Path) -> No
 def test_after_a_fork_nothing_of_the_parents_is_used(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a child the parent's connection is put aside unclosed, and a mutex that the parent held is not waited for."""
     store.put(1, "a", "token", replace=False)
-    parents = store._active._connection
-    store._active.mutex.acquire()
+    parents = store.active._connection
+    store.active.mutex.acquire()
     real = os.getpid()
 
     monkeypatch.setattr(os, "getpid", lambda: real + 1)
 
     assert store.names(1) == ["a"]
-    assert store._active._connection is not parents
-    assert store._active._inherited == [parents]
+    assert store.active._connection is not parents
+    assert store.active._inherited == [parents]
     store.close()
     store.close()
 

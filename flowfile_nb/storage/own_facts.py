@@ -1,0 +1,52 @@
+"""What Flowfile's tables have no column for: facts about the store, and saved connections. It is in our own database always."""
+
+from __future__ import annotations
+
+import time
+
+from flowfile_nb.storage.active import ActiveDatabase
+
+
+class OwnFacts:
+    """
+    Facts and definitions of connections, beside the rows.
+
+    Args:
+        active: The databases.
+    """
+
+    def __init__(self, active: ActiveDatabase) -> None:
+        self.active = active
+        """For what cares for the store as a whole."""
+
+    def fact(self, name: str) -> str | None:
+        """Return a fact about the store, such as `key_id`."""
+        with self.active.ours() as db:
+            found = None if db is None else db.execute("SELECT value FROM nb_facts WHERE name = ?", (name,)).fetchone()
+            return found[0] if found else None
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Store a fact about the store."""
+        with self.active.ours(create=True) as db:
+            assert db is not None
+            db.execute(
+                "INSERT INTO nb_facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
+            )
+
+    def connection_bodies(self) -> dict[str, str]:
+        """Return the saved definitions of connections by name; they hold references, never values."""
+        with self.active.ours() as db:
+            return {} if db is None else dict(db.execute("SELECT name, body FROM nb_connections ORDER BY name"))
+
+    def save_connection(self, name: str, body: str) -> None:
+        """Save the definition of a connection, in place of an earlier one of that name."""
+        with self.active.ours(create=True) as db:
+            assert db is not None
+            db.execute("INSERT OR REPLACE INTO nb_connections VALUES (?, ?, ?)", (name, body, int(time.time())))
+
+    def copies(self) -> int:
+        """Return how many rows of our own database are copies of rows that are, or were, in Flowfile's catalog."""
+        from flowfile_nb.storage.handover import count_copies
+
+        with self.active.ours() as db:
+            return 0 if db is None else count_copies(db)
