@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
@@ -255,6 +256,8 @@ def _write_temporary(path: str, content: bytes) -> str:
         with open(descriptor, "wb") as file:
             file.write(content)
             file.flush()
+            # The system's own time stamps are as coarse as its clock's ticks: `stamp` could not tell two files of one tick.
+            os.utime(temporary, ns=(now := time.time_ns(), now))
             os.fsync(file.fileno())
     except BaseException:
         # The disk is full, say: half a file is of no use.

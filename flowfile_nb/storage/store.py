@@ -149,8 +149,9 @@ class Store(OwnFacts):
     def token(self, row_id: int) -> str | None:
         """Return the token that a row has now, or None if it is gone."""
         with self.active.reading() as db:
-            found = db and db.execute("SELECT encrypted_value FROM secrets WHERE id = ?", (row_id,)).fetchone()
-            return found[0] if found else None
+            query = f"SELECT {_BYTES} FROM secrets s WHERE id = ?"  # noqa: S608 - made of our own constants
+            found = db and db.execute(query, (row_id,)).fetchone()
+            return readable(found[0]) if found else None
 
     def used_by(self, row_id: int) -> list[str]:
         """Return the names of Flowfile's connections that use a row."""

@@ -68,7 +68,7 @@ class StoreKey:
             keychain = self.keychain()
         proof = (keychain.key_id, self._store.location)
         if proof != self._proved:
-            self._verify(keychain)
+            keychain = self._fitting(keychain)
             if self._store.fact("key_id") != keychain.key_id:
                 self._store.set_fact("key_id", keychain.key_id)
                 if self._paths.keychain:
@@ -119,7 +119,8 @@ class StoreKey:
         if now not in (None, row.token):
             # Rotated, or replaced, since it was looked up.
             return self.decrypt(Row(row.id, row.name, now, row.owner_id))
-        self._verify(keychain)
+        if self._fitting(keychain) is not keychain:
+            return self._decrypt_with_present_key(row)
         raise DamagedSecretError(
             f"the secret {row.name!r} cannot be decrypted, although the master key opens others; its row is damaged",
             hint=f"%secret set {quoted(row.name)} --replace  stores it anew, or put the store back from a backup",
@@ -206,19 +207,34 @@ class StoreKey:
             hint="put flowfile.json.enc and .secret_key back from a backup; no new key was made",
         )
 
-    def _verify(self, keychain: Keychain) -> None:
+    def _fitting(self, keychain: Keychain) -> Keychain:
+        """Return the keys, looked up anew where they do not fit the store: it may have been rotated between the two looks."""
+        error = self._misfit(keychain)
+        if error is None:
+            return keychain
+        # Nobody rotates it while this holds the lock.
+        with suppress(StoreError), self._store.active.alone():
+            self._version = None
+            keychain = self.keychain()
+            if self._misfit(keychain) is None:
+                return keychain
+        raise error
+
+    def _misfit(self, keychain: Keychain) -> WrongKeyError | None:
+        """Return the error for a key that does not open the store, or None for one that does."""
         expected = self._store.fact("key_id")
         chains = [keychain, *filter(None, (self._pending, self._previous))]
         opened = [any(_opens(chain, token, owner) for chain in chains) for token, owner in self._store.tokens(_PROOF)]
         # Without a record one readable row is enough: Flowfile itself can have left rows of a lost key behind.
         known = [None, *(chain.key_id for chain in chains)]
         fits = all(opened) if expected not in known else any(opened) or not opened
-        if not fits:
-            raise WrongKeyError(
-                f"the master key in use ({keychain.key_id}, from {key_source(self._paths, self._environ)}) does not open"
-                f" {self._store.location}" + (f", which was written with {expected}" if expected else ""),
-                hint="put the right key back; nothing was written and no key was changed.  %secret doctor  shows both",
-            )
+        if fits:
+            return None
+        return WrongKeyError(
+            f"the master key in use ({keychain.key_id}, from {key_source(self._paths, self._environ)}) does not open"
+            f" {self._store.location}" + (f", which was written with {expected}" if expected else ""),
+            hint="put the right key back; nothing was written and no key was changed.  %secret doctor  shows both",
+        )
 
 
 def _opens(keychain: Keychain, token: str, owner: int) -> bool:

@@ -137,7 +137,7 @@ def test_only_what_changed_is_decrypted_again(stored: Shell, monkeypatch: pytest
     """A store that is as it was is not listed; of one that has changed, the new values alone are decrypted."""
     backend = session.backend()
     calls: list[str] = []
-    for name in ("fingerprints", "reveal"):
+    for name in ("fingerprints", "peek"):
         before = getattr(backend, name)
 
         def counted(*args: str, before: Callable[..., object] = before, name: str = name) -> object:
@@ -147,12 +147,12 @@ def test_only_what_changed_is_decrypted_again(stored: Shell, monkeypatch: pytest
         monkeypatch.setattr(backend, name, counted)
     stored.run("x = 1")
     stored.run("x = 2")
-    assert calls == ["fingerprints", "reveal prod_pw"]
+    assert calls == ["fingerprints", "peek prod_pw"]
 
     backend.set("second", "second-value", replace=False)
     stored.run("x = 3")
 
-    assert calls[2:] == ["fingerprints", "reveal second"]
+    assert calls[2:] == ["fingerprints", "peek second"]
 
 
 def test_the_newest_of_a_large_store_are_looked_for(stored: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ from flowfile_nb.errors import (
     ReferenceSyntaxError,
     UsageError,
 )
-from flowfile_nb.notebook.arguments import refuse_value, split
+from flowfile_nb.notebook.arguments import VERBS, refuse_value, secret_parser, split
 from flowfile_nb.storage.master_key import read_master_key
 from flowfile_nb.storage.paths import Paths, create_private
 from tests.importing.strategies import fuzz_one
@@ -111,7 +111,7 @@ def names(text: str) -> None:
         return
     assert split(f"get {quoted(name)}") == ["get", name], "a quoted name is split differently"
     if not name.startswith("-"):
-        assert secret_parsers()["get"].parse_args(["get", name][1:]).name == name, "argparse changes the name"
+        assert secret_parser("get").parse_args(["get", name][1:]).name == name, "argparse changes the name"
     try:
         names_in(name)
     except ReferenceSyntaxError:
@@ -129,8 +129,8 @@ def secret_line(text: str) -> None:
     try:
         words = split(line)
         refuse_value(words)
-        if words and words[0] in secret_parsers():
-            secret_parsers()[words[0]].parse_args(words[1:])
+        if words and words[0] in VERBS:
+            secret_parser(words[0]).parse_args(words[1:])
     except UsageError as error:
         _require_no_value(error, unless=VALUE in (_name_on(line) or ""))
         name = _name_on(line)

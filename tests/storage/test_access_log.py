@@ -88,7 +88,7 @@ def test_refusals_are_recorded_by_the_class_of_the_error(vault: Vault, home: Pat
     vault.delete("gone")
     with pytest.raises(NoSuchSecretError):
         vault.reveal("gone")
-    with vault.store._active.writing() as db:
+    with vault.store.active.writing() as db:
         db.execute("UPDATE secrets SET encrypted_value = 'gAAAAAdead'")
         db.execute("INSERT INTO secrets (name, encrypted_value, iv, user_id) SELECT 'ok', ?, '', 1", (good_token(vault),))
     with pytest.raises(DamagedSecretError):
