@@ -171,7 +171,8 @@ def replace_entries(paths: Paths, environ: Mapping[str, str], entries: Mapping[s
         replaced = exchange_private(paths.key_store, content, before)
         if replaced is not None:
             there = _theirs(_open(paths, environ, replaced))
-            lost = {name: entry for name, entry in there.items() if entry != {**theirs, **newer}.get(name)}
+            # What was written between the reading and the replacing.
+            lost = {name: entry for name, entry in there.items() if entry != theirs.get(name)}
             if not lost:
                 return
             newer.update(lost)

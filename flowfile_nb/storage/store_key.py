@@ -119,8 +119,7 @@ class StoreKey:
         if now not in (None, row.token):
             # Rotated, or replaced, since it was looked up.
             return self.decrypt(Row(row.id, row.name, now, row.owner_id))
-        if self._fitting(keychain) is not keychain:
-            return self._decrypt_with_present_key(row)
+        self._fitting(keychain)
         raise DamagedSecretError(
             f"the secret {row.name!r} cannot be decrypted, although the master key opens others; its row is damaged",
             hint=f"%secret set {quoted(row.name)} --replace  stores it anew, or put the store back from a backup",

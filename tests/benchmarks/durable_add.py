@@ -55,7 +55,7 @@ def add(pairs: int) -> tuple[list[float], list[float], str]:
 
     rounds(warm_up, ours, append)
     mine, peer = rounds(pairs, ours, append)
-    mode = vault.store._active._connection.execute("PRAGMA journal_mode").fetchone()[0]
+    mode = vault.store.active._connection.execute("PRAGMA journal_mode").fetchone()[0]
     other = private_vault(home)
     require(all(other.reveal(name) == value_of(name) for name in names), "an added secret cannot be read")
     return mine, peer, mode

@@ -77,8 +77,9 @@ def _look_at_ages(tally: Tally, what: str, vault: Any, then: int, now: int) -> N
     listing = vault.describe()
     if listing.updated_at != [then, now]:
         tally.wrong.append(f"{what}: times are {listing.updated_at} instead of {[then, now]}")
-    ages = [row[-1] for row in secrets_table(listing).rows]
-    first = "just now" if now - then < 60 else f"{(now - then) / (365 * _DAY):.0f} y"
+    table = secrets_table(listing)
+    ages = [row[list(table.header).index("age")] for row in table.rows]
+    first = "just now" if now - then < 60 else f"{(now - then) // (365 * _DAY)} y"
     if ages != [first, "just now"]:
         tally.wrong.append(f"{what}: ages are {ages} instead of {[first, 'just now']}")
 

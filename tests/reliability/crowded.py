@@ -107,7 +107,7 @@ def _list(vault: Any, count: int) -> None:
 
 def _open_panel(vault: Any, count: int) -> None:
     (sent,) = _panel_messages(vault)
-    if len(sent["columns"][0]) != count:
+    if len(sent["names"]) != count:
         raise AssertionError("the panel is not whole")
 
 

@@ -113,5 +113,5 @@ def _judge(tally: Tally, changed: bytes, action: Any, *allowed: type[FlowfileNbE
 
 def _files(home: Path) -> dict[str, bytes]:
     """Return all files but SQLite's log while nothing is in it, and the index of that: reading makes them."""
-    files = {path.name: path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file()}
+    files = {path.name: path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file() and path.suffix != ".log"}
     return {name: content for name, content in files.items() if content and not name.endswith("-shm")}

@@ -67,14 +67,14 @@ def connect_body(text: str) -> None:
 
 def connection_url(text: str) -> None:
     """A description makes an engine that shows no value, or is refused."""
-    from flowfile_nb.connections.database import make_engine, target
+    from flowfile_nb.connections.database import make, target
 
     try:
-        engine = make_engine(read_spec(text), lambda name: "value")
+        engine = make(read_spec(text), lambda name: "value")
     except FlowfileNbError as error:
         _require_no_value(error, unless=not isinstance(error, ConnectionSpecError) or isinstance(error, LiteralPasswordError))
         return
-    target(engine.url)
+    target(engine)
     engine.dispose()
 
 

@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 
 from flowfile_nb.storage import master_key
 from flowfile_nb.storage import paths as paths_module
-from flowfile_nb.storage.master_key import create_master_key, read_master_key
+from flowfile_nb.storage.master_key import ENTRY, create_master_key, read_master_key, replace_entries
 from flowfile_nb.storage.paths import Paths, exchange_private, find_paths, replace_private, stamp
 
 
@@ -201,3 +201,37 @@ def test_an_exchange_hands_over_what_was_there(tmp_path: Path) -> None:
     assert path.read_bytes() == b"ours"
     assert path.stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["file"]
+
+
+def test_a_rotation_keeps_what_flowfile_writes_at_that_moment(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between our reading and our replacing of the file Flowfile adds an entry, and changes one: both stay, as the key does."""
+    create_master_key(paths, {})
+    flowfile_writes(paths, {**entries(paths), "jwt_secret": "old"})
+    exchange = paths_module._exchange
+    writes = [lambda: flowfile_writes(paths, {**entries(paths), "jwt_secret": "new", "internal_token": "added"})]
+
+    def beside(one: str, other: str) -> bool:
+        if writes:
+            writes.pop()()
+        return exchange(one, other)
+
+    monkeypatch.setattr(paths_module, "_exchange", beside)
+    replace_entries(paths, {}, {**entries(paths), ENTRY: "the next key"})
+
+    assert entries(paths) == {ENTRY: "the next key", "jwt_secret": "new", "internal_token": "added"}
+
+
+def test_a_rotation_without_exchanging_names(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On other systems a file that Flowfile has written meanwhile is left alone, read again, and then replaced."""
+    create_master_key(paths, {})
+    writes = [lambda: flowfile_writes(paths, {**entries(paths), "jwt_secret": "new"})]
+
+    def cannot(one: str, other: str) -> bool:
+        if writes:
+            writes.pop()()
+        return False
+
+    monkeypatch.setattr(paths_module, "_exchange", cannot)
+    replace_entries(paths, {}, {ENTRY: "the next key"})
+
+    assert entries(paths) == {ENTRY: "the next key", "jwt_secret": "new"}

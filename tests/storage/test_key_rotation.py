@@ -515,3 +515,22 @@ def test_flowfile_writes_meanwhile(home: Path) -> None:
     fresh = Vault({})
     assert [fresh.reveal(f"theirs {number}") for number in range(written)] == [f"theirs {number}" for number in range(written)]
     assert all(finding.ok for finding in fresh.findings())
+
+
+def test_rotated_between_reading_the_key_and_proving_it(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key that was read opens nothing by then: it is looked up once more before the write is refused."""
+    fresh = Vault({})
+    tokens = fresh.store.tokens
+    rotations = [vault, vault]
+
+    def after_rotations(limit: int) -> list[tuple[str, int]]:
+        while rotations:
+            turn(rotations.pop())
+        return tokens(limit)
+
+    fresh.key.keychain()
+    monkeypatch.setattr(fresh.store, "tokens", after_rotations)
+    fresh.set("d", "x", replace=False)
+
+    assert rotations == []
+    assert Vault({}).reveal("d") == "x"

@@ -364,3 +364,16 @@ def test_former_tokens_are_overwritten(home: Path) -> None:
     content = Path(store.paths.database).read_bytes()
     assert b"token-to-be-gone" not in content
     assert content.count(b"token-of-the-first") == 1
+
+
+def test_what_flowfile_wrote_has_no_former_value(home: Path) -> None:
+    """Beside Flowfile's catalog, where our own database was never made, a rename and a delete have nothing to care for."""
+    write_flowfile_store(home)
+    store = Store(Vault({}).paths)
+
+    store.rename(1, "unicode_value", "renamed")
+    os.unlink(store.paths.database)
+    store.delete(1, "renamed")
+
+    assert "renamed" not in store.names(1)
+    assert store.previous(1, "renamed") == []

@@ -442,3 +442,13 @@ def test_a_database_in_use_is_opened_by_sqlite_alone(
 
     assert opened
     assert str(key_directory / "flowfile_nb.db") not in opened
+
+
+def test_some_names_are_listed_alone(store: Store) -> None:
+    """Those that were asked for and are there, each once."""
+    for name in ("a", "b", "c"):
+        store.put(1, name, f"token {name}", replace=False)
+
+    names, heads, owners = store.listing(1, names=["c", "a", "none", "a"])
+
+    assert (names, heads, owners) == (["a", "c"], ["token a", "token c"], [1, 1])
