@@ -16,6 +16,10 @@ def master_key(subject: Subject) -> list[Finding]:
     if not made:
         return [Finding("master key", f"none yet; it is made with the first secret, in {source}"), *_home(subject)]
     key_id = subject.key.keychain().key_id
+    if subject.key.is_pending:
+        state = f"{key_id} from {source}; a rotation to another key was cut short, and cannot be finished now"
+        remedy = "make the key's folder writable, or wait for the process that is at it: the next read finishes it"
+        return [Finding("master key", state, ok=False, remedy=remedy), *_home(subject)]
     # The one before the last rotation: it was cut short when all but this record was done; the next write sets that right.
     if expected not in (None, key_id, subject.key.previous_id):
         state = f"{key_id} from {source}, but the store is written with {expected}"

@@ -31,7 +31,8 @@ def last_backup(subject: Subject) -> list[Finding]:
     """Return when and where the last backup was written, as far as that is recorded."""
     recorded = subject.store.fact("last_backup")
     if recorded is None:
-        return [Finding("last backup", "none is recorded")] if subject.store.location else []
+        how = "%secret backup PATH  writes one, under a passphrase"
+        return [Finding("last backup", "none is recorded", remedy=how)] if subject.store.location else []
     at, path = _when_and_where(recorded)
     there = "" if os.path.exists(path) else "; it is not there now"
     return [Finding("last backup", f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(at))}, {path}{there}")]

@@ -20,6 +20,7 @@ from flowfile_nb.errors import (
     WrongKeyError,
 )
 from flowfile_nb.lifecycle.contents import Contents, from_bytes, to_bytes
+from flowfile_nb.storage.access_log import EVERYTHING
 from flowfile_nb.storage.master_key import key_source, read_master_key
 from flowfile_nb.storage.paths import place_private
 from flowfile_nb.storage.store import Row
@@ -109,6 +110,7 @@ def write_backup(  # noqa: PLR0913 - three say what, the others are options
     with suppress(StoreError):
         # A damaged store has a backup now, and cannot be told.
         vault.store.set_fact("last_backup", f"{contents.made_at} {path}")
+    vault.log.record("backup", EVERYTHING)
     return BackupSummary(path, len(rows), len(whole.connections), keychain.key_id, unreadable, whole.lost)
 
 

@@ -15,6 +15,7 @@ from flowfile_nb.core.crypto import Keychain
 from flowfile_nb.core.sealed import MAGIC, unseal
 from flowfile_nb.errors import DamagedSecretError, MasterKeyError, StoreError, UsageError, WrongKeyError
 from flowfile_nb.lifecycle.contents import Contents, from_bytes
+from flowfile_nb.storage.access_log import EVERYTHING
 from flowfile_nb.storage.master_key import create_master_key, key_source, read_master_key
 from flowfile_nb.storage.merge import Item, Sharing, add_users, merge, merge_connections
 from flowfile_nb.storage.store import Row
@@ -159,6 +160,7 @@ def apply(vault: Vault, plan: Plan, *, replace: bool) -> Restored:
     if connections:
         merge_connections(vault.store, [connection for connection, _ in connections])
     done = [NEW if item.seen is None else DIFFERS for item in items if item not in late] + [state for _, state in connections]
+    vault.log.record("restore", EVERYTHING)
     return Restored(done.count(NEW), done.count(DIFFERS), [item.name for item in late])
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from flowfile_nb.core.crypto import Keychain, generate_master_key
 from flowfile_nb.errors import StoreError, UsageError, WrongKeyError
+from flowfile_nb.storage.access_log import EVERYTHING
 from flowfile_nb.storage.key_rotation import Contents, KeyRotation, Tell
 from flowfile_nb.storage.master_key import given_key, key_source, read_master_key
 from flowfile_nb.vault import Vault
@@ -55,8 +56,11 @@ def rotate(vault: Vault, *, backup: Callable[[], object] | None, tell: Tell, new
         backup()
     work = KeyRotation(vault.store, vault.environ)
     if new_key is not None:
-        return Rotation(Keychain(old).key_id, Keychain(new_key).key_id, work.reencrypt(old, new_key, tell))
+        done = Rotation(Keychain(old).key_id, Keychain(new_key).key_id, work.reencrypt(old, new_key, tell))
+        vault.log.record("rotate-key", EVERYTHING)
+        return done
     contents = work.rotate(generate_master_key(), tell)
+    vault.log.record("rotate-key", EVERYTHING)
     return Rotation(Keychain(old).key_id, vault.key.keychain().key_id, contents)
 
 

@@ -31,7 +31,7 @@ def log(args: Namespace) -> Table | None:
     rows = [
         (
             time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at)),
-            f"{entry.name} → {entry.to}" if entry.to else entry.name,
+            f"{entry.name} → {entry.to}" if entry.to else entry.name or "the whole store",
             entry.operation,
             entry.outcome,
             _short(entry.notebook),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 READ, OK = "read", "ok"
+EVERYTHING = ""
+"""Stands for a name in what was done to the whole store."""
 MAX_BYTES = 2**20
 """A longer file is trimmed to half of this; what it says of the last use of each name is kept in one line before."""
 AT_ONCE = 20
@@ -75,8 +77,8 @@ class AccessLog:
         Record one operation.
 
         Args:
-            operation: `read`, `add`, `replace`, `rename`, `delete`, `env`, `share` …
-            name: The secret's, or what else was worked on. Not what may be a value that somebody typed in the wrong place:
+            operation: `read`, `add`, `replace`, `undo`, `rename`, `delete`, `env`, `backup`, `restore`, `rotate-key` …
+            name: The secret's, or EVERYTHING. Not what may be a value that somebody typed in the wrong place:
                 a name that is not stored is not written down.
             outcome: `ok`, or the class of the error that refused it.
             to: The new name, of a `rename`.

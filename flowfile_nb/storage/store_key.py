@@ -96,6 +96,11 @@ class StoreKey:
         return self.decrypt(Row(NOT_STORED, row.name, token, row.owner_id))
 
     @property
+    def is_pending(self) -> bool:
+        """Whether a rotation was cut short, as far as the key was looked up: the first who can writes the rest of it."""
+        return self._pending is not None
+
+    @property
     def previous_id(self) -> str | None:
         """The id of the key from before the last rotation, as far as the key was looked up; None if there was none."""
         return None if self._previous is None else self._previous.key_id

@@ -219,3 +219,18 @@ def test_halves_of_a_widget_that_do_not_fit(home: Path, tmp_path: Path, monkeypa
     # What that command does.
     package.write_text(json.dumps({"version": version[1]}))
     assert widgets().ok
+
+
+def test_what_is_done_to_the_whole_store_is_recorded(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backup, a rotation and a restore are uses of every secret."""
+    fnb.secrets["a"] = CANARY
+    monkeypatch.setenv("PASSPHRASE", "four words of mine")
+    shell.run(f"%secret backup {tmp_path}/b --passphrase-env PASSPHRASE")
+    shell.run("%secret rotate-key --no-backup")
+    fnb.secrets.pop("a")
+    shell.run(f"%secret restore {tmp_path}/b --yes --passphrase-env PASSPHRASE")
+
+    shown = shell.run("%secret log")
+
+    assert [row[2] for row in rows(shown) if row[1] == "the whole store"] == ["restore", "rotate-key", "backup"]
+    assert [row[2] for row in rows(shell.run("%secret log a"))] == ["delete", "add"]

@@ -320,6 +320,8 @@ def test_what_cannot_be_finished_can_be_read_and_is_not_written(vault: Vault, mo
         assert fresh.reveal("a") == "value of a"
         with pytest.raises(StoreError, match="No space left"):
             fresh.set("d", "x", replace=False)
+        (said,) = [finding for finding in fresh.findings() if finding.topic == "master key"]
+        assert (said.ok, "cut short" in said.state) == (False, True)
 
     fresh.set("d", "x", replace=False)
     assert NEXT not in entries_of(vault)
