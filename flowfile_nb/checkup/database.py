@@ -30,4 +30,13 @@ def database(subject: Subject) -> list[Finding]:
     disk = file_system(location) or "unknown file system"
     safe = journal != "wal" or is_local(location) or not sys.platform.startswith("linux")
     remedy = "" if safe else "keep it on a local disk: FLOWFILE_DB_PATH moves it"
-    return [Finding("store", f"{location} ({whose}, journal {journal}, {disk})", safe, remedy)]
+    return [Finding("store", f"{location} ({whose}, journal {journal}, {disk})", safe, remedy), *_copies(subject, location)]
+
+
+def _copies(subject: Subject, location: str) -> list[Finding]:
+    copies, paths = subject.store.copies(), subject.paths
+    if not copies:
+        return []
+    in_catalog = f"{copies:,} that were written here are copied, encrypted, to {paths.database}, should Flowfile be removed"
+    gone = f"{copies:,} were in Flowfile's catalog, which is gone: they are as they were when it was last opened here"
+    return [Finding("copies", in_catalog if location == paths.catalog else gone)]

@@ -89,7 +89,7 @@ class Panel {
     this.show(this.scroller.scrollTop);
   }
 
-  /** Ask what is to be told of the rows that are drawn, and draw those anew of which it has changed. */
+  /** Ask what is to be told of the rows that are drawn, and write it into those of which it has changed. */
   async tell() {
     const { fresh } = this;
     const names = this.matching.slice(this.first, this.end).filter((name) => !fresh.has(name));
@@ -105,18 +105,25 @@ class Panel {
       if (JSON.stringify(detail) === JSON.stringify(this.details.get(name))) changed.delete(name);
       this.details.set(name, detail);
     });
-    this.drawAnew(changed);
+    this.write(changed);
   }
 
-  drawAnew(names) {
+  write(names) {
     // A column that says the same of each secret takes its room from the names.
     const told = [...this.details.values()];
     this.table.classList.toggle("fnb-all-own", told.every(({ own }) => own));
     this.table.classList.toggle("fnb-unused", told.every(({ used }) => used === null));
     for (const row of [...this.body.rows].filter((row) => names.has(row.dataset.name))) {
-      const action = row.contains(document.activeElement) && document.activeElement.dataset.action;
-      row.replaceWith(this.rowOf(row.dataset.name, row.ariaRowIndex - 2));
-      if (action) this.focusAction(row.dataset.name, action);
+      const anew = this.rowOf(row.dataset.name, 0);
+      [...anew.cells].forEach((cell, index) => {
+        const there = row.cells[index];
+        if (!cell.matches(".fnb-actions")) there.replaceChildren(...cell.childNodes);
+        // The first stays, and all where they are the same: one of them may have the focus, or say "Copied".
+        else if (cell.children.length !== there.children.length) {
+          [...there.children].slice(1).forEach((button) => button.remove());
+          there.append(...[...cell.children].slice(1));
+        }
+      });
     }
   }
 

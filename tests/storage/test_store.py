@@ -452,3 +452,13 @@ def test_some_names_are_listed_alone(store: Store) -> None:
     names, heads, owners = store.listing(1, names=["c", "a", "none", "a"])
 
     assert (names, heads, owners) == (["a", "c"], ["token a", "token c"], [1, 1])
+
+
+def test_copies_are_counted(store: Store, home: Path) -> None:
+    """Of what is written to Flowfile's catalog; without a catalog, and before anything was written, there are none."""
+    assert store.copies() == 0
+    write_flowfile_catalog(home)
+
+    store.put(1, "a", "token", replace=False)
+
+    assert store.copies() == 1
