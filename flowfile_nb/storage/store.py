@@ -301,13 +301,6 @@ class Store(OwnFacts):
 
                 copy_rows(self.paths, db, user_id, names)
 
-    def copies(self) -> int:
-        """Return how many rows of our own database are copies of rows that are, or were, in Flowfile's catalog."""
-        from flowfile_nb.storage.handover import count_copies
-
-        with self.active.ours() as db:
-            return 0 if db is None else count_copies(db)
-
     def close(self) -> None:
         """Close the database; the next call opens it again."""
         self.active.close()
