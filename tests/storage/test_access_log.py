@@ -254,11 +254,11 @@ def test_a_process_that_ends_writes_what_waits(vault: Vault, home: Path) -> None
 @pytest.mark.parametrize(
     ("main", "kernel", "environ", "expected"),
     [
-        ({}, True, {"JPY_SESSION_NAME": "/work/analysis.ipynb"}, "/work/analysis.ipynb"),
+        ({}, True, {"JPY_SESSION_NAME": "/home/me/analysis.ipynb"}, "/home/me/analysis.ipynb"),
         ({}, True, {}, "a notebook without a name"),
         ({"__vsc_ipynb_file__": "/home/me/code.ipynb"}, True, {"JPY_SESSION_NAME": "x"}, "/home/me/code.ipynb"),
         ({"PAPERMILL_OUTPUT_PATH": "out.ipynb"}, True, {}, "out.ipynb"),
-        ({"__file__": "/work/etl.py"}, False, {"JPY_SESSION_NAME": "the notebook that started it"}, "/work/etl.py"),
+        ({"__file__": "/home/me/etl.py"}, False, {"JPY_SESSION_NAME": "the notebook that started it"}, "/home/me/etl.py"),
         ({}, False, {}, "interactive"),
     ],
 )
