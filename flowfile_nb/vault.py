@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from flowfile_nb.storage.store_key import StoreKey
 
 # What only showing and describing need is imported there: a cold read of one secret is half imports.
 if TYPE_CHECKING:
-    from flowfile_nb.backend import Finding, Listing
+    from flowfile_nb.backend import Finding, Known, Listing
 
 LOCAL_USER = 1
 # `secrets[name].get_secret_value()` looks up once: what was found this short a while ago, in the same vault, is what is there.
@@ -63,6 +63,26 @@ class Vault:
                 if (variable := environment_variable(name)) in self.environ:
                     found[name] = hash(self.environ[variable])
         return found
+
+    def fingerprint(self, name: str) -> object:
+        """Return that of one name. Raises NoSuchSecretError."""
+        variable = environment_variable(name)
+        if variable in self.environ:
+            return hash(self.environ[variable])
+        row = self.store.find(self.user_id, name)
+        if row is None:
+            raise self._unknown(name)
+        return (row.id, row.owner_id, row.token)
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Return those of *names* that cannot be used, each once."""
+        stored = set(self.store.names(self.user_id))
+        return [name for name in dict.fromkeys(names) if name not in stored and environment_variable(name) not in self.environ]
+
+    def updated_at(self, name: str) -> int | None:
+        """Return when a value was stored, in seconds since 1970; None where that is not known."""
+        row = None if environment_variable(name) in self.environ else self.store.find(self.user_id, name)
+        return None if row is None else token_times([row.token])[0]
 
     def describe(self, limit: int | None = None) -> Listing:
         """Return what may be shown of the secrets, the oldest first; of the first *limit* if that is given."""
@@ -163,6 +183,20 @@ class Vault:
     def connection_bodies(self) -> dict[str, str]:
         """Return the saved definitions by name."""
         return self.store.connection_bodies()
+
+    def delete_connection(self, name: str) -> bool:
+        """Delete a saved definition; return whether there was one."""
+        return self.store.delete_connection(name)
+
+    def used_connections(self) -> dict[tuple[str, str], Known]:
+        """Return what is known of definitions, by origin (the path of a project file; empty for the saved ones) and name."""
+        from flowfile_nb.backend import Known
+
+        return {place: Known(*known) for place, known in self.store.used_connections().items()}
+
+    def note_connection(self, origin: str, name: str, digest: str = "", used_at: int | None = None) -> None:
+        """Keep what is known of a definition; no time leaves the one that is known."""
+        self.store.note_connection(origin, name, digest, used_at)
 
     def findings(self) -> list[Finding]:
         """Return what `%secret doctor` says about key and store."""

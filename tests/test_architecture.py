@@ -36,7 +36,7 @@ LIBRARIES = {
     "IPython": {"notebook", "extension.py", "__init__.py"},
     "ipywidgets": {"notebook"},
     "anywidget": {"notebook/panel.py"},
-    "sqlalchemy": {"connections/database.py"},
+    "sqlalchemy": {"connections/database.py", "connections/pooled.py", "connections/portable.py"},
     "hyperscan": {"core/search.py"},
     "ahocorasick_rs": {"core/search.py"},
 }

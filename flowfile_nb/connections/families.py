@@ -11,6 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Protocol, cast
 
+from flowfile_nb.connections.drivers import DRIVERS
 from flowfile_nb.connections.spec import Spec, scheme_of
 
 ENTRY_POINTS = "flowfile_nb.connectors"
@@ -41,9 +42,28 @@ class Family(Protocol):
         """Close it and what it keeps open."""
 
 
+def kinds() -> list[str]:
+    """Return the kinds that are known here, for `type = "…"` and as schemes; SQLAlchemy may know more."""
+    from importlib.metadata import entry_points
+
+    return sorted({*DRIVERS, *_MODULES, *(point.name for point in entry_points(group=ENTRY_POINTS))})
+
+
+def keys_of(kind: str) -> tuple[str, ...]:
+    """
+    Return the keys that a description of *kind* usually has; a family says its own as `KEYS`.
+
+    Nothing is imported that is not ours or asked for by its kind.
+    """
+    return tuple(getattr(_family(kind), "KEYS", ()))
+
+
 def family_of(spec: Spec) -> Family:
     """Return the family that opens *spec*: an installed package's, one of ours, else databases."""
-    scheme = scheme_of(spec).lower()
+    return _family(scheme_of(spec).lower())
+
+
+def _family(scheme: str) -> Family:
     module = _MODULES.get(scheme) or _MODULES.get(scheme.partition("+")[0])
     if module is None:
         # Imported here: looking through what is installed takes a few milliseconds.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flowfile_nb.connections.families import Family, Reveal, family_of
 from flowfile_nb.connections.spec import Spec, read_spec, secrets_in
+from flowfile_nb.core.names import quoted
+from flowfile_nb.errors import NoSuchSecretError
 
 Require = Callable[[str], None]
 
@@ -48,10 +50,26 @@ def open_connection(description: str | Mapping[str, Any], require: Require, reve
         ConnectionSpecError, NoSuchSecretError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
     """
     spec = read_spec(description)
-    for name in secrets_in(spec):
-        require(name)
+    _require_all(secrets_in(spec), require)
     family = family_of(spec)
     native = family.make(spec, reveal)
     if test:
         family.check(native)
     return Opened(native, family, spec)
+
+
+def _require_all(names: Sequence[str], require: Require) -> None:
+    """Let pass if all can be used; name all that cannot at once, with the commands that add them."""
+    errors = []
+    for name in names:
+        try:
+            require(name)
+        except NoSuchSecretError as error:
+            errors.append((name, error))
+    if len(errors) == 1:
+        raise errors[0][1]
+    if errors:
+        raise NoSuchSecretError(
+            f"this connection needs secrets that are not there: {', '.join(repr(name) for name, _ in errors)}",
+            hint="add them:  " + "   ".join(f"%secret set {quoted(name)}" for name, _ in errors),
+        )

@@ -70,7 +70,7 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
         marked = StandIns(lines[0].strip())
         _refuse_literal_in_url(marked)
         return UrlSpec(marked)
-    parts = _read_toml(description)
+    parts = read_toml(description)
     _refuse_literals(parts)
     return _table(parts)
 
@@ -78,6 +78,11 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
 def scheme_of(spec: Spec) -> str:
     """Return a URL's scheme, or the `type` of a table: `postgresql`, `mysql+pymysql`, `s3`."""
     return spec.marked.text.partition(":")[0] if isinstance(spec, UrlSpec) else str(spec.parts["type"])
+
+
+def is_credential(key: str) -> bool:
+    """Return whether what stands under a key is a password, by the key's last word."""
+    return _CREDENTIAL.search(key) is not None
 
 
 def secrets_in(spec: Spec) -> list[str]:
@@ -91,7 +96,7 @@ def _refuse_literals(parts: Mapping[str, Any], path: str = "") -> None:
     for key, item in parts.items():
         if isinstance(item, Mapping):
             _refuse_literals(item, f"{path}{key}.")
-        elif isinstance(item, str) and item and not names_in(item) and (_CREDENTIAL.search(key) or _EMBEDDED.search(item)):
+        elif isinstance(item, str) and item and not names_in(item) and (is_credential(key) or _EMBEDDED.search(item)):
             raise _literal_password(f"{path}{key}")
 
 
@@ -99,7 +104,7 @@ def _refuse_literal_in_url(marked: StandIns) -> None:
     user_info = _USER_INFO.match(marked.text)
     password = marked.restore(user_info["password"]) if user_info else ""
     if password and not names_in(password):
-        raise _literal_password("user part")
+        raise _literal_password("in the part before the @")
     query = parse_qsl(marked.text.partition("?")[2])
     _refuse_literals({key: marked.restore(item) for key, item in query}, "?")
 
@@ -107,7 +112,7 @@ def _refuse_literal_in_url(marked: StandIns) -> None:
 def _literal_password(place: str) -> LiteralPasswordError:
     return LiteralPasswordError(
         f"a password stands in clear in this connection ({place}); nothing was opened",
-        hint="store it:  %secret set my_pw   then write  %secret my_pw  in its place in the cell",
+        hint="store it:  %secret set my_pw   and delete it from the cell, with  %secret my_pw  in its place",
     )
 
 
@@ -125,7 +130,13 @@ def _table(parts: dict[str, Any]) -> TableSpec:
     return TableSpec(parts)
 
 
-def _read_toml(text: str) -> dict[str, Any]:
+def read_toml(text: str) -> dict[str, Any]:
+    """
+    Return what TOML text says; a reference may stand bare in the place of a value.
+
+    Raises:
+        ConnectionSpecError: If it is not TOML. The message says where, and never quotes it.
+    """
     if sys.version_info >= (3, 11):
         import tomllib
     else:

@@ -18,6 +18,8 @@ OPTIONS = {
     "delete": ["--yes"],
     "scan": ["--fix", "--staged"],
 }
+CONNECT_OPTIONS = ["--save", "--replace", "--no-test", "--timeout", "--debug"]
+SAVED_OPTIONS = [*CONNECT_OPTIONS[1:], "--file", "--trust", "--edit", "--delete", "--export", "-x"]
 GENERATED_LENGTH = 32
 # What people type elsewhere for one of our verbs.
 ELSEWHERE = {"ls": "list", "show": "list", "add": "set", "create": "set", "rm": "delete", "remove": "delete", "mv": "rename"}
@@ -99,9 +101,19 @@ def secret_parsers() -> Mapping[str, argparse.ArgumentParser]:
 
 def connect_parser() -> argparse.ArgumentParser:
     """Return the grammar of `%connect` and `%%connect`."""
-    parser = _parser("%connect", "%%connect NAME [--save] [--no-test]   or   %connect [NAME | -x NAME]")
+    parser = _parser("%connect", "%%connect NAME [--save]   or   %connect [NAME | -x NAME];   %connect?  is the help page")
     parser.add_argument("name", nargs="?")
     parser.add_argument("--save", action="store_true")
+    parser.add_argument("--replace", action="store_true")
     parser.add_argument("--no-test", dest="test", action="store_false")
-    parser.add_argument("-x", "--close", action="store_true")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS")
+    parser.add_argument("--debug", action="store_true")
+    parser.add_argument("--file", metavar="PATH")
+    parser.add_argument("--trust", action="store_true")
+    parser.add_argument("--yes", action="store_true")
+    verb = parser.add_mutually_exclusive_group()
+    verb.add_argument("-x", "--close", action="store_true")
+    verb.add_argument("--edit", action="store_true")
+    verb.add_argument("--delete", action="store_true")
+    verb.add_argument("--export", nargs="?", const="", metavar="PATH")
     return parser

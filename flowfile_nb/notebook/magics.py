@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import keyword
 import os
 import secrets as randomness
 import string
 from argparse import Namespace
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
@@ -52,19 +50,10 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
     words = split(line)
     if words[:1] and words[0] in HELP:
         return _help(shell, "connect")
-    args = connect_parser().parse_args(words)
-    if args.name is None:
-        if cell is not None or args.save or args.close:
-            raise UsageError("a connection needs a name", hint="%%connect warehouse   in the first line of the cell")
-        return _connections()
-    if args.close:
-        session.close(args.name)
-        shell.user_ns.pop(args.name, None)
-        print(f"Closed {args.name}.")
-        return None
-    body = cell if cell is not None else _saved(args.name)
-    _open(shell, args, body)
-    return None
+    # Imported here: `%secret` does not need it.
+    from flowfile_nb.notebook.connect_verb import run
+
+    return run(shell, connect_parser().parse_args(words), cell)
 
 
 def _help(shell: InteractiveShell, magic: str) -> None:
@@ -201,33 +190,3 @@ _VERBS = {
     "doctor": _doctor,
     "scan": _scan,
 }
-
-
-def _connections() -> Table:
-    saved = session.backend().connection_bodies()
-    rows = [(name, "open, saved" if name in saved else "open", here.target) for name, here in session.opened.items()]
-    rows += [(name, "saved", f"%connect {name}   opens it") for name in saved if name not in session.opened]
-    return Table(("name", "state", "target"), rows, "" if rows else "No connections yet:  %%connect?  shows how to open one")
-
-
-def _saved(name: str) -> str:
-    body = session.backend().connection_bodies().get(name)
-    if body is None:
-        raise UsageError(f"no saved connection is named {name!r}", hint=f"describe it in a cell:  %%connect {name} --save")
-    return body
-
-
-def _open(shell: InteractiveShell, args: Namespace, body: str) -> None:
-    if not args.name.isidentifier() or keyword.iskeyword(args.name):
-        raise UsageError(f"{args.name!r} cannot be the name of a variable", hint="%%connect warehouse")
-    if isinstance(shell.user_ns.get(args.name), ModuleType):
-        raise UsageError(f"{args.name} is an imported module here; nothing was connected", hint="choose another name")
-    connection = session.open_connection(body, test=args.test)
-    if args.name in session.opened:
-        session.close(args.name)
-    session.opened[args.name] = connection
-    shell.user_ns[args.name] = connection.native
-    print(f"{'Connected' if args.test else 'Bound (not tested)'}: {args.name} = {connection.target}")
-    if args.save:
-        session.backend().save_connection(args.name, body.strip())
-        print(f"Saved. In another notebook:  %connect {args.name}")

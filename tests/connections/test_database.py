@@ -187,7 +187,7 @@ def test_a_wrong_password_shows_no_value_and_no_dsn(postgres: Postgres) -> None:
 
     shown = "".join(traceback.format_exception(caught.value)) + "".join(caught.value._render_traceback_())
     assert "wrong-canary" not in shown
-    assert "from secret 'pg'" in shown
+    assert "with secret 'pg' (stored just now)" in shown
     assert "%secret set pg --replace" in shown
     assert "".join(caught.value._render_traceback_()).count("\n") == 1
     assert "OperationalError" not in shown
