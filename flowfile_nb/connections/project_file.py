@@ -114,7 +114,7 @@ def _with_table(text: str, name: str, table: str, *, there: bool) -> str:
         gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
         return f"{text}{gap}{table}"
     headers = [*_TABLE.finditer(text)]
-    ends = [*(header.start() for header in headers[1:]), len(text)]
+    ends = [header.start() for header in headers[1:]] + [len(text)] * bool(headers)
     own = [(header.start(), end) for header, end in zip(headers, ends, strict=True) if _is_of(header["path"], name)]
     done, last = [], 0
     for number, (start, end) in enumerate(own):

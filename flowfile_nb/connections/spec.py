@@ -22,6 +22,8 @@ _CREDENTIAL = re.compile(
 _EMBEDDED = re.compile(r"(?:^|[;&?\s])(?:password|passwd|pwd)\s*=\s*[^;&\s]", re.IGNORECASE)
 # From the first `:` to the last `@`, so that a password with an unescaped `@`, `/` or `?` is seen whole; a port is none.
 _USER_INFO = re.compile(r"[^:]+://[^:/@?]*:(?!\d+(?:[/?]|$))(?P<password>.+)@", re.DOTALL)
+# Not of an address in brackets; of several hosts the first.
+_PORT = re.compile(r"[^:]+://[^:/@?\[]*:(?P<port>[^@/?,]+)(?:[/?,]|$)")
 _TOML_STRING = re.compile(
     r"""\"{3}(?:\\.|[^\\])*?\"{3} | '{3}[\s\S]*?'{3} | "(?:\\.|[^"\\\n])*" | '[^'\n]*' | \#.*""", re.VERBOSE
 )
@@ -105,6 +107,13 @@ def _refuse_literal_in_url(marked: StandIns) -> None:
     password = marked.restore(user_info["password"]) if user_info else ""
     if password and not names_in(password):
         raise _literal_password("in the part before the @")
+    port = _PORT.match(marked.text)
+    if port and not port["port"].isdigit() and marked.restore(port["port"]) == port["port"]:
+        # A password may stand there, too, where the host was forgotten.
+        raise ConnectionSpecError(
+            "this is not a URL that a connection can be made of: what stands behind the host's `:` is no port",
+            hint="postgresql://user:%secret NAME@host:5432/database   (the port is a number)",
+        )
     query = parse_qsl(marked.text.partition("?")[2])
     _refuse_literals({key: marked.restore(item) for key, item in query}, "?")
 

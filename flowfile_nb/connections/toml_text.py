@@ -57,6 +57,9 @@ def _value(item: Any) -> str:
     if isinstance(item, bool):
         return "true" if item else "false"
     if isinstance(item, str):
+        if '%secret "' in item and "'" not in item and item.isprintable():
+            # A reference is found before TOML is read; its quotes cannot be escaped.
+            return f"'{item}'"
         return '"' + "".join(_ESCAPES.get(c) or (c if c.isprintable() else _escaped(c)) for c in item) + '"'
     if isinstance(item, (list, tuple)):
         return f"[{', '.join(map(_value, item))}]"

@@ -71,7 +71,7 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
         ("pw = %secret pro", {"prod_pw"}),
         ("%secret de", {"delete"}),
         ("%secret delete pro", {"prod_pw"}),
-        ("%secret set x --", {"--replace", "--file", "--env", "--generate"}),
+        ("%secret set x --", {"--replace", "--if-missing", "--file", "--env", "--generate"}),
         ("%secret set x --rep", {"--replace"}),
         ("%secret delete --", {"--yes"}),
         ("%secret scan --", {"--fix", "--staged"}),
