@@ -72,7 +72,7 @@ class Vault:
         row = self.store.find(self.user_id, name)
         if row is None:
             raise self._unknown(name)
-        return (row.id, row.owner_id, row.token)
+        return hash((row.id, row.owner_id, row.token))
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """Return those of *names* that cannot be used, each once."""

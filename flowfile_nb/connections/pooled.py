@@ -8,6 +8,7 @@ parent goes on using their sockets.
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -52,21 +53,31 @@ def watch(engine: Engine, names: Sequence[str], access: Access, *, only_here: st
         return
     fingerprint = access.fingerprint
     entries: weakref.WeakSet[Any] = weakref.WeakSet()
+    # Threads share a pool, and a set must not change while it is gone through.
+    mutex = threading.Lock()
 
     def before_connect(dialect: Any, entry: Any, *_: Any) -> None:
         # Before the values are read: if one changes in between, the connection counts as an old one, which is the safe mistake.
         if entry is not None:
             entry.info[_KEY] = [fingerprint(name) for name in names]
-            entries.add(entry)
+            with mutex:
+                entries.add(entry)
+
+    def drop_idle(now: list[object] | None) -> None:
+        with mutex:
+            opened = list(entries)
+        for entry in opened:
+            if not entry.in_use and entry.info.get(_KEY) != now:
+                entry.invalidate()
 
     def on_checkout(connection: Any, entry: Any, proxy: Any) -> None:
         try:
             now = [fingerprint(name) for name in names]
         except Exception:
-            _drop_idle(entries, None)
+            drop_idle(None)
             raise
         if entry.info.get(_KEY) != now:
-            _drop_idle(entries, now)
+            drop_idle(now)
             # SQLAlchemy then opens this one anew, too.
             raise DisconnectionError("a secret was replaced")
 
@@ -82,12 +93,6 @@ def _refusal_after_fork(reason: str) -> Any:
             raise UsageError(reason, hint='start processes anew:  multiprocessing.get_context("spawn"),  or joblib\'s default')
 
     return refuse
-
-
-def _drop_idle(entries: weakref.WeakSet[Any], now: list[object] | None) -> None:
-    for entry in list(entries):
-        if not entry.in_use and entry.info.get(_KEY) != now:
-            entry.invalidate()
 
 
 def _leave_to_the_parent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,7 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
         _open(shell, args, cell)
         if args.save:
             session.backend().save_connection(args.name, cell.strip())
+            saved.opened(session.backend(), Definition(args.name, cell.strip()))
             print(f"Saved. In another notebook:  %connect {args.name}")
     else:
         _open_saved(shell, args)
@@ -147,7 +149,8 @@ def _export(args: Namespace) -> None:
         raise UsageError("connections are exported to a .toml file", hint="to export one:  %connect NAME --export")
     _require_agreed_change(args, chosen, path)
     saved.export(backend, chosen, path)
-    print(f"{path} describes {', '.join(definition.name for definition in chosen)}, with references only: it can be committed.")
+    names = ", ".join(definition.name for definition in chosen)
+    print(f"{os.path.relpath(path)} describes {names}, with references only: it can be committed.")
 
 
 def _require_agreed_change(args: Namespace, chosen: list[Definition], path: Path) -> None:

@@ -80,6 +80,9 @@ def test_all_idle_connections_of_the_former_value_are_dropped(engine: Any) -> No
 
 def test_a_connection_in_use_stays_and_is_not_taken_again(engine: Any) -> None:
     """A running query is not interrupted; when it is given back it is not handed out any more."""
+    # Two connections, of which one is idle below.
+    with engine.connect(), engine.connect():
+        pass
     with engine.connect() as running:
         first = pid(running)
         fnb.secrets["pg"] = "first"
