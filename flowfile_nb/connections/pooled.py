@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections.access import Access
@@ -19,7 +19,7 @@ from flowfile_nb.errors import UsageError
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-_KEY = "flowfile_nb"
+_KEY, _NEW = "flowfile_nb", "flowfile_nb_new"
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 # A pool that came over a fork is the parent's: not even closing its connections is allowed here, so they are never collected.
 _inherited: list[Any] = []
@@ -41,7 +41,6 @@ def watch(engine: Engine, names: Sequence[str], access: Access, *, only_here: st
     Called before the listener is set that opens connections: SQLAlchemy calls them in that order, up to the one that opens.
     """
     from sqlalchemy import event
-    from sqlalchemy.exc import DisconnectionError
 
     _engines.add(engine)
     if engine.dialect.name == "duckdb":
@@ -49,40 +48,55 @@ def watch(engine: Engine, names: Sequence[str], access: Access, *, only_here: st
         only_here = only_here or "DuckDB does not work in a process that was forked"
     if only_here:
         event.listen(engine, "do_connect", _refusal_after_fork(only_here))
-    if not names or access.fingerprint is None:
-        return
-    fingerprint = access.fingerprint
-    entries: weakref.WeakSet[Any] = weakref.WeakSet()
-    # Threads share a pool, and a set must not change while it is gone through.
-    mutex = threading.Lock()
+    if names and access.fingerprint is not None:
+        watched = _Watch(names, access.fingerprint)
+        event.listen(engine, "do_connect", watched.before_connect)
+        event.listen(engine, "checkout", watched.on_checkout)
 
-    def before_connect(dialect: Any, entry: Any, *_: Any) -> None:
-        # Before the values are read: if one changes in between, the connection counts as an old one, which is the safe mistake.
+
+class _Watch:
+    """The listeners of one engine, and the entries of its pool."""
+
+    def __init__(self, names: Sequence[str], fingerprint: Callable[[str], object]) -> None:
+        self._names = names
+        self._fingerprint = fingerprint
+        self._entries: weakref.WeakSet[Any] = weakref.WeakSet()
+        # Threads share a pool, and a set must not change while it is gone through.
+        self._mutex = threading.Lock()
+
+    def before_connect(self, dialect: Any, entry: Any, *_: Any) -> None:
+        """Keep what the secrets are, before they are read: one that changes in between makes the connection an old one."""
         if entry is not None:
-            entry.info[_KEY] = [fingerprint(name) for name in names]
-            with mutex:
-                entries.add(entry)
+            entry.info[_KEY] = self._now()
+            entry.info[_NEW] = True
+            with self._mutex:
+                self._entries.add(entry)
 
-    def drop_idle(now: list[object] | None) -> None:
-        with mutex:
-            opened = list(entries)
-        for entry in opened:
-            if not entry.in_use and entry.info.get(_KEY) != now:
-                entry.invalidate()
+    def on_checkout(self, connection: Any, entry: Any, proxy: Any) -> None:
+        """Let an idle connection pass only if its secrets are what they were."""
+        if entry.info.pop(_NEW, False):
+            return
+        from sqlalchemy.exc import DisconnectionError
 
-    def on_checkout(connection: Any, entry: Any, proxy: Any) -> None:
         try:
-            now = [fingerprint(name) for name in names]
+            now = self._now()
         except Exception:
-            drop_idle(None)
+            self._drop_idle(None)
             raise
         if entry.info.get(_KEY) != now:
-            drop_idle(now)
+            self._drop_idle(now)
             # SQLAlchemy then opens this one anew, too.
             raise DisconnectionError("a secret was replaced")
 
-    event.listen(engine, "do_connect", before_connect)
-    event.listen(engine, "checkout", on_checkout)
+    def _now(self) -> list[object]:
+        return [self._fingerprint(name) for name in self._names]
+
+    def _drop_idle(self, now: list[object] | None) -> None:
+        with self._mutex:
+            entries = list(self._entries)
+        for entry in entries:
+            if not entry.in_use and entry.info.get(_KEY) != now:
+                entry.invalidate()
 
 
 def _refusal_after_fork(reason: str) -> Any:

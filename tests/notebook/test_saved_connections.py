@@ -347,6 +347,9 @@ def test_debug_shows_the_drivers_words_masked(shell: Shell, postgres: Postgres) 
 
     assert len(plain.strip().split("\n")) == 2
     assert "driver: OperationalError: " in debug
+    # In the error itself, not only where the output guard sees it.
+    assert isinstance(shell.error, ConnectionFailedError)
+    assert CANARY not in str(shell.error) + repr(vars(shell.error))
     assert 'database "[secret:database_name]" does not exist' in debug
     assert CANARY not in plain + debug
     assert postgres.password not in plain + debug
