@@ -70,7 +70,7 @@ _CAUSES = (
         "name the authority's file:  ?sslrootcert=PATH  for PostgreSQL,  ?ssl_ca=PATH  for MySQL",
     ),
     (
-        r"does not support ssl|server doesn't support ssl|ssl is not enabled",
+        r"does not support (?:ssl|it)|server doesn't support (?:ssl|it)|ssl is not enabled",
         "the server has no encrypted connections, and this one asks for one",
         "use a server with TLS, or leave out  sslmode  where the network is safe",
     ),
@@ -112,8 +112,11 @@ def explain(error: BaseException, target: str, secrets: list[str], access: Acces
         secrets: The names of the secrets it used.
         access: Tells the secrets' ages.
     """
+    # SQLAlchemy wraps the driver's error; and of that the arguments are the plain text, which some show in quotes.
+    driver = getattr(error, "orig", None) or error
+    text = " ".join([type(driver).__name__, *map(str, driver.args)]).lower()
     # Names of hosts, databases and files are left out: one that is called `timeout` says nothing about the cause.
-    text = re.sub(r"(?<!\w)(?:\"[^\"]*\"|'[^']*')", '""', f"{type(error).__name__} {error}".lower())
+    text = re.sub(r"(?<!\w)(?:\"[^\"]*\"|'[^']*')", '""', text)
     used = f" with secret {', '.join(map(access.named, secrets))}" if secrets else ""
     what, remedy = next(
         ((what, remedy) for pattern, what, remedy in _CAUSES if re.search(pattern, text)),

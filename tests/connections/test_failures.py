@@ -71,6 +71,18 @@ def test_the_secrets_age(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError('connection to server at "tls.timeout.example" (1.2.3.4) failed: server closed the connection unexpectedly'),
+        OSError(2013, "Lost connection to MySQL server at 'timeout' 'no encryption'"),
+    ],
+)
+def test_a_name_says_nothing_about_the_cause(error: OSError) -> None:
+    """A host that is called like a trouble: only what the driver itself says counts."""
+    assert "closed the connection" in explain(error, "x://h", [], Access(str)).message
+
+
 def test_an_age_that_cannot_be_told_hides_nothing() -> None:
     """The error is about the connection, whatever the store says meanwhile."""
 

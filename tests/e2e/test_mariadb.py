@@ -9,6 +9,7 @@ from urllib.parse import quote, quote_plus
 
 import pandas as pd
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 import flowfile_nb as fnb
@@ -184,8 +185,8 @@ def test_the_limit_is_for_opening_alone(mariadb: MariaDb) -> None:
     limited = session.open_connection(url(mariadb) + "?read_timeout=1", timeout_s=0.5)
 
     assert len(pd.read_sql("SELECT SLEEP(1)", connection.native)) == 1
-    with pytest.raises(OperationalError, match="timed out"):
-        pd.read_sql("SELECT SLEEP(3)", limited.native)
+    with limited.native.connect() as slow, pytest.raises(OperationalError, match="timed out"):
+        slow.execute(text("SELECT SLEEP(3)"))
 
     connection.close()
     limited.close()
