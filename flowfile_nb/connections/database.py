@@ -16,7 +16,7 @@ from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import Reveal
 from flowfile_nb.connections.pooled import watch
-from flowfile_nb.connections.portable import make_portable, only_in_this_process
+from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
 from flowfile_nb.connections.timeouts import limited, unlimited_again
 from flowfile_nb.core.references import fill, fill_all, names_in
@@ -60,6 +60,7 @@ def make(spec: Spec, reveal: Reveal) -> Engine:
     watch(engine, names, access, only_here=only_here)
     sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, arguments, access, names))
     make_portable(engine, spec, access, only_here=only_here)
+    make_variants_portable(engine)
     return engine
 
 

@@ -26,11 +26,16 @@ class Family(Protocol):
     """
     One kind of connection, as a module or an object with these functions.
 
-    Each translates its libraries' errors, which can hold a DSN or a value, into ours.
+    Each translates its libraries' errors, which can hold a DSN or a value, into ours. One may also have `KEYS`, the keys of its
+    descriptions, for Tab.
     """
 
     def make(self, spec: Spec, reveal: Reveal) -> Any:
-        """Return the native object; it asks *reveal* for values when it connects, never earlier, and keeps none."""
+        """
+        Return the native object; it asks *reveal* for values when it connects, never earlier, and keeps none.
+
+        `access.access_of(reveal)` also tells how long opening may take, and whether a secret has changed.
+        """
 
     def check(self, connection: Any) -> None:
         """Open it once. Raises ConnectionFailedError, and closes it then."""

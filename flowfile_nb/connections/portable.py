@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections.access import Access
@@ -9,7 +10,7 @@ from flowfile_nb.connections.spec import Spec, UrlSpec
 from flowfile_nb.errors import UsageError
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import URL
+    from sqlalchemy.engine import URL, Engine
 
 
 class _Reduce:
@@ -47,6 +48,20 @@ def make_portable(native: Any, spec: Spec, access: Access, *, only_here: str = "
     """
     if access.reopen is not None:
         native.__reduce_ex__ = _Reduce(spec, access, only_here)
+
+
+def make_variants_portable(engine: Engine) -> None:
+    """Let what `engine.execution_options(…)` returns be pickled, too: as the engine, with those options."""
+    from sqlalchemy import event
+
+    def on_options(variant: Engine, options: Any) -> None:
+        def reduce(protocol: Any) -> tuple[Any, ...]:
+            return methodcaller("execution_options", **variant.get_execution_options()), (engine,)
+
+        if variant is not engine:
+            variant.__reduce_ex__ = reduce  # type: ignore[method-assign]
+
+    event.listen(engine, "set_engine_execution_options", on_options)
 
 
 def only_in_this_process(url: URL) -> str:

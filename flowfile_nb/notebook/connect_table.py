@@ -80,5 +80,13 @@ def _row_of_open(name: str) -> tuple[str, ...]:
 def _from(definition: Definition) -> str:
     if not definition.origin:
         return "saved"
-    path = Path(definition.origin)
-    return printable(os.path.relpath(path) if path.name == project_file.FILE_NAME else str(path))
+    return printable(near(Path(definition.origin)))
+
+
+def near(path: Path) -> str:
+    """Return a path as seen from the notebook's folder, where that says more than the whole one."""
+    try:
+        return os.path.relpath(path) if path.name == project_file.FILE_NAME else str(path)
+    except ValueError:
+        # On another drive of Windows.
+        return str(path)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,8 @@ from flowfile_nb import session
 from flowfile_nb.connections import project_file, saved
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.core.names import quoted
-from flowfile_nb.errors import ConnectionFailedError, NoPromptError, UsageError
-from flowfile_nb.notebook.connect_table import connections_table
+from flowfile_nb.errors import ConnectionFailedError, NoPromptError, StoreError, UsageError
+from flowfile_nb.notebook.connect_table import connections_table, near
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.variable import require_free, require_variable
 
@@ -29,9 +29,7 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
     if args.name is None:
         return connections_table(session.backend(), _folder(), _file(args))
     if args.close:
-        session.close(args.name)
-        shell.user_ns.pop(args.name, None)
-        print(f"Closed {args.name}.")
+        _close(shell, args.name)
     elif args.edit:
         _edit(shell, args)
     elif args.delete:
@@ -77,7 +75,9 @@ def _open_saved(shell: InteractiveShell, args: Namespace) -> None:
     if not saved.is_agreed(backend, definition):
         _agree(args, definition)
     _open(shell, args, definition.description)
-    saved.opened(backend, definition)
+    # A store that cannot be written, as in a container, does not stand in the way: nothing depends on it.
+    with suppress(StoreError):
+        saved.opened(backend, definition)
 
 
 def _agree(args: Namespace, definition: Definition) -> None:
@@ -94,7 +94,9 @@ def _agree(args: Namespace, definition: Definition) -> None:
             ) from None
         if not agreed:
             raise UsageError(f"{args.name} was not opened", hint=f"%connect {quoted(args.name)} --edit  puts it into a cell")
-    saved.agree(session.backend(), definition)
+    # Where that cannot be kept, the next kernel asks again.
+    with suppress(StoreError):
+        saved.agree(session.backend(), definition)
 
 
 def _open(shell: InteractiveShell, args: Namespace, description: str | Mapping[str, Any]) -> None:
@@ -112,6 +114,15 @@ def _open(shell: InteractiveShell, args: Namespace, description: str | Mapping[s
     session.opened[args.name] = connection
     shell.user_ns[args.name] = connection.native
     print(f"{'Connected' if args.test else 'Bound (not tested)'}: {args.name} = {connection.target}")
+
+
+def _close(shell: InteractiveShell, name: str) -> None:
+    bound = session.opened[name].native if name in session.opened else None
+    session.close(name)
+    # Something else may have the name by now.
+    if shell.user_ns.get(name) is bound:
+        del shell.user_ns[name]
+    print(f"Closed {name}.")
 
 
 def _edit(shell: InteractiveShell, args: Namespace) -> None:
@@ -150,7 +161,7 @@ def _export(args: Namespace) -> None:
     _require_agreed_change(args, chosen, path)
     saved.export(backend, chosen, path)
     names = ", ".join(definition.name for definition in chosen)
-    print(f"{os.path.relpath(path)} describes {names}, with references only: it can be committed.")
+    print(f"{near(path)} describes {names}, with references only: it can be committed.")
 
 
 def _require_agreed_change(args: Namespace, chosen: list[Definition], path: Path) -> None:

@@ -81,6 +81,17 @@ def test_what_holds_an_engine_is_sent_with_it(engine: Any) -> None:
     one.dispose()
 
 
+def test_with_execution_options(engine: Any) -> None:
+    """What `execution_options` returns goes with its options, as often as they were added to."""
+    variant = engine.execution_options(isolation_level="AUTOCOMMIT").execution_options(logging_token="w")
+
+    loaded = pickle.loads(pickle.dumps(variant))
+
+    assert read(loaded) == "app nb"
+    assert loaded.get_execution_options() == {"isolation_level": "AUTOCOMMIT", "logging_token": "w"}
+    loaded.dispose()
+
+
 def test_other_engines_are_as_they_were(engine: Any) -> None:
     """Only ours are pickled; a shallow copy and an engine that is not ours stay SQLAlchemy's matter."""
     with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):

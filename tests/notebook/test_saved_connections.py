@@ -10,7 +10,7 @@ import pytest
 
 import flowfile_nb as fnb
 from flowfile_nb import session
-from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError, NoPromptError, UsageError
+from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError, NoPromptError, StoreError, UsageError
 from notebooks.throwaway import Postgres
 from tests.support.shell import Shell
 
@@ -312,6 +312,33 @@ def test_last_used(shell: Shell, cloned: Path) -> None:
     used = session.backend().used_connections()
     assert set(used) == {("", "mine"), (str(cloned), "warehouse")}
     assert all(known.used_at for known in used.values())
+
+
+def test_a_store_that_cannot_be_written_does_not_stand_in_the_way(
+    shell: Shell, cloned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container: it opens, and what would be kept is not."""
+
+    def fail(*args: object) -> None:
+        raise StoreError("read only")
+
+    monkeypatch.setattr(session.backend(), "note_connection", fail)
+
+    shell.run("%connect warehouse --trust")
+
+    assert shell.error is None
+    assert "warehouse" in shell.real.user_ns
+
+
+def test_closing_takes_only_the_connection(shell: Shell) -> None:
+    """A variable that holds something else by now stays."""
+    shell.run("%%connect db\nsqlite://")
+    shell.run("db = 5")
+
+    shell.run("%connect -x db")
+
+    assert shell.error is None
+    assert shell.real.user_ns["db"] == 5
 
 
 def test_a_variable_is_not_lost(shell: Shell, typed: Typed) -> None:
