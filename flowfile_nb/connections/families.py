@@ -64,12 +64,13 @@ def keys_of(kind: str) -> tuple[str, ...]:
 
 
 def family_of(spec: Spec) -> Family:
-    """Return the family that opens *spec*: an installed package's, one of ours, else databases."""
+    """Return the family that opens *spec*: one of ours, else an installed package's, else databases."""
     return _family(scheme_of(spec).lower())
 
 
 def _family(scheme: str) -> Family:
-    module = _MODULES.get(scheme) or _MODULES.get(scheme.partition("+")[0])
+    base = scheme.partition("+")[0]
+    module = _MODULES.get(scheme) or _MODULES.get(base) or (_DATABASE if base in DRIVERS else None)
     if module is None:
         # Imported here: looking through what is installed takes a few milliseconds.
         from importlib.metadata import entry_points

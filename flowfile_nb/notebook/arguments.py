@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NoReturn
 
 from flowfile_nb.core.cell_source import value_on_line, without_comment
@@ -99,6 +100,7 @@ def secret_parsers() -> Mapping[str, argparse.ArgumentParser]:
     return parsers
 
 
+@lru_cache(maxsize=1)  # made once: it takes longer than opening SQLite
 def connect_parser() -> argparse.ArgumentParser:
     """Return the grammar of `%connect` and `%%connect`."""
     parser = _parser("%connect", "%%connect NAME [--save]   or   %connect [NAME | -x NAME];   %connect?  is the help page")

@@ -330,6 +330,17 @@ def test_a_store_that_cannot_be_written_does_not_stand_in_the_way(
     assert "warehouse" in shell.real.user_ns
 
 
+def test_a_definition_that_cannot_be_used(shell: Shell, project: Path) -> None:
+    """By its name it says why; the password in it stays where it is."""
+    (project / "connections.toml").write_text('[clear]\ntype = "mysql"\npassword = "hunter2"\n', encoding="utf-8")
+
+    shown = shell.run("%connect clear --trust")
+
+    assert isinstance(shell.error, UsageError)
+    assert "clear cannot be opened: a password stands in clear" in shown
+    assert "hunter2" not in shown
+
+
 def test_closing_takes_only_the_connection(shell: Shell) -> None:
     """A variable that holds something else by now stays."""
     shell.run("%%connect db\nsqlite://")
