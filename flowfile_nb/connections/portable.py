@@ -50,18 +50,28 @@ def make_portable(native: Any, spec: Spec, access: Access, *, only_here: str = "
         native.__reduce_ex__ = _Reduce(spec, access, only_here)
 
 
-def make_variants_portable(engine: Engine) -> None:
-    """Let what `engine.execution_options(…)` returns be pickled, too: as the engine, with those options."""
-    from sqlalchemy import event
+def make_variants_portable(engine: Engine, origin: Engine | None = None) -> None:
+    """
+    Let what `engine.execution_options(…)` returns be pickled, too: as the engine, with those options.
 
-    def on_options(variant: Engine, options: Any) -> None:
+    Not by SQLAlchemy's event for it: an engine with such a listener takes a tenth longer for each statement.
+
+    Args:
+        engine: The engine, or such a variant of it.
+        origin: The engine, where *engine* is a variant.
+    """
+    original = engine.execution_options
+
+    def execution_options(**options: Any) -> Any:
         def reduce(protocol: Any) -> tuple[Any, ...]:
-            return methodcaller("execution_options", **variant.get_execution_options()), (engine,)
+            return methodcaller("execution_options", **variant.get_execution_options()), (origin or engine,)
 
-        if variant is not engine:
-            variant.__reduce_ex__ = reduce  # type: ignore[method-assign]
+        variant: Any = original(**options)
+        variant.__reduce_ex__ = reduce
+        make_variants_portable(variant, origin or engine)
+        return variant
 
-    event.listen(engine, "set_engine_execution_options", on_options)
+    engine.execution_options = execution_options  # type: ignore[method-assign]
 
 
 def only_in_this_process(url: URL) -> str:
