@@ -83,6 +83,28 @@ def test_a_name_says_nothing_about_the_cause(error: OSError) -> None:
     assert "closed the connection" in explain(error, "x://h", [], Access(str)).message
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(113, "No route to host"), "no network leads from here to that host"),
+        (OSError(101, "Network is unreachable"), "no network leads from here to that host"),
+        (OSError("FATAL:  sorry, too many clients already"), "has no connection left"),
+        (OSError("FATAL:  remaining connection slots are reserved for roles with SUPERUSER"), "has no connection left"),
+        (OSError(1040, "Too many connections"), "has no connection left"),
+        (
+            OSError('FATAL:  no pg_hba.conf entry for host "1.2.3.4", user "a", database "b", SSL on'),
+            "let this user in from here",
+        ),
+        (OSError(1130, "Host '1.2.3.4' is not allowed to connect to this MariaDB server"), "let this user in from here"),
+        (OSError(3159, "Connections using insecure transport are prohibited"), "takes encrypted connections only"),
+        (RuntimeError("something new"), "the driver raised RuntimeError"),
+    ],
+)
+def test_what_no_server_here_can_be_brought_to_say(error: Exception, words: str) -> None:
+    """The servers' own texts, as they are documented."""
+    assert words in explain(error, "x://h", [], Access(str)).message
+
+
 def test_an_age_that_cannot_be_told_hides_nothing() -> None:
     """The error is about the connection, whatever the store says meanwhile."""
 

@@ -83,7 +83,7 @@ def test_what_holds_an_engine_is_sent_with_it(engine: Any) -> None:
 
 def test_with_execution_options(engine: Any) -> None:
     """What `execution_options` returns goes with its options, as often as they were added to."""
-    variant = engine.execution_options(isolation_level="AUTOCOMMIT").execution_options(logging_token="w")
+    variant = engine.execution_options(logging_token="w").execution_options(isolation_level="AUTOCOMMIT")
 
     loaded = pickle.loads(pickle.dumps(variant))
 

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -117,3 +118,17 @@ def test_edit_puts_the_definition_into_a_cell(kernel: Kernel) -> None:
     assert reply["content"]["payload"] == [
         {"source": "set_next_input", "text": "%%connect local --save\n# my own\nsqlite://", "replace": False}
     ]
+
+
+@pytest.mark.parametrize(("typed", "words"), [("n", "local_db was not opened"), ("y", "Connected: local_db = sqlite://")])
+def test_the_front_end_asks_before_a_projects_definition(kernel: Kernel, tmp_path: Path, typed: str, words: str) -> None:
+    """What it says is shown in the cell, and the question below it is the front end's own."""
+    (tmp_path / "connections.toml").write_text("[local_db]\nurl = 'sqlite://'\n", encoding="utf-8")
+    kernel.run(f"import os; os.chdir({str(tmp_path)!r})")
+
+    shown = kernel.run("%connect local_db", typed=typed)
+
+    asked = [message["content"]["prompt"] for message in kernel.messages if message["msg_type"] == "input_request"]
+    assert asked[-1] == "Open it? [y/N] "
+    assert "It leads to  sqlite://  and uses no secret." in shown
+    assert words in shown
