@@ -16,6 +16,7 @@ from flowfile_nb.errors import ConnectionFailedError, NoPromptError, StoreError,
 from flowfile_nb.notebook.connect_table import connections_table, near
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.variable import require_free, require_variable
+from flowfile_nb.notebook.waiting import said_if_slow
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -102,8 +103,10 @@ def _agree(args: Namespace, definition: Definition) -> None:
 def _open(shell: InteractiveShell, args: Namespace, description: str | Mapping[str, Any]) -> None:
     require_variable(args.name)
     require_free(shell, args.name, replace=args.replace)
+    outline = Definition(args.name, description).outline
     try:
-        connection = session.open_connection(description, test=args.test, timeout_s=args.timeout, debug=args.debug)
+        with said_if_slow(outline.kind, outline.target):
+            connection = session.open_connection(description, test=args.test, timeout_s=args.timeout, debug=args.debug)
     except KeyboardInterrupt:
         raise ConnectionFailedError(
             f"interrupted while {args.name} was being opened; nothing was bound",

@@ -44,6 +44,9 @@ def test_a_hanging_connection_can_be_interrupted(kernel: Kernel, scheme: str, te
             cell = "db.connect()"
         request = kernel.client.execute(cell, allow_stdin=False, stop_on_error=False)
         assert arrived.wait(TIMEOUT_S)
+        if not test:
+            said = next_text(kernel)
+            assert said.startswith(f"Waiting for {scheme}://app@127.0.0.1:{port}/x   (to stop: interrupt")
 
         kernel.client.control_channel.send(kernel.client.session.msg("interrupt_request"))
 
@@ -55,6 +58,14 @@ def test_a_hanging_connection_can_be_interrupted(kernel: Kernel, scheme: str, te
     assert test or "interrupted" in reply["content"]["evalue"]
     assert "2" in kernel.run("1 + 1")
     kernel.run("globals().pop('db', None)")
+
+
+def next_text(kernel: Kernel) -> str:
+    """Return what the kernel prints next."""
+    while True:
+        message = kernel.client.get_iopub_msg(timeout=TIMEOUT_S)
+        if message["msg_type"] == "stream":
+            return str(message["content"]["text"])
 
 
 def complete(kernel: Kernel, cell: str) -> tuple[str, set[str]]:
