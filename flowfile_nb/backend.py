@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 
@@ -41,6 +41,15 @@ class FlowfileConnection(NamedTuple):
     """Which part is a secret, by Flowfile's name of the part, and that secret's own name; empty where another has that name."""
 
 
+class Known(NamedTuple):
+    """What is known of the definition of a connection."""
+
+    digest: str
+    """Of what was agreed to; empty for an own definition."""
+    used_at: int | None
+    """When it was last opened, in seconds since 1970."""
+
+
 class SecretBackend(Protocol):
     """
     Secrets of one user, by name.
@@ -59,6 +68,15 @@ class SecretBackend(Protocol):
 
     def fingerprints(self) -> dict[str, object]:
         """Return for each name something that differs when its value may have changed since, and tells nothing about it."""
+
+    def fingerprint(self, name: str) -> object:
+        """Return that of one name. Raises NoSuchSecretError."""
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Return those of *names* that cannot be used, each once."""
+
+    def updated_at(self, name: str) -> int | None:
+        """Return when a value was stored, in seconds since 1970; None where that is not known."""
 
     def describe(self, limit: int | None = None, names: Sequence[str] | None = None) -> Listing:
         """Return what may be shown of the secrets, by name in any case; of the first *limit*, or of some *names*, if given."""
@@ -108,6 +126,15 @@ class SecretBackend(Protocol):
 
         Raises NoSuchSecretError if it is gone, and ConnectionSpecError if the connection leads elsewhere by now.
         """
+
+    def delete_connection(self, name: str) -> bool:
+        """Delete a saved definition; return whether there was one."""
+
+    def used_connections(self) -> dict[tuple[str, str], Known]:
+        """Return what is known of definitions, by origin (the path of a project file; empty for the saved ones) and name."""
+
+    def note_connection(self, origin: str, name: str, digest: str = "", used_at: int | None = None) -> None:
+        """Keep what is known of a definition; no time leaves the one that is known."""
 
     def findings(self) -> list[Finding]:
         """Return what `%secret doctor` says about this backend."""

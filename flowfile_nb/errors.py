@@ -171,7 +171,19 @@ class MissingDriverError(FlowfileNbError, ImportError):
 
 
 class ConnectionFailedError(FlowfileNbError):
-    """The other side refused, or did not answer."""
+    """
+    The other side refused, or did not answer.
+
+    Args:
+        driver: The driver's own error with known values masked; only where `--debug` asked for it.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", driver: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.driver = driver
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\ndriver: {self.driver}" if self.driver else super().__str__()
 
 
 class UnsupportedPlatformError(FlowfileNbError):

@@ -94,14 +94,33 @@ def connect(line: str, cell: str | None = None) -> Any:
     password = %secret prod_pw
 
         --save                    keep the description (references only) for other notebooks
+        --replace                 where the name is a variable already; else you are asked
         --no-test                 do not open it once now
+        --timeout SECONDS         how long to wait for the server (default 10); interrupting the cell works, too
+        --debug                   show the driver's own error as well, with known values masked
 
-    %connect                      a table: what is open, and what is saved
-    %connect NAME                 open a saved one; also one that was saved in Flowfile (S3, Azure, Google: a filesystem)
+    Other kinds, with Tab after  type = "  or in the first line:
+    mysql://app:%secret pw@db.example.com/sales?ssl_ca=/etc/ssl/ca.pem
+    postgresql://app:%secret pw@db.example.com/sales?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem
+    sqlite:////home/me/data.db    duckdb:////home/me/data.duckdb    duckdb:///:memory:
+    Any argument of a driver:     a table  [connect_args]  at the end of the TOML; a reference may stand in each value.
+
+    %connect                      a table: what is open, saved, or in the project's connections.toml; which secrets are missing
+    %connect NAME                 open one by its name, with the options above; also one that was saved in Flowfile
+                                  (S3, Azure, Google: a filesystem)
+    %connect NAME --edit          put its description into a cell
+    %connect NAME --delete        forget a saved one: asks;  --yes  does not. Its secrets stay
     %connect -x NAME              close one
+    %connect NAME --export [PATH] write a saved one into connections.toml; without NAME, all.  --yes  replaces without asking
+
+    connections.toml has one table for each connection, holds no values and is there to be committed: everybody brings their own
+    secrets. It is looked for in the notebook's folder and above it up to the project's root (.git or pyproject.toml);
+    --file PATH  takes another. A saved one comes before a project's of the same name. A project's is shown before its first use
+    and after each change, and you are asked;  --trust  says yes, for a headless run.
 
     The variable is a SQLAlchemy Engine:  pandas.read_sql("select 1", warehouse)
-    The password is read from the store at each new database connection, never kept in the engine.
+    The password is read from the store at each new database connection, never kept in the engine: a replaced one is used by the
+    next connection, and idle ones are dropped. Sent to another process, it opens anew with that one's own secrets.
     """
     from flowfile_nb.notebook import magics
 
@@ -210,13 +229,14 @@ def _watch_inputs(shell: InteractiveShell) -> Any:
 
 @context_matcher()  # type: ignore[untyped-decorator]
 def _match(context: CompletionContext) -> Any:
-    """Complete verbs, names and files on the lines of our magics, and say nothing about any other line."""
-    line = context.line_with_cursor
-    if "secret" not in line and "connect" not in line:
+    """Complete verbs, names, kinds, keys and files on the lines of our magics and below `%%connect`; nothing elsewhere."""
+    line = context.text_until_cursor
+    in_body = context.cursor_line > 0 and context.full_text.lstrip().startswith("%%connect")
+    if not in_body and "secret" not in line and "connect" not in line:
         return {"completions": []}
     from flowfile_nb.notebook.completion import complete
 
-    return complete(line)
+    return complete(line, context.full_text.split("\n")[: context.cursor_line] if in_body else [])
 
 
 def _shell() -> InteractiveShell:

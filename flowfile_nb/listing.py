@@ -45,3 +45,14 @@ def overridden(listing: Listing, environ: Mapping[str, str]) -> Listing:
             if environment_variable(name) in environ:
                 listing.owners[number], listing.sharers[number], listing.updated_at[number] = "environment", "", None
     return listing
+
+
+def fingerprints(columns: Sequence[Sequence[Any]], environ: Mapping[str, str]) -> dict[str, object]:
+    """Return for each name something that differs when its value may have changed since, and tells nothing about it."""
+    names, heads, _ = columns
+    found: dict[str, object] = dict(zip(names, heads, strict=True))
+    if any(variable.startswith("FLOWFILE_SECRET_") for variable in environ):
+        for name in names:
+            if (variable := environment_variable(name)) in environ:
+                found[name] = hash(environ[variable])
+    return found

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from flowfile_nb.core.names import environment_variable
 from flowfile_nb.core.secret import Secret
-from flowfile_nb.errors import InvalidNameError, UnsupportedPlatformError, UsageError
+from flowfile_nb.errors import InvalidNameError, NoSuchSecretError, UnsupportedPlatformError, UsageError
 
 if TYPE_CHECKING:
     from flowfile_nb.backend import SecretBackend
     from flowfile_nb.connections import Opened
+    from flowfile_nb.connections.access import Access
     from flowfile_nb.core.redaction import Redactor
     from flowfile_nb.vault import Vault
 
@@ -195,39 +197,94 @@ def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True,
     return open_connection(description, test=test).native
 
 
-def open_connection(description: str | Mapping[str, Any], *, test: bool = True) -> Opened:
-    """Open a connection as `connect` does; return it with what can be told of it."""
+def open_connection(
+    description: str | Mapping[str, Any], *, test: bool = True, timeout_s: float | None = None, debug: bool = False
+) -> Opened:
+    """
+    Open a connection as `connect` does; return it with what can be told of it.
+
+    Args:
+        description: As in `connect`.
+        test: As in `connect`.
+        timeout_s: How long opening may take; None is what the description says, else `connections.access.TIMEOUT_S`.
+        debug: Whether an error also shows the driver's own, with known values masked.
+    """
     require_platform()
     from flowfile_nb import connections
 
-    return connections.open_connection(description, _require, reveal, test=test)
+    return connections.open_connection(description, _require, _access(timeout_s=timeout_s, debug=debug), test=test)
 
 
-def open_saved(name: str, *, test: bool = True) -> Opened:
+def reopen(description: str | Mapping[str, Any], timeout_s: float | None) -> Any:
     """
-    Open a saved connection: one that `%%connect --save` kept, else one that was saved in Flowfile's own interface.
+    Make a connection that another process sent here; the values come from this process's store, at each new connection.
+
+    Nothing is asked of the store yet, since a pool of workers hangs where an argument cannot be loaded. Using the connection
+    raises NoSuchSecretError where this process has not all of its secrets.
+    """
+    require_platform()
+    from dataclasses import replace
+
+    from flowfile_nb import connections
+
+    access = _access(timeout_s=timeout_s)
+    access = replace(access, reveal=partial(_here, reveal), fingerprint=partial(_here, _fingerprint))
+    return connections.open_connection(description, lambda name: None, access, test=False).native
+
+
+def _access(*, timeout_s: float | None, debug: bool = False) -> Access:
+    from flowfile_nb.connections.access import Access
+
+    return Access(
+        reveal,
+        fingerprint=_fingerprint,
+        updated_at=lambda name: backend().updated_at(name),
+        mask=mask,
+        learn=learn,
+        reopen=reopen,
+        timeout_s=timeout_s,
+        debug=debug,
+    )
+
+
+def _here(ask: Callable[[str], Any], name: str) -> Any:
+    """Ask about a secret on behalf of a connection that was sent to this process."""
+    try:
+        return ask(name)
+    except NoSuchSecretError:
+        raise NoSuchSecretError(
+            f"this process was sent a connection that needs the secret {name!r}, and has none of that name",
+            hint=f"run it with the store that has it, or with the variable {environment_variable(name)}",
+        ) from None
+
+
+def open_flowfiles(name: str, *, test: bool = True, timeout_s: float | None = None, debug: bool = False) -> Opened:
+    """
+    Open a connection that was saved in Flowfile's own interface.
 
     Args:
-        name: Its name.
+        name: Its name there.
         test: As in `connect`.
+        timeout_s: As in `open_connection`.
+        debug: As in `open_connection`.
 
     Raises:
         UsageError: If none of that name is saved; else as `connect`.
     """
-    body = backend().connection_bodies().get(name)
-    if body is not None:
-        return open_connection(body, test=test)
     saved = backend().flowfile_connections().get(name)
     if saved is None:
-        raise UsageError(f"no saved connection is named {name!r}", hint=f"describe it in a cell:  %%connect {name} --save")
+        raise UsageError(f"no connection is saved in Flowfile as {name!r}", hint="list those that are:  %connect")
     from flowfile_nb.connections import open_flowfile_connection
+    from flowfile_nb.connections.access import Access
 
     def reveal_part(part: str) -> str:
         value = backend().reveal_part(saved, part)
         learn(saved.secrets[part] or saved.name, value)
         return value
 
-    return open_flowfile_connection(saved, reveal_part, test=test)
+    return open_flowfile_connection(
+        saved, Access(reveal_part, mask=mask, learn=learn, timeout_s=timeout_s, debug=debug), test=test
+    )
 
 
 def close(name: str) -> None:
@@ -244,6 +301,10 @@ def close(name: str) -> None:
 
 def _require(name: str) -> None:
     backend().require(name)
+
+
+def _fingerprint(name: str) -> object:
+    return backend().fingerprint(name)
 
 
 def _reduce_secret(secret: Secret) -> tuple[Callable[[str], Secret], tuple[str]]:

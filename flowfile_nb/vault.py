@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from flowfile_nb.core.names import UNDO_DAYS, environment_variable, quoted, require_name, require_value, suggest
-from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, NothingToUndoError, StoreError
+from flowfile_nb.core.names import environment_variable, quoted, require_name, require_value, suggest
+from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, StoreError
 from flowfile_nb.storage.access_log import AccessLog
 from flowfile_nb.storage.database import ALL
 from flowfile_nb.storage.paths import find_paths
@@ -18,10 +18,9 @@ from flowfile_nb.storage.store_key import StoreKey
 
 # What only showing and describing need is imported there: a cold read of one secret is half imports.
 if TYPE_CHECKING:
-    from flowfile_nb.backend import Finding, FlowfileConnection, Listing
+    from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing
     from flowfile_nb.checkup import Subject
     from flowfile_nb.storage.access_history import AccessHistory
-    from flowfile_nb.storage.previous import Previous
 
 LOCAL_USER = 1
 # `secrets[name].get_secret_value()` looks up once: what was found this short a while ago, in the same vault, is what is there.
@@ -62,13 +61,30 @@ class Vault:
 
     def fingerprints(self) -> dict[str, object]:
         """Return for each name something that differs when its value may have changed since, and tells nothing about it."""
-        names, heads, _ = self.store.listing(self.user_id)
-        found: dict[str, object] = dict(zip(names, heads, strict=True))
-        if any(variable.startswith("FLOWFILE_SECRET_") for variable in self.environ):
-            for name in names:
-                if (variable := environment_variable(name)) in self.environ:
-                    found[name] = hash(self.environ[variable])
-        return found
+        from flowfile_nb.listing import fingerprints
+
+        return fingerprints(self.store.listing(self.user_id), self.environ)
+
+    def fingerprint(self, name: str) -> object:
+        """Return that of one name. Raises NoSuchSecretError."""
+        if (variable := environment_variable(name)) in self.environ:
+            return hash(self.environ[variable])
+        row = self.store.find(self.user_id, name)
+        if row is None:
+            raise self._unknown(name)
+        return hash((row.id, row.owner_id, row.token))
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Return those of *names* that cannot be used, each once."""
+        stored = set(self.store.names(self.user_id))
+        return [name for name in dict.fromkeys(names) if name not in stored and environment_variable(name) not in self.environ]
+
+    def updated_at(self, name: str) -> int | None:
+        """Return when a value was stored, in seconds since 1970; None where that is not known."""
+        from flowfile_nb.core.crypto import token_times
+
+        row = None if environment_variable(name) in self.environ else self.store.find(self.user_id, name)
+        return None if row is None else token_times([row.token])[0]
 
     def describe(self, limit: int | None = None, names: Sequence[str] | None = None) -> Listing:
         """Return what may be shown of the secrets, by name in any case; of the first *limit*, or of some *names*, if given."""
@@ -82,7 +98,6 @@ class Vault:
         """Return what the record of uses says, by this moment."""
         self.log.flush()
         if self._history is None:
-            # Imported here: only showing needs it.
             from flowfile_nb.storage.access_history import AccessHistory
 
             self._history = AccessHistory(self.paths.access_log)
@@ -184,7 +199,9 @@ class Vault:
             NoSuchSecretError: If *name* is not an own secret.
             NothingToUndoError: If there is no previous value to put back.
         """
-        return self._previous(self._own(name)).replaced_at
+        from flowfile_nb.storage.previous import of_present
+
+        return of_present(self._own(name), self.store, self.key).replaced_at
 
     def undo(self, name: str) -> None:
         """
@@ -195,9 +212,11 @@ class Vault:
             NothingToUndoError: If there is no previous value to put back.
             StoreError: If the previous value cannot be decrypted; nothing is changed then.
         """
+        from flowfile_nb.storage.previous import of_present
+
         with self._recorded("undo", name):
             row = self._own(name)
-            previous = self._previous(row)
+            previous = of_present(row, self.store, self.key)
             self.key.decrypt_kept(previous.token, row)
             self._found = None
             self.store.undo(self.user_id, name, row.token, previous.token)
@@ -237,13 +256,26 @@ class Vault:
         """Return the saved definitions by name."""
         return self.store.connection_bodies()
 
+    def delete_connection(self, name: str) -> bool:
+        """Delete a saved definition; return whether there was one."""
+        return self.store.delete_connection(name)
+
+    def used_connections(self) -> dict[tuple[str, str], Known]:
+        """Return what is known of definitions, by origin (the path of a project file; empty for the saved ones) and name."""
+        from flowfile_nb.backend import Known
+
+        return {place: Known(*known) for place, known in self.store.used_connections().items()}
+
+    def note_connection(self, origin: str, name: str, digest: str = "", used_at: int | None = None) -> None:
+        """Keep what is known of a definition; no time leaves the one that is known."""
+        self.store.note_connection(origin, name, digest, used_at)
+
     def awaits_key(self) -> bool:
         """Return whether docker mode was given no master key, and there is nothing yet that an earlier one has encrypted."""
-        if self.environ.get("FLOWFILE_MODE") != "docker":
-            return False
         from flowfile_nb.storage.master_key import key_source
 
-        return key_source(self.paths, self.environ) == self.paths.key_store and not self.store.tokens(1)
+        docker = self.environ.get("FLOWFILE_MODE") == "docker"
+        return docker and key_source(self.paths, self.environ) == self.paths.key_store and not self.store.tokens(1)
 
     def given_key(self) -> str | None:
         """Return the master key that a variable or a mounted file gives, to be masked; it is not checked here."""
@@ -270,7 +302,6 @@ class Vault:
 
     def findings(self) -> list[Finding]:
         """Return what `%secret doctor` says about key and store."""
-        # Imported here: only `doctor` needs it.
         from flowfile_nb.checkup import check_up
 
         return check_up(self._subject())
@@ -301,22 +332,6 @@ class Vault:
         if row is None or row.owner_id != self.user_id:
             raise self._unknown(name)
         return row
-
-    def _previous(self, row: Row) -> Previous:
-        for previous in self.store.previous(self.user_id, row.name):
-            if previous.successor == row.token or self._same_value(previous.successor, row):
-                return previous
-        raise NothingToUndoError(
-            f"no previous value of {row.name!r} is kept; nothing was changed",
-            hint=f"one is kept for {UNDO_DAYS} days after a replace here, unless Flowfile has replaced it since",
-        )
-
-    def _same_value(self, token: str, row: Row) -> bool:
-        """Whether two tokens are of one value: after a rotation of the master key it has another token."""
-        try:
-            return self.key.decrypt_kept(token, row) == self.key.decrypt(row)
-        except StoreError:
-            return False
 
     def _unknown(self, name: str) -> NoSuchSecretError | StoreError:
         names = self.names()

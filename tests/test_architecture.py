@@ -44,7 +44,7 @@ LIBRARIES = {
     "IPython": {"notebook", "extension.py", "__init__.py"},
     "ipywidgets": {"notebook"},
     "anywidget": {"notebook/panel.py"},
-    "sqlalchemy": {"connections/database.py"},
+    "sqlalchemy": {"connections/database.py", "connections/pooled.py", "connections/portable.py"},
     "aiobotocore": {"connections/s3.py"},
     "botocore": {"connections/s3.py"},
     "azure": {"connections/azure.py"},

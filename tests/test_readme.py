@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowfile_nb.notebook.arguments import OPTIONS, VERBS
+from flowfile_nb.notebook.arguments import CONNECT_OPTIONS, OPTIONS, SAVED_OPTIONS, VERBS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,7 +21,7 @@ def test_each_verb_is_in_the_table(verb: str) -> None:
 
 def test_each_option_is_in_the_table() -> None:
     """So with options."""
-    options = {option for found in OPTIONS.values() for option in found} | {"--save", "--no-test", "-x"}
+    options = {option for found in OPTIONS.values() for option in found} | {*CONNECT_OPTIONS, *SAVED_OPTIONS}
 
     assert {option for option in options if option not in README} == set()
 

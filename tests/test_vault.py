@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
 
+from flowfile_nb.backend import Known
 from flowfile_nb.core.crypto import Keychain, generate_master_key
 from flowfile_nb.errors import (
     DamagedSecretError,
@@ -308,3 +310,50 @@ def test_findings_name_the_wrong_key_and_the_dead_rows(home: Path, vault: Vault)
 
     wrong = Vault({"FLOWFILE_MASTER_KEY": generate_master_key().decode()})
     assert any("is written with" in finding.state for finding in wrong.findings() if not finding.ok)
+
+
+def test_a_fingerprint_tells_a_change_and_no_value(vault: Vault) -> None:
+    """It differs when the value was stored again, or is overridden; without the secret it raises."""
+    vault.set("pw", "hunter2-one", replace=False)
+    first = vault.fingerprint("pw")
+    assert vault.fingerprint("pw") == first
+    assert "hunter2" not in repr(first)
+
+    vault.set("pw", "hunter2-one", replace=True)
+    assert vault.fingerprint("pw") != first
+    overridden = Vault({"FLOWFILE_SECRET_PW": "hunter2-two"})
+    assert overridden.fingerprint("pw") not in {first, vault.fingerprint("pw")}
+    assert "hunter2" not in repr(overridden.fingerprint("pw"))
+    with pytest.raises(NoSuchSecretError):
+        vault.fingerprint("other")
+
+
+def test_what_is_missing(vault: Vault) -> None:
+    """Of some names, each once; a variable counts."""
+    vault.set("pw", "x-value", replace=False)
+    environment = {"FLOWFILE_SECRET_BY_VARIABLE": "x"}
+
+    assert Vault(environment).missing(["b", "pw", "by variable", "a", "b"]) == ["b", "a"]
+
+
+def test_when_a_value_was_stored(vault: Vault) -> None:
+    """Of a variable nobody knows it, nor of what is not there."""
+    before = int(time.time())
+    vault.set("pw", "x-value", replace=False)
+
+    stored = vault.updated_at("pw")
+    assert stored is not None
+    assert before <= stored <= time.time()
+    assert vault.updated_at("other") is None
+    assert Vault({"FLOWFILE_SECRET_PW": "x"}).updated_at("pw") is None
+
+
+def test_definitions_of_connections(vault: Vault) -> None:
+    """Saved, used, deleted."""
+    vault.save_connection("sales", "sqlite://")
+    vault.note_connection("", "sales", used_at=7)
+    vault.note_connection("/p", "lake", "digest")
+
+    assert vault.used_connections() == {("", "sales"): Known("", 7), ("/p", "lake"): Known("digest", None)}
+    assert vault.delete_connection("sales")
+    assert not vault.delete_connection("sales")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from flowfile_nb.connections.opening import Opened, flowfile_target, open_connection, open_flowfile_connection
+from flowfile_nb.connections.opening import Opened, open_connection, open_flowfile_connection
 
-__all__ = ["Opened", "flowfile_target", "open_connection", "open_flowfile_connection"]
+__all__ = ["Opened", "open_connection", "open_flowfile_connection"]

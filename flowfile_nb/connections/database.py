@@ -11,18 +11,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from flowfile_nb.connections.access import Access, access_of
 from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import Reveal
-from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of
+from flowfile_nb.connections.pooled import watch
+from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
+from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
+from flowfile_nb.connections.timeouts import limited, unlimited_again
 from flowfile_nb.core.references import fill, fill_all, names_in
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Dialect, Engine
 
-TIMEOUT_S = 10
-_TIMEOUT_ARGUMENT = {"psycopg": "connect_timeout", "psycopg2": "connect_timeout", "pymysql": "connect_timeout"}
+KEYS = ("host", "port", "database", "username", "password", "query", "connect_args")
 _PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args"}
 
 
@@ -57,7 +60,12 @@ def make(spec: Spec, reveal: Reveal, remedy: str = "") -> Engine:
             f"the driver of {url.get_backend_name()!r} does not take this description",
             hint="compare it with SQLAlchemy's page on that database",
         ) from None
-    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, arguments, reveal, remedy))
+    access, names = access_of(reveal), secrets_in(spec)
+    only_here = only_in_this_process(url)
+    watch(engine, names, access, only_here=only_here)
+    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, arguments, access, [] if remedy else names, remedy))
+    make_portable(engine, spec, access, only_here=only_here)
+    make_variants_portable(engine)
     return engine
 
 
@@ -76,7 +84,8 @@ def check(engine: Engine) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - drivers raise what they like; chained, theirs can print the whole DSN
         engine.dispose()
-        raise explain(error, target(engine), _used(engine.url)) from None
+        # What opening itself raises is ours already: this is about what SQLAlchemy asks a new connection.
+        raise explain(error, target(engine), _used(engine.url), Access(str)) from None
 
 
 def target(engine: Engine) -> str:
@@ -94,20 +103,19 @@ def _target(url: URL) -> str:
     return unquote(bare.render_as_string())
 
 
-def _late_binding(url: URL, arguments: dict[str, Any], reveal: Reveal, remedy: str) -> Callable[..., Any]:
+def _late_binding(url: URL, arguments: dict[str, Any], access: Access, names: list[str], remedy: str) -> Callable[..., Any]:
     """Return a `do_connect` listener, which opens the driver's connection itself."""
 
     def connect(dialect: Dialect, *_: Any) -> Any:
-        filled = _fill_url(url, reveal)
+        filled = _fill_url(url, access)
         # The dialect builds its arguments from the filled URL, so each value is encoded for its place by the one who knows it.
         positional, named = dialect.create_connect_args(filled)
-        timeout = _TIMEOUT_ARGUMENT.get(dialect.driver)
-        defaults = {timeout: TIMEOUT_S} if timeout else {}
-        named = {**defaults, **named, **fill_all(arguments, reveal)}
+        given = {**named, **fill_all(arguments, access)}
+        named = limited(dialect.driver, given, access)
         if dialect.driver == "pymysql" and isinstance(named.get("password"), str):
             # PyMySQL would send it as Latin-1, and the server refuse every password with a letter beyond ASCII.
             named["password"] = named["password"].encode()
-        return dialect.connect(*positional, **named)
+        return unlimited_again(dialect.driver, dialect.connect(*positional, **named), given)
 
     def do_connect(dialect: Dialect, *_: Any) -> Any:
         try:
@@ -115,7 +123,7 @@ def _late_binding(url: URL, arguments: dict[str, Any], reveal: Reveal, remedy: s
         except FlowfileNbError:
             raise
         except Exception as error:  # noqa: BLE001 - as in `check`
-            raise explain(error, _target(url), [] if remedy else _used(url), remedy) from None
+            raise explain(error, _target(url), names, access, remedy) from None
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
             raise KeyboardInterrupt from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from flowfile_nb.connections.access import TIMEOUT_S, Access
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError
 
@@ -12,13 +13,18 @@ _NETWORK = "check host and port, the VPN, and whether the server is up"
 # (what the driver or the server says, what happened, what to do); the first that matches counts.
 _CAUSES = (
     (
+        r"access denied for user .* to database|permission denied for database",
+        "the server does not let this user into that database, or has none of that name",
+        "check the database at the end of the URL, and the user's rights",
+    ),
+    (
         r"password authentication failed|access denied for user|authentication failed|invalid password|no password supplied",
-        "the server refused the user or the password{secrets}",
+        "the server refused the user or the password",
         "check the user name; to store another password:  {replace}",
     ),
     (
         r"invalidaccesskeyid|signaturedoesnotmatch|invalid_client|invalid_grant|expiredtoken|invalidtoken|authenticationfailed",
-        "the service refused the key{secrets}",
+        "the service refused the key",
         "check the key's id; to store another key:  {replace}",
     ),
     (
@@ -27,7 +33,12 @@ _CAUSES = (
         "check the database at the end of the URL",
     ),
     (
-        r"role \"[^\"]*\" does not exist|no pg_hba\.conf entry",
+        r"no encryption|ssl off|insecure transport|require_secure_transport|ssl connection is required",
+        "the server takes encrypted connections only",
+        "add to the URL:  ?sslmode=require  for PostgreSQL,  ?ssl_ca=PATH  for MySQL",
+    ),
+    (
+        r"role \"[^\"]*\" does not exist|no pg_hba\.conf entry|is not allowed to connect",
         "the server does not let this user in from here",
         "check the user name, and whether the server allows it from this machine",
     ),
@@ -37,39 +48,94 @@ _CAUSES = (
         "check the host's spelling, and whether the VPN is on",
     ),
     (r"connection refused|actively refused", "nothing listens on that host and port", _NETWORK),
-    (r"timed? ?out|timeout|no route to host|unreachable", "the server did not answer in time", _NETWORK),
+    (r"no route to host|network is unreachable|host is unreachable", "no network leads from here to that host", _NETWORK),
+    (
+        r"timed? ?out|timeout",
+        "the server did not answer in time",
+        f"{_NETWORK};  --timeout SECONDS  waits longer than the usual {TIMEOUT_S:g}",
+    ),
+    (
+        r"invalid response to ssl negotiation|expected authentication request|packets? out of order|packet sequence",
+        "what answers on that port is no such server",
+        "check the port, and that the type fits the server",
+    ),
+    (
+        r"root certificate file .* does not exist|no such file .*\.(?:pem|crt|key)|cannot load cert",
+        "a certificate's file cannot be read",
+        "check the paths of the TLS options, such as  sslrootcert",
+    ),
+    (
+        r"does not match host|hostname mismatch|host name .* mismatch|doesn't match",
+        "the server's certificate is for another host name",
+        "write the host as its certificate has it",
+    ),
+    (
+        r"certificate verify failed|self.signed|unable to get local issuer|unknown ca",
+        "the server's certificate is not signed by an authority that is trusted here",
+        "name the authority's file:  ?sslrootcert=PATH  for PostgreSQL,  ?ssl_ca=PATH  for MySQL",
+    ),
+    (
+        r"does not support (?:ssl|it)|server doesn't support (?:ssl|it)|ssl is not enabled",
+        "the server has no encrypted connections, and this one asks for one",
+        "use a server with TLS, or leave out  sslmode  where the network is safe",
+    ),
     (
         r"certificate|ssl|tls",
         "the encrypted connection could not be set up",
         "check the TLS options:  ?sslmode=require  for PostgreSQL, ssl_ca for MySQL",
     ),
     (
+        r"could not set lock on file|conflicting lock",
+        "another process has the database file open",
+        "close it there (%connect -x NAME), or open it for reading only:  ?access_mode=READ_ONLY",
+    ),
+    (
         r"unable to open database file|no such file|cannot open file|is a directory|permission denied|not a database",
         "the database file cannot be opened",
         "check the path; an absolute one has four slashes:  sqlite:////home/me/data.db",
     ),
-    (r"too many (clients|connections)", "the server has no connection left", "close others, or try again later"),
+    (
+        r"too many (?:clients|connections)|connection slots",
+        "the server has no connection left",
+        "close others, or try again later",
+    ),
+    (
+        r"closed the connection|lost connection|connection reset|broken pipe|unexpected eof|server has gone away",
+        "the server closed the connection before it was set up",
+        "check the port, and the server's log",
+    ),
 )
 
 
-def explain(error: BaseException, target: str, secrets: list[str], remedy_of_secret: str = "") -> ConnectionFailedError:
+def explain(
+    error: BaseException, target: str, secrets: list[str], access: Access, remedy_of_secret: str = ""
+) -> ConnectionFailedError:
     """
-    Return our error for a driver's, holding nothing of its text.
+    Return our error for a driver's, holding nothing of its text, unless that was asked for: then masked.
 
     Args:
         error: What the driver, or SQLAlchemy, raised.
         target: Where the connection was to lead, without password.
         secrets: The names of the secrets it used.
+        access: Tells the secrets' ages.
         remedy_of_secret: What to do where the server refuses a secret, if not `%secret set NAME --replace`.
     """
-    text = f"{type(error).__name__} {error}".lower()
-    names = ", ".join(repr(name) for name in secrets)
+    # SQLAlchemy wraps the driver's error; and of that the arguments are the plain text, which some show in quotes.
+    driver = getattr(error, "orig", None) or error
+    text = " ".join([type(driver).__name__, *map(str, driver.args)]).lower()
+    # Names of hosts, databases and files are left out: one that is called `timeout` says nothing about the cause.
+    text = re.sub(r"(?<!\w)(?:\"[^\"]*\"|'[^']*')", '""', text)
+    used = f" with secret {', '.join(map(access.named, secrets))}" if secrets else ""
     what, remedy = next(
         ((what, remedy) for pattern, what, remedy in _CAUSES if re.search(pattern, text)),
-        (f"the driver raised {type(error).__name__}", "check every part of the description against the server's"),
+        (
+            f"the driver raised {type(error).__name__}",
+            "check every part of it;  --debug  shows the driver's own words",
+        ),
     )
-    here = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
+    replace = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
     return ConnectionFailedError(
-        f"could not open {target}: " + what.format(secrets=f" (from secret {names})" if names else ""),
-        hint=remedy.format(replace=remedy_of_secret or here),
+        f"could not open {target}{used}: {what}",
+        hint=remedy.replace("{replace}", remedy_of_secret or replace),
+        driver=access.shown(error),
     )

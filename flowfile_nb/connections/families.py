@@ -11,6 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Protocol, cast
 
+from flowfile_nb.connections.drivers import DRIVERS
 from flowfile_nb.connections.spec import Spec, scheme_of
 
 ENTRY_POINTS = "flowfile_nb.connectors"
@@ -38,17 +39,42 @@ class Family(Kind, Protocol):
     """
     One kind of connection, as a module or an object with these functions.
 
-    Each translates its libraries' errors, which can hold a DSN or a value, into ours.
+    Each translates its libraries' errors, which can hold a DSN or a value, into ours. One may also have `KEYS`, the keys of its
+    descriptions, for Tab.
     """
 
     def make(self, spec: Spec, reveal: Reveal) -> Any:
-        """Return the native object; it asks *reveal* for values when it connects, never earlier, and keeps none."""
+        """
+        Return the native object; it asks *reveal* for values when it connects, never earlier, and keeps none.
+
+        `access.access_of(reveal)` also tells how long opening may take, and whether a secret has changed.
+        """
+
+
+def kinds() -> list[str]:
+    """Return the kinds that are known here, for `type = "…"` and as schemes; SQLAlchemy may know more."""
+    from importlib.metadata import entry_points
+
+    return sorted({*DRIVERS, *_MODULES, *(point.name for point in entry_points(group=ENTRY_POINTS))})
+
+
+def keys_of(kind: str) -> tuple[str, ...]:
+    """
+    Return the keys that a description of *kind* usually has; a family says its own as `KEYS`.
+
+    Nothing is imported that is not ours or asked for by its kind.
+    """
+    return tuple(getattr(_family(kind), "KEYS", ()))
 
 
 def family_of(spec: Spec) -> Family:
-    """Return the family that opens *spec*: an installed package's, one of ours, else databases."""
-    scheme = scheme_of(spec).lower()
-    module = _MODULES.get(scheme) or _MODULES.get(scheme.partition("+")[0])
+    """Return the family that opens *spec*: one of ours, else an installed package's, else databases."""
+    return _family(scheme_of(spec).lower())
+
+
+def _family(scheme: str) -> Family:
+    base = scheme.partition("+")[0]
+    module = _MODULES.get(scheme) or _MODULES.get(base) or (_DATABASE if base in DRIVERS else None)
     if module is None:
         # Imported here: looking through what is installed takes a few milliseconds.
         from importlib.metadata import entry_points

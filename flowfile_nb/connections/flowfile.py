@@ -75,6 +75,20 @@ def remedy(connection: FlowfileConnection) -> str:
     return f"edit the connection {connection.name!r} in Flowfile{here}"
 
 
+def scheme_of(connection: FlowfileConnection) -> str:
+    """Return what kind of database or storage a connection of Flowfile's leads to: `postgresql`, `s3`."""
+    return str(connection.parts.get("database_type" if connection.kind == "database" else "storage_type") or connection.kind)
+
+
+def target_of(connection: FlowfileConnection) -> str:
+    """Return in a few words where a connection of Flowfile's leads, without opening it."""
+    parts = connection.parts
+    if connection.kind == "database":
+        host = ":".join(str(parts[part]) for part in ("host", "port") if parts.get(part))
+        return "/".join(str(part) for part in (parts.get("database_type"), host, parts.get("database")) if part)
+    return f"{parts.get('storage_type')} {parts.get('endpoint_url') or ''}".rstrip()
+
+
 def _encrypted(kind: str) -> dict[str, Any]:
     """Return the options that refuse a connection without TLS; as libpq's `require` they do not look at the certificate."""
     if kind in _POSTGRES:

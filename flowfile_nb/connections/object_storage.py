@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from flowfile_nb.backend import FlowfileConnection
+from flowfile_nb.connections.access import access_of
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.flowfile import require_literals
@@ -72,8 +73,9 @@ def open_filesystem(connection: FlowfileConnection, reveal: Reveal, remedy: str)
     except FlowfileNbError:
         raise
     except Exception as error:  # noqa: BLE001 - the libraries raise what they like
-        raise explain(error, _target(connection), [], remedy) from None
+        raise explain(error, _target(connection), [], access_of(reveal), remedy) from None
     filesystem.flowfile_nb_target = _target(connection)
+    filesystem.flowfile_nb_access = access_of(reveal)
     filesystem.flowfile_nb_remedy = remedy
     return filesystem
 
@@ -94,7 +96,9 @@ def check(filesystem: Any) -> None:
         if _is_known(error):
             return
         close(filesystem)
-        raise explain(_first(error), filesystem.flowfile_nb_target, [], filesystem.flowfile_nb_remedy) from None
+        raise explain(
+            _first(error), filesystem.flowfile_nb_target, [], filesystem.flowfile_nb_access, filesystem.flowfile_nb_remedy
+        ) from None
 
 
 def target(filesystem: Any) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flowfile_nb.backend import FlowfileConnection
 from flowfile_nb.connections.families import Kind, Reveal, family_of
-from flowfile_nb.connections.spec import read_spec, secrets_in
+from flowfile_nb.connections.spec import read_spec, scheme_of, secrets_in
+from flowfile_nb.core.names import quoted
+from flowfile_nb.errors import NoSuchSecretError
 
 Require = Callable[[str], None]
 
@@ -20,6 +22,8 @@ class Opened(NamedTuple):
     kind: Kind
     secrets: list[str]
     """The names of the secrets it uses."""
+    scheme: str
+    """Its kind, as a URL's scheme or a description's `type`."""
 
     @property
     def target(self) -> str:
@@ -45,13 +49,12 @@ def open_connection(description: str | Mapping[str, Any], require: Require, reve
         ConnectionSpecError, NoSuchSecretError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
     """
     spec = read_spec(description)
-    for name in secrets_in(spec):
-        require(name)
+    _require_all(secrets_in(spec), require)
     family = family_of(spec)
     native = family.make(spec, reveal)
     if test:
         family.check(native)
-    return Opened(native, family, secrets_in(spec))
+    return Opened(native, family, secrets_in(spec), scheme_of(spec))
 
 
 def open_flowfile_connection(connection: FlowfileConnection, reveal_part: Reveal, *, test: bool = True) -> Opened:
@@ -76,13 +79,21 @@ def open_flowfile_connection(connection: FlowfileConnection, reveal_part: Reveal
         kind, native = object_storage, object_storage.open_filesystem(connection, reveal_part, remedy)
     if test:
         kind.check(native)
-    return Opened(native, kind, [name for name in connection.secrets.values() if name])
+    return Opened(native, kind, [name for name in connection.secrets.values() if name], flowfile.scheme_of(connection))
 
 
-def flowfile_target(connection: FlowfileConnection) -> str:
-    """Return in a few words where a connection of Flowfile's leads, without opening it."""
-    parts = connection.parts
-    if connection.kind == "database":
-        host = ":".join(str(parts[part]) for part in ("host", "port") if parts.get(part))
-        return "/".join(str(part) for part in (parts.get("database_type"), host, parts.get("database")) if part)
-    return f"{parts.get('storage_type')} {parts.get('endpoint_url') or ''}".rstrip()
+def _require_all(names: Sequence[str], require: Require) -> None:
+    """Let pass if all can be used; name all that cannot at once, with the commands that add them."""
+    errors = []
+    for name in names:
+        try:
+            require(name)
+        except NoSuchSecretError as error:
+            errors.append((name, error))
+    if len(errors) == 1:
+        raise errors[0][1]
+    if errors:
+        raise NoSuchSecretError(
+            f"this connection needs secrets that are not there: {', '.join(repr(name) for name, _ in errors)}",
+            hint="add them:  " + "   ".join(f"%secret set {quoted(name)}" for name, _ in errors),
+        )

@@ -22,6 +22,8 @@ _CREDENTIAL = re.compile(
 _EMBEDDED = re.compile(r"(?:^|[;&?\s])(?:password|passwd|pwd)\s*=\s*[^;&\s]", re.IGNORECASE)
 # From the first `:` to the last `@`, so that a password with an unescaped `@`, `/` or `?` is seen whole; a port is none.
 _USER_INFO = re.compile(r"[^:]+://[^:/@?]*:(?!\d+(?:[/?]|$))(?P<password>.+)@", re.DOTALL)
+# Not of an address in brackets; of several hosts the first.
+_PORT = re.compile(r"[^:]+://[^:/@?\[]*:(?P<port>[^@/?,]+)(?:[/?,]|$)")
 _TOML_STRING = re.compile(
     r"""\"{3}(?:\\.|[^\\])*?\"{3} | '{3}[\s\S]*?'{3} | "(?:\\.|[^"\\\n])*" | '[^'\n]*' | \#.*""", re.VERBOSE
 )
@@ -73,7 +75,7 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
         marked = StandIns(lines[0].strip())
         _refuse_literal_in_url(marked)
         return UrlSpec(marked)
-    parts = _read_toml(description)
+    parts = read_toml(description)
     _refuse_literals(parts)
     return _table(parts)
 
@@ -81,6 +83,11 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
 def scheme_of(spec: Spec) -> str:
     """Return a URL's scheme, or the `type` of a table: `postgresql`, `mysql+pymysql`, `s3`."""
     return spec.marked.text.partition(":")[0] if isinstance(spec, UrlSpec) else str(spec.parts["type"])
+
+
+def is_credential(key: str) -> bool:
+    """Return whether what stands under a key is a password, by the key's last word."""
+    return _CREDENTIAL.search(key) is not None
 
 
 def secrets_in(spec: Spec) -> list[str]:
@@ -94,7 +101,7 @@ def _refuse_literals(parts: Mapping[str, Any], path: str = "") -> None:
     for key, item in parts.items():
         if isinstance(item, Mapping):
             _refuse_literals(item, f"{path}{key}.")
-        elif isinstance(item, str) and item and not names_in(item) and (_CREDENTIAL.search(key) or _EMBEDDED.search(item)):
+        elif isinstance(item, str) and item and not names_in(item) and (is_credential(key) or _EMBEDDED.search(item)):
             raise _literal_password(f"{path}{key}")
 
 
@@ -102,7 +109,14 @@ def _refuse_literal_in_url(marked: StandIns) -> None:
     user_info = _USER_INFO.match(marked.text)
     password = marked.restore(user_info["password"]) if user_info else ""
     if password and not names_in(password):
-        raise _literal_password("user part")
+        raise _literal_password("in the part before the @")
+    port = _PORT.match(marked.text)
+    if port and not port["port"].isdigit() and marked.restore(port["port"]) == port["port"]:
+        # A password may stand there, too, where the host was forgotten.
+        raise ConnectionSpecError(
+            "this is not a URL that a connection can be made of: what stands behind the host's `:` is no port",
+            hint="postgresql://user:%secret NAME@host:5432/database   (the port is a number)",
+        )
     query = parse_qsl(marked.text.partition("?")[2])
     _refuse_literals({key: marked.restore(item) for key, item in query}, "?")
 
@@ -110,7 +124,7 @@ def _refuse_literal_in_url(marked: StandIns) -> None:
 def _literal_password(place: str) -> LiteralPasswordError:
     return LiteralPasswordError(
         f"a password stands in clear in this connection ({place}); nothing was opened",
-        hint="store it:  %secret set my_pw   then write  %secret my_pw  in its place in the cell",
+        hint="store it:  %secret set my_pw   and delete it from the cell, with  %secret my_pw  in its place",
     )
 
 
@@ -128,7 +142,13 @@ def _table(parts: dict[str, Any]) -> TableSpec:
     return TableSpec(parts)
 
 
-def _read_toml(text: str) -> dict[str, Any]:
+def read_toml(text: str) -> dict[str, Any]:
+    """
+    Return what TOML text says; a reference may stand bare in the place of a value.
+
+    Raises:
+        ConnectionSpecError: If it is not TOML. The message says where, and never quotes it.
+    """
     if sys.version_info >= (3, 11):
         import tomllib
     else:

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NoReturn
 
 from flowfile_nb.core.cell_source import value_on_line, without_comment
@@ -25,6 +26,8 @@ OPTIONS = {
     "rotate-key": ["--dry-run", "--backup", "--passphrase-env", "--no-backup", "--new-key-env"],
     "doctor": ["--fix"],
 }
+CONNECT_OPTIONS = ["--save", "--replace", "--no-test", "--timeout", "--debug"]
+SAVED_OPTIONS = [*CONNECT_OPTIONS[1:], "--file", "--trust", "--edit", "--delete", "--export", "-x"]
 GENERATED_LENGTH = 32
 LOG_LINES = 30
 # What people type elsewhere for one of our verbs.
@@ -75,13 +78,24 @@ def refuse_value(words: list[str]) -> None:
         )
 
 
+@lru_cache(maxsize=1)  # made once: it takes longer than opening SQLite
 def connect_parser() -> argparse.ArgumentParser:
     """Return the grammar of `%connect` and `%%connect`."""
-    parser = _parser("%connect", "%%connect NAME [--save] [--no-test]   or   %connect [NAME | -x NAME]")
+    parser = _parser("%connect", "%%connect NAME [--save]   or   %connect [NAME | -x NAME];   %connect?  is the help page")
     parser.add_argument("name", nargs="?")
     parser.add_argument("--save", action="store_true")
+    parser.add_argument("--replace", action="store_true")
     parser.add_argument("--no-test", dest="test", action="store_false")
-    parser.add_argument("-x", "--close", action="store_true")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS")
+    parser.add_argument("--debug", action="store_true")
+    parser.add_argument("--file", metavar="PATH")
+    parser.add_argument("--trust", action="store_true")
+    parser.add_argument("--yes", action="store_true")
+    verb = parser.add_mutually_exclusive_group()
+    verb.add_argument("-x", "--close", action="store_true")
+    verb.add_argument("--edit", action="store_true")
+    verb.add_argument("--delete", action="store_true")
+    verb.add_argument("--export", nargs="?", const="", metavar="PATH")
     return parser
 
 

@@ -1,11 +1,12 @@
-"""Tab completion on the lines of our magics: verbs, options, names of secrets and connections, files."""
+"""Tab completion on the lines of our magics, and below `%%connect`: verbs, options, names of secrets and connections, files."""
 
 from __future__ import annotations
 
 import glob
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from IPython.core.completer import SimpleCompletion
@@ -13,17 +14,23 @@ from IPython.core.completer import SimpleCompletion
 from flowfile_nb import session
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import FlowfileNbError
-from flowfile_nb.notebook.arguments import OPTIONS, VERBS
+from flowfile_nb.notebook.arguments import CONNECT_OPTIONS, OPTIONS, SAVED_OPTIONS, VERBS
 
 _BODY_REFERENCE = re.compile(r"(?:%secret\s+|\$\{secret:)(?P<begun>[^\s}@:/?&]*)$")
 _SECRET_LINE = re.compile(r"(?:^|=|%time)\s*%?secret\s+(?P<args>.*)$")
-_CONNECT_LINE = re.compile(r"^\s*%connect\s+(?:-x\s+)?(?P<begun>\S*)$")
+_CONNECT_LINE = re.compile(r"^\s*(?P<magic>%%?)connect\s+(?P<args>.*)$")
 
 
-def complete(line: str) -> Any:
-    """Return IPython's matcher result for the text before the cursor; empty where the line is not ours."""
+def complete(line: str, above: Sequence[str] = ()) -> Any:
+    """
+    Return IPython's matcher result for the text before the cursor; empty where the line is not ours.
+
+    Args:
+        line: The line up to the cursor.
+        above: In the body of a `%%connect` cell, the lines above it.
+    """
     try:
-        found = _complete(line)
+        found = _complete_in_body(line, above) if above else _complete(line)
     except FlowfileNbError:
         # A store that cannot be read is reported by the magic, not by the Tab key.
         found = None
@@ -34,20 +41,53 @@ def complete(line: str) -> Any:
     return {"completions": matches, "matched_fragment": begun, "suppress": True, "ordered": True}
 
 
+def _complete_in_body(line: str, above: Sequence[str]) -> tuple[str, Iterable[str]] | None:
+    reference = _complete_reference(line)
+    if reference is not None:
+        return reference
+    from flowfile_nb.notebook.body_completion import complete_body
+
+    return complete_body(line, above)
+
+
+def _complete_reference(line: str) -> tuple[str, Iterable[str]] | None:
+    found = _BODY_REFERENCE.search(line)
+    if found is None:
+        return None
+    bare = not line[: found.start("begun")].endswith(":")
+    return found["begun"], [quoted(name) for name in session.secrets] if bare else session.secrets
+
+
 def _complete(line: str) -> tuple[str, Iterable[str]] | None:
     secret_line = _SECRET_LINE.search(line)
     if secret_line:
         return _complete_secret_line(secret_line["args"])
-    in_body = _BODY_REFERENCE.search(line)
-    if in_body:
-        bare = not line[: in_body.start("begun")].endswith(":")
-        return in_body["begun"], [quoted(name) for name in session.secrets] if bare else session.secrets
+    reference = _complete_reference(line)
+    if reference is not None:
+        return reference
     connect_line = _CONNECT_LINE.search(line)
     if connect_line:
-        backend = session.backend()
-        saved = [*backend.connection_bodies(), *backend.flowfile_connections()]
-        return connect_line["begun"], dict.fromkeys([*session.opened, *map(quoted, saved)])
+        return _complete_connect_line(connect_line["args"], in_cell=connect_line["magic"] == "%%")
     return None
+
+
+def _complete_connect_line(args: str, *, in_cell: bool) -> tuple[str, Iterable[str]]:
+    words = args.split(" ")
+    before, begun = [word for word in words[:-1] if word], words[-1]
+    if before and before[-1] in {"--file", "--export"}:
+        return begun, _files(begun)
+    if begun.startswith("-"):
+        return begun, CONNECT_OPTIONS if in_cell else SAVED_OPTIONS
+    if [word for word in before if not word.startswith("-")]:
+        return begun, []
+    # Imported here: nobody else on this line needs it.
+    from flowfile_nb.connections.saved import definitions
+
+    try:
+        known = [definition.name for definition in definitions(session.backend(), Path.cwd())]
+    except FlowfileNbError:
+        known = list(session.backend().connection_bodies())
+    return begun, map(quoted, dict.fromkeys([*session.opened, *known]))
 
 
 def _complete_secret_line(args: str) -> tuple[str, Iterable[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowfile_nb import session
+from flowfile_nb.connections.harmless import without_doubtful_lines
 from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.core.cell_source import REMOVED, hide_values
 from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
@@ -43,12 +44,18 @@ def _masked(text: str) -> str:
 
 
 def _hide_literal_password(cell: str) -> str:
-    """Drop the body of a `%%connect` cell that holds a password in clear: it was not opened, so nothing is lost."""
-    first, _, body = cell.partition("\n")
-    if not first.lstrip().startswith("%%connect"):
+    """
+    Take out of a `%%connect` cell that was not understood, or holds a password in clear, each line that may hold one.
+
+    Nothing was opened, so nothing is lost; what surely holds none stays, so that it need not be typed again.
+    """
+    # IPython leaves out blank lines above a cell magic.
+    above = cell[: len(cell) - len(cell.lstrip())]
+    first, _, body = cell[len(above) :].partition("\n")
+    if not first.startswith("%%connect") or not body.strip():
         return cell
     try:
         read_spec(body)
     except ConnectionSpecError:
-        return f"{first}\n{REMOVED}"
+        return f"{above}{first}\n{without_doubtful_lines(body)}"
     return cell

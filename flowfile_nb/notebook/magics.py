@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import keyword
 import os
-import re
 import secrets as randomness
 import string
 from argparse import Namespace
-from collections.abc import Container
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
-from flowfile_nb.connections import flowfile_target
 from flowfile_nb.core.encodings import MIN_CHARACTERS
 from flowfile_nb.core.names import UNDO_DAYS, environment_variable, quoted, require_name
 from flowfile_nb.core.references import reference
@@ -57,18 +52,10 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
     words = split(line)
     if words[:1] and words[0] in HELP:
         return _help(shell, "connect")
-    args = connect_parser().parse_args(words)
-    if args.name is None:
-        if cell is not None or args.save or args.close:
-            raise UsageError("a connection needs a name", hint="%%connect warehouse   in the first line of the cell")
-        return _connections()
-    if args.close:
-        session.close(args.name)
-        shell.user_ns.pop(args.name, None)
-        print(f"Closed {args.name}.")
-        return None
-    _open(shell, args, cell)
-    return None
+    # Imported here: `%secret` does not need it.
+    from flowfile_nb.notebook.connect_verb import run
+
+    return run(shell, connect_parser().parse_args(words), cell)
 
 
 def _help(shell: InteractiveShell, magic: str) -> None:
@@ -271,43 +258,3 @@ _VERBS = {
     "backup": _backup,
     "restore": _restore,
 }
-
-
-def _connections() -> Table:
-    backend = session.backend()
-    saved, flowfiles = backend.connection_bodies(), backend.flowfile_connections()
-    rows = [(name, "open, saved" if name in saved else "open", here.target) for name, here in session.opened.items()]
-    rows += [(name, "saved", f"%connect {quoted(name)}   opens it") for name in saved if name not in session.opened]
-    rows += [
-        (name, "saved in Flowfile", f"{flowfile_target(found)}   %connect {quoted(name)}   opens it")
-        for name, found in flowfiles.items()
-        # Ours of the same name comes first.
-        if name not in saved and _variable(name, flowfiles) not in session.opened
-    ]
-    return Table(("name", "state", "target"), rows, "" if rows else "No connections yet:  %%connect?  shows how to open one")
-
-
-def _variable(name: str, flowfiles: Container[str]) -> str:
-    """Return the variable for a connection; Flowfile's names are free text, ours are variables already."""
-    found = re.sub(r"\W+", "_", name).strip("_") if name in flowfiles else name
-    if not found.isidentifier() or keyword.iskeyword(found):
-        found = f"connection_{found}" if name in flowfiles else found
-    if not found.isidentifier() or keyword.iskeyword(found):
-        raise UsageError(f"{name!r} cannot be the name of a variable", hint="%%connect warehouse")
-    return found
-
-
-def _open(shell: InteractiveShell, args: Namespace, body: str | None) -> None:
-    flowfiles = {} if body is not None else session.backend().flowfile_connections()
-    variable = _variable(args.name, flowfiles)
-    if isinstance(shell.user_ns.get(variable), ModuleType):
-        raise UsageError(f"{variable} is an imported module here; nothing was connected", hint="choose another name")
-    opened = session.open_saved(args.name, test=args.test) if body is None else session.open_connection(body, test=args.test)
-    if variable in session.opened:
-        session.close(variable)
-    session.opened[variable] = opened
-    shell.user_ns[variable] = opened.native
-    print(f"{'Connected' if args.test else 'Bound (not tested)'}: {variable} = {opened.target}")
-    if args.save and body is not None:
-        session.backend().save_connection(args.name, body.strip())
-        print(f"Saved. In another notebook:  %connect {args.name}")

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from flowfile_nb.backend import Listing
-
-_UNITS = ((86_400 * 365, "y"), (86_400, "d"), (3_600, "h"), (60, "min"))
+from flowfile_nb.core.moments import duration
 
 
 class Table:
@@ -62,5 +61,4 @@ def age(seconds: int | None) -> str:
     """Return how long ago a moment was, rounded down as in the panel: `12 d`; empty if unknown."""
     if seconds is None:
         return ""
-    passed = time.time() - seconds
-    return next((f"{passed // size:.0f} {unit}" for size, unit in _UNITS if passed >= size), "just now")
+    return duration(time.time() - seconds) or "just now"

@@ -54,7 +54,15 @@ _PREVIOUS = (
         replaced_at INTEGER NOT NULL, PRIMARY KEY (user_id, name, successor)) WITHOUT ROWID""",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FLOWFILE_TABLES + _OUR_TABLES, _PREVIOUS)
+_USED_CONNECTIONS = (
+    # What we know of a definition of a connection, a saved one (origin '') or a project file's: when it was last opened, and
+    # the digest of what was agreed to.
+    """CREATE TABLE nb_used_connections (
+        origin TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, used_at INTEGER, PRIMARY KEY (origin, name)
+        ) WITHOUT ROWID""",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FLOWFILE_TABLES + _OUR_TABLES, _PREVIOUS, _USED_CONNECTIONS)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from flowfile_nb.storage.active import ActiveDatabase
+from flowfile_nb.storage.database import transaction
 
 
 class OwnFacts:
@@ -43,6 +44,31 @@ class OwnFacts:
         with self.active.ours(create=True) as db:
             assert db is not None
             db.execute("INSERT OR REPLACE INTO nb_connections VALUES (?, ?, ?)", (name, body, int(time.time())))
+
+    def delete_connection(self, name: str) -> bool:
+        """Delete a definition; return whether there was one."""
+        with self.active.ours() as db:
+            if db is None:
+                return False
+            with transaction(db):
+                db.execute("DELETE FROM nb_used_connections WHERE origin = '' AND name = ?", (name,))
+                return db.execute("DELETE FROM nb_connections WHERE name = ?", (name,)).rowcount > 0
+
+    def used_connections(self) -> dict[tuple[str, str], tuple[str, int | None]]:
+        """Return what is known of definitions: for (origin, name) the digest agreed to, and when it was last opened."""
+        with self.active.ours() as db:
+            rows = [] if db is None else db.execute("SELECT origin, name, digest, used_at FROM nb_used_connections")
+            return {(origin, name): (digest, used_at) for origin, name, digest, used_at in rows}
+
+    def note_connection(self, origin: str, name: str, digest: str, used_at: int | None) -> None:
+        """Keep what is known of a definition; None leaves the time as it is."""
+        with self.active.ours(create=True) as db:
+            assert db is not None
+            db.execute(
+                """INSERT INTO nb_used_connections VALUES (?, ?, ?, ?) ON CONFLICT (origin, name) DO UPDATE
+                SET digest = excluded.digest, used_at = coalesce(excluded.used_at, used_at)""",
+                (origin, name, digest, used_at),
+            )
 
     def copies(self) -> int:
         """Return how many rows of our own database are copies of rows that are, or were, in Flowfile's catalog."""

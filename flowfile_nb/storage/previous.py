@@ -15,11 +15,16 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from flowfile_nb.core.names import UNDO_DAYS
-from flowfile_nb.errors import StoreError
+from flowfile_nb.errors import NothingToUndoError, StoreError
 from flowfile_nb.storage.active import ActiveDatabase
 from flowfile_nb.storage.database import has_table
+
+if TYPE_CHECKING:
+    from flowfile_nb.storage.store import Row, Store
+    from flowfile_nb.storage.store_key import StoreKey
 
 _KEPT_S = UNDO_DAYS * 86_400
 _SWEEP_EVERY_S = 3_600
@@ -129,3 +134,27 @@ def find_previous(active: ActiveDatabase, user_id: int, name: str) -> list[Previ
 
 def _now() -> int:
     return int(time.time())
+
+
+def of_present(row: Row, store: Store, key: StoreKey) -> Previous:
+    """
+    Return what `undo` puts back in the place of the user's own *row*.
+
+    Raises:
+        NothingToUndoError: If nothing is kept that belongs to its present value.
+    """
+    for previous in store.previous(row.owner_id, row.name):
+        if previous.successor == row.token or _same_value(previous.successor, row, key):
+            return previous
+    raise NothingToUndoError(
+        f"no previous value of {row.name!r} is kept; nothing was changed",
+        hint=f"one is kept for {UNDO_DAYS} days after a replace here, unless Flowfile has replaced it since",
+    )
+
+
+def _same_value(token: str, row: Row, key: StoreKey) -> bool:
+    """Whether two tokens are of one value: after a rotation of the master key it has another token."""
+    try:
+        return key.decrypt_kept(token, row) == key.decrypt(row)
+    except StoreError:
+        return False

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import flowfile_nb as fnb
+from flowfile_nb.connections import families
 from flowfile_nb.errors import UnknownSchemeError
 
 _PACKAGE = """
@@ -58,3 +59,24 @@ def test_without_the_package_the_scheme_is_unknown() -> None:
     """What neither a family nor SQLAlchemy knows is said to be unknown."""
     with pytest.raises(UnknownSchemeError):
         fnb.connect("weather://station/7")
+
+
+@pytest.mark.usefixtures("home")
+def test_a_kind_of_our_own_is_found_without_looking_at_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That takes twenty times as long as opening SQLite; and no package can put itself before ours."""
+
+    def fail(**_: Any) -> None:
+        raise AssertionError("looked through what is installed")
+
+    monkeypatch.setattr("importlib.metadata.entry_points", fail)
+
+    fnb.connect("sqlite://").dispose()
+    fnb.connect("sqlite+pysqlite://").dispose()
+
+
+@pytest.mark.usefixtures("home", "weather")
+def test_what_is_offered_by_tab() -> None:
+    """Kinds, a package's too; the keys that a family says it has, and none of one that says nothing."""
+    assert {"postgresql", "sqlite", "weather"} <= set(families.kinds())
+    assert "password" in families.keys_of("postgresql")
+    assert families.keys_of("weather") == ()

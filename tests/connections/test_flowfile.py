@@ -51,7 +51,8 @@ def test_opens_by_its_name(shell: Shell, catalog: Path, postgres: Postgres) -> N
     assert f"postgresql/{postgres.host}:{postgres.port}/sales" in listed
     assert f"Connected: warehouse = postgresql://app@{postgres.host}:{postgres.port}/sales" in opened
     assert postgres.password not in listed + opened + shell.run("warehouse.url, vars(warehouse)") + repr(shell.result)
-    assert "saved in Flowfile" not in shell.run("%connect") + repr(shell.result)
+    shell.run("%connect")
+    assert [row[1] for row in shell.result.rows if row[0] == "warehouse"] == ["open"]
     assert "Closed" in shell.run("%connect -x warehouse")
 
 
@@ -78,7 +79,7 @@ def test_our_own_of_the_same_name_comes_first(shell: Shell, catalog: Path, postg
 def test_the_password_is_read_at_each_new_connection(catalog: Path, postgres: Postgres) -> None:
     """Replaced here it is used by the next connection; deleted in Flowfile, there is none."""
     save_warehouse(catalog, postgres)
-    engine = session.open_saved("warehouse").native
+    engine = session.open_flowfiles("warehouse").native
     engine.dispose()
 
     fnb.secrets["warehouse"] = "not the password"
@@ -102,7 +103,7 @@ def test_a_secret_of_the_same_name_is_not_its_password(catalog: Path, postgres: 
     fnb.secrets["warehouse"] = "something else"
     save_warehouse(catalog, postgres)
 
-    session.open_saved("warehouse").native.dispose()
+    session.open_flowfiles("warehouse").native.dispose()
 
     assert fnb.secrets["warehouse"].get_secret_value() == "something else"
     assert session.redactor().mask(postgres.password) == "[secret:warehouse]"  # type: ignore[union-attr]
@@ -114,7 +115,7 @@ def test_the_hint_names_no_secret_that_is_another(catalog: Path, postgres: Postg
     save_warehouse(catalog, postgres, username="nobody")
 
     with pytest.raises(ConnectionFailedError) as refused:
-        session.open_saved("warehouse")
+        session.open_flowfiles("warehouse")
 
     assert refused.value.hint == "check the user name; to store another password:  edit the connection 'warehouse' in Flowfile"
 
@@ -122,7 +123,7 @@ def test_the_hint_names_no_secret_that_is_another(catalog: Path, postgres: Postg
 def test_a_password_goes_to_no_server_that_it_was_not_saved_for(catalog: Path, postgres: Postgres) -> None:
     """When the connection is pointed elsewhere in Flowfile, what was opened before gets no password any more."""
     save_warehouse(catalog, postgres)
-    engine = session.open_saved("warehouse").native
+    engine = session.open_flowfiles("warehouse").native
     engine.dispose()
     execute(catalog, "UPDATE database_connections SET host = 'elsewhere.example.com'")
 
@@ -150,10 +151,10 @@ def test_a_connection_of_a_group_opens_for_its_members(home: Path, catalog: Path
         assert ("team" in vault.flowfile_connections()) is sees
         assert "team" not in vault.names()
         if sees:
-            session.open_saved("team").native.dispose()
+            session.open_flowfiles("team").native.dispose()
         else:
             with pytest.raises(UsageError):
-                session.open_saved("team")
+                session.open_flowfiles("team")
 
 
 @pytest.mark.parametrize("text", ["${secret:password_id}", "%secret prod_database_password", "${secret:"])
@@ -164,7 +165,7 @@ def test_text_that_reads_like_a_reference_is_none(catalog: Path, column: str, te
     save_database(catalog, "odd", "pw", **{**columns, column: text})
 
     with pytest.raises(ConnectionSpecError) as refused:
-        session.open_saved("odd")
+        session.open_flowfiles("odd")
 
     assert f"in its {column}" in str(refused.value)
 
@@ -193,7 +194,7 @@ def test_files_open(catalog: Path, tmp_path: Path) -> None:
     """SQLite and DuckDB, whose passwords Flowfile stores empty."""
     for kind in ("sqlite", "duckdb"):
         save_database(catalog, kind, "", database_type=kind, database=str(tmp_path / kind))
-        session.open_saved(kind).native.dispose()
+        session.open_flowfiles(kind).native.dispose()
         assert (tmp_path / kind).exists()
 
 
@@ -210,7 +211,7 @@ def test_tls_is_demanded_of_mysql(catalog: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(pymysql, "connect", connect)
     with pytest.raises(ConnectionFailedError):
-        session.open_saved("shop")
+        session.open_flowfiles("shop")
 
     assert given["password"] == "pw with ü".encode()
     client = pymysql.Connection(defer_connect=True, ssl=given["ssl"])
@@ -222,7 +223,7 @@ def test_a_switch_that_does_nothing_is_an_error(catalog: Path) -> None:
     save_database(catalog, "x", "pw", database_type="mssql", host="127.0.0.1", username="app", ssl_enabled=True)
 
     with pytest.raises(ConnectionSpecError):
-        session.open_saved("x")
+        session.open_flowfiles("x")
 
 
 def test_a_connection_without_host_is_an_error(catalog: Path) -> None:
@@ -230,4 +231,27 @@ def test_a_connection_without_host_is_an_error(catalog: Path) -> None:
     save_database(catalog, "x", "pw", database_type="postgresql", username="app")
 
     with pytest.raises(ConnectionSpecError):
-        session.open_saved("x")
+        session.open_flowfiles("x")
+
+
+def test_it_is_edited_and_deleted_in_flowfile(shell: Shell, catalog: Path) -> None:
+    """What is not kept here is not changed here, and who asks for it is told where that is done."""
+    save_database(catalog, "files", "", database_type="sqlite", database=":memory:")
+
+    for option in ("--edit", "--delete --yes"):
+        shell.run(f"%connect files {option}")
+        assert "saved in Flowfile" in str(shell.error)
+    session.open_flowfiles("files").native.dispose()
+
+
+def test_a_project_does_not_change_where_its_name_leads(
+    shell: Shell, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `connections.toml` with the same name in it is hidden."""
+    save_database(catalog, "files", "", database_type="sqlite", database=str(tmp_path / "mine.db"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "connections.toml").write_text('[files]\nurl = "sqlite:///theirs.db"\n')
+
+    assert "mine.db" in shell.run("%connect files")
+    shell.run("%connect")
+    assert [row[1] for row in shell.result.rows] == ["open", "hidden by your saved one"]

@@ -139,3 +139,28 @@ def test_any_text_gives_a_spec_or_our_error(text: str) -> None:
     except ConnectionSpecError:
         return
     assert secrets_in(spec) is not None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app@[::1]:5432/x",
+        "postgresql://app@h1:5432,h2:5433/x",
+        "postgresql://app@h:%secret port/x",
+        "postgresql://app@h:/x",
+        "duckdb:///C:/data/a.db",
+        "postgresql:///x?host=/tmp",
+    ],
+)
+def test_hosts_and_ports_in_every_form(url: str) -> None:
+    """Addresses in brackets, several hosts, a port that is a secret, none."""
+    assert isinstance(read_spec(url), UrlSpec)
+
+
+@pytest.mark.parametrize("url", [f"postgresql://app:{CANARY}", f"postgresql://app:{CANARY}/x", "postgresql://h:port/x"])
+def test_what_is_no_port_may_be_a_password(url: str) -> None:
+    """The host was forgotten: refused before anything is opened, without quoting it."""
+    with pytest.raises(ConnectionSpecError, match="is no port") as caught:
+        read_spec(url)
+
+    assert CANARY not in str(caught.value)

@@ -9,8 +9,11 @@ from urllib.parse import quote, quote_plus
 
 import pandas as pd
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 import flowfile_nb as fnb
+from flowfile_nb import session
 from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError
 from tests.support.mariadb import MariaDb, is_installed, running_mariadb
 from tests.support.shell import Shell
@@ -106,7 +109,7 @@ def test_wrong_password(mariadb: MariaDb) -> None:
     with pytest.raises(ConnectionFailedError) as caught:
         fnb.connect(url(mariadb))
 
-    assert "refused the user or the password (from secret 'shop_pw')" in caught.value.message
+    assert "with secret 'shop_pw' (stored just now): the server refused the user or the password" in caught.value.message
     assert "%secret set shop_pw --replace" in caught.value.hint
     assert not leaks(whole_traceback(caught.value), wrong)
 
@@ -173,6 +176,48 @@ def test_deleted_secret(mariadb: MariaDb) -> None:
 
     with pytest.raises(FlowfileNbError, match="no secret named 'shop_pw'"), engine.connect():
         pass
+
+
+def test_the_limit_is_for_opening_alone(mariadb: MariaDb) -> None:
+    """PyMySQL has one limit for all reading; a query may take longer than opening, and a limit of one's own stays."""
+    fnb.secrets["shop_pw"] = mariadb.password
+    connection = session.open_connection(url(mariadb), timeout_s=0.5)
+    limited = session.open_connection(url(mariadb) + "?read_timeout=1", timeout_s=0.5)
+
+    assert len(pd.read_sql("SELECT SLEEP(1)", connection.native)) == 1
+    with limited.native.connect() as slow, pytest.raises(OperationalError, match="timed out"):
+        slow.execute(text("SELECT SLEEP(3)"))
+
+    connection.close()
+    limited.close()
+
+
+def test_a_user_without_rights_on_the_database(mariadb: MariaDb) -> None:
+    """The server says `Access denied` for that, too; the password is not the one to blame."""
+    fnb.secrets["shop_pw"] = mariadb.password
+
+    with pytest.raises(ConnectionFailedError, match="does not let this user into that database"):
+        fnb.connect(url(mariadb).replace("/sales", "/mysql"))
+
+
+def test_a_server_without_encryption(mariadb: MariaDb) -> None:
+    """TLS was asked for, and this server has none."""
+    fnb.secrets["shop_pw"] = mariadb.password
+
+    with pytest.raises(ConnectionFailedError, match="no encrypted connections"):
+        fnb.connect(url(mariadb) + "?ssl_ca=/etc/ssl/certs/ca-certificates.crt")
+
+
+def test_replacing_drops_idle_connections(mariadb: MariaDb) -> None:
+    """The next connection is a new one, and the old one is closed on the server."""
+    fnb.secrets["shop_pw"] = mariadb.password
+    engine = fnb.connect(url(mariadb))
+    before = pd.read_sql("SELECT connection_id() AS id", engine)["id"][0]
+
+    fnb.secrets["shop_pw"] = mariadb.password
+
+    assert pd.read_sql("SELECT connection_id() AS id", engine)["id"][0] != before
+    assert engine.pool.checkedin() == 1
 
 
 def whole_traceback(error: BaseException) -> str:

@@ -102,6 +102,36 @@ def test_a_literal_password_is_refused_and_forgotten(shell: Shell, body: str) ->
     assert "warehouse" not in shell.real.user_ns
 
 
+@pytest.mark.parametrize(
+    ("cell", "kept"),
+    [
+        (f"\n\n%%connect db\npostgresql://app:{CANARY}@h/x", "\n\n%%connect db\n[removed by flowfile_nb]"),
+        (f"%%connect db\napp:{CANARY}@h/x", "%%connect db\n[removed by flowfile_nb]"),
+        (f"%%connect db\npostgresql://app:{CANARY}", "%%connect db\n[removed by flowfile_nb]"),
+        (
+            f'%%connect db\ntype = postgresql\nhost = "h"\npassword = "{CANARY}"\n# {CANARY}\nport = 5432',
+            '%%connect db\ntype = postgresql\nhost = "h"\n[removed by flowfile_nb]\nport = 5432',
+        ),
+        (
+            f"%%connect db\ntype = \"x\"\ntoken = '''\n{CANARY}\n'''\n[a]\nb = %secret pw",
+            '%%connect db\ntype = "x"\n[removed by flowfile_nb]\n[a]\nb = %secret pw',
+        ),
+        ("%%connect db\npostgresql://app@h:port/x", None),
+        ("%%connect db\npostgresql://app:%secret pw@h:port/x", None),
+        ('%%connect db\ntype = postgresql\nhost = "h"\npassword = ${secret:pw}', None),
+        ('%%connect db\nhost = "no type"', None),
+        ("%%connect?", None),
+        ("%%connect db", None),
+    ],
+)
+def test_what_is_remembered_of_a_broken_cell(shell: Shell, cell: str, kept: str | None) -> None:
+    """What surely holds no password stays, so that it need not be typed again; all else does not."""
+    shell.run(cell)
+
+    assert shell.real.history_manager.input_hist_raw[-1] == (cell if kept is None else kept)
+    assert CANARY not in shell.remembered()
+
+
 def test_good_cells_are_remembered(shell: Shell) -> None:
     """A body with references is kept as it was typed."""
     shell.run("%%connect db\nsqlite:////tmp/%secret none")
@@ -160,6 +190,8 @@ def test_literal_error_names_the_remedy(shell: Shell) -> None:
 
     assert isinstance(shell.error, LiteralPasswordError)
     assert "%secret set my_pw" in shell.shown
+    assert "delete it from the cell" in shell.shown
+    assert "in the part before the @" in shell.shown
 
 
 def test_a_module_is_not_replaced(shell: Shell) -> None:

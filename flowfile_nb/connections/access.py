@@ -1,0 +1,63 @@
+"""What a connection may ask of the session that opens it: values by name, and what may be told of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flowfile_nb.core.moments import duration
+
+TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Access:
+    """Called with a secret's name it returns the value, so that it is a `families.Reveal`; nothing is kept."""
+
+    reveal: Callable[[str], str]
+    """Returns a plaintext. Raises NoSuchSecretError."""
+    fingerprint: Callable[[str], object] | None = None
+    """Returns what differs when a value may have changed. Raises NoSuchSecretError."""
+    updated_at: Callable[[str], int | None] | None = None
+    """Returns when a value was stored, in seconds since 1970, or None."""
+    mask: Callable[[str], str] | None = None
+    """Replaces each known value in a text."""
+    learn: Callable[[str, str], None] = lambda name, value: None
+    """Has a value masked that comes from elsewhere than the store, such as an access token."""
+    reopen: Callable[..., Any] | None = None
+    """What another process calls with a description to open the same connection; found there by its name."""
+    timeout_s: float | None = None
+    """How long opening may take; None is what the description says, else `TIMEOUT_S`."""
+    debug: bool = False
+    """Whether an error also shows the driver's own, masked."""
+
+    def __call__(self, name: str) -> str:
+        """Return the value."""
+        return self.reveal(name)
+
+    def named(self, name: str) -> str:
+        """Return a secret by name and age, to be read: `'prod_pw' (stored 12 d ago)`."""
+        try:
+            moment = self.updated_at(name) if self.updated_at else None
+        except Exception:  # noqa: BLE001 - an age that cannot be told must not hide the error in which it would stand
+            moment = None
+        if moment is None:
+            return repr(name)
+        age = duration(time.time() - moment)
+        return f"{name!r} (stored {age} ago)" if age else f"{name!r} (stored just now)"
+
+    def shown(self, error: BaseException) -> str:
+        """Return a driver's own error with each known value masked, where that was asked for; else nothing."""
+        if not self.debug or self.mask is None:
+            return ""
+        try:
+            return self.mask(f"{type(error).__name__}: {str(error).strip()}")
+        except Exception:  # noqa: BLE001 - what cannot be masked is not shown
+            return f"{type(error).__name__}: (its text is withheld: it could not be masked)"
+
+
+def access_of(reveal: Callable[[str], str]) -> Access:
+    """Return *reveal* itself if it is an `Access`, else one that can tell nothing more."""
+    return reveal if isinstance(reveal, Access) else Access(reveal)

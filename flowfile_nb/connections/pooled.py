@@ -1,0 +1,119 @@
+"""
+Idle connections of an engine's pool.
+
+They are dropped when a secret they were opened with is replaced, deleted or revoked. A forked child leaves them alone: its
+parent goes on using their sockets.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from flowfile_nb.connections.access import Access
+from flowfile_nb.errors import UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+_KEY, _NEW = "flowfile_nb", "flowfile_nb_new"
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+# A pool that came over a fork is the parent's: not even closing its connections is allowed here, so they are never collected.
+_inherited: list[Any] = []
+
+
+def watch(engine: Engine, names: Sequence[str], access: Access, *, only_here: str = "") -> None:
+    """
+    Open a connection anew, instead of taking an idle one, where a secret has changed since it was opened.
+
+    The idle ones that were opened with the former value are closed at the same moment. Where the secret is gone, asking for a
+    connection raises NoSuchSecretError.
+
+    Args:
+        engine: One that reads the secrets at each new connection.
+        names: The secrets it uses.
+        access: Tells whether they have changed.
+        only_here: Why it cannot be used in a forked child; asking for a connection raises UsageError there.
+
+    Called before the listener is set that opens connections: SQLAlchemy calls them in that order, up to the one that opens.
+    """
+    from sqlalchemy import event
+
+    _engines.add(engine)
+    if engine.dialect.name == "duckdb":
+        # Its threads do not come over a fork: a query would wait for them for ever.
+        only_here = only_here or "DuckDB does not work in a process that was forked"
+    if only_here:
+        event.listen(engine, "do_connect", _refusal_after_fork(only_here))
+    if names and access.fingerprint is not None:
+        watched = _Watch(names, access.fingerprint)
+        event.listen(engine, "do_connect", watched.before_connect)
+        event.listen(engine, "checkout", watched.on_checkout)
+
+
+class _Watch:
+    """The listeners of one engine, and the entries of its pool."""
+
+    def __init__(self, names: Sequence[str], fingerprint: Callable[[str], object]) -> None:
+        self._names = names
+        self._fingerprint = fingerprint
+        self._entries: weakref.WeakSet[Any] = weakref.WeakSet()
+        # Threads share a pool, and a set must not change while it is gone through.
+        self._mutex = threading.Lock()
+
+    def before_connect(self, dialect: Any, entry: Any, *_: Any) -> None:
+        """Keep what the secrets are, before they are read: one that changes in between makes the connection an old one."""
+        if entry is not None:
+            entry.info[_KEY] = self._now()
+            entry.info[_NEW] = True
+            with self._mutex:
+                self._entries.add(entry)
+
+    def on_checkout(self, connection: Any, entry: Any, proxy: Any) -> None:
+        """Let an idle connection pass only if its secrets are what they were."""
+        if entry.info.pop(_NEW, False):
+            return
+        from sqlalchemy.exc import DisconnectionError
+
+        try:
+            now = self._now()
+        except Exception:
+            self._drop_idle(None)
+            raise
+        if entry.info.get(_KEY) != now:
+            self._drop_idle(now)
+            # SQLAlchemy then opens this one anew, too.
+            raise DisconnectionError("a secret was replaced")
+
+    def _now(self) -> list[object]:
+        return [self._fingerprint(name) for name in self._names]
+
+    def _drop_idle(self, now: list[object] | None) -> None:
+        with self._mutex:
+            entries = list(self._entries)
+        for entry in entries:
+            if not entry.in_use and entry.info.get(_KEY) != now:
+                entry.invalidate()
+
+
+def _refusal_after_fork(reason: str) -> Any:
+    opened_in = os.getpid()
+
+    def refuse(*_: Any) -> None:
+        if os.getpid() != opened_in:
+            raise UsageError(reason, hint='start processes anew:  multiprocessing.get_context("spawn"),  or joblib\'s default')
+
+    return refuse
+
+
+def _leave_to_the_parent() -> None:
+    for engine in list(_engines):
+        _inherited.append(engine.pool)
+        engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)

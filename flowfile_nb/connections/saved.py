@@ -1,0 +1,254 @@
+"""
+Definitions of connections: those that were saved, here or in Flowfile's own interface, and those of a project's file.
+
+One that was saved here comes before Flowfile's of the same name, and both before a project's (`connections.toml`): what lies in
+a repository never changes where an own name leads. A
+project's is somebody else's text, and could point a secret at a server of their own. So it is shown before its first use and
+after each change, as direnv does with its files; what was agreed to is kept as a digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from flowfile_nb.backend import FlowfileConnection, SecretBackend
+from flowfile_nb.connections import flowfile, project_file
+from flowfile_nb.connections.spec import Spec, UrlSpec, read_spec, scheme_of, secrets_in
+from flowfile_nb.connections.toml_text import printable, toml_text
+from flowfile_nb.core.names import suggest
+from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, UsageError
+
+_URL = re.compile(r"(?P<scheme>[^:]+:/*)(?:(?P<user>[^:/@]*)(?::[^@]*)?@)?(?P<rest>[^?#]*)")
+# What says where a connection leads that has no host.
+_PLACES = (
+    "host",
+    "server",
+    "account",
+    "base_url",
+    "endpoint_url",
+    "endpoint",
+    "bucket",
+    "bootstrap_servers",
+    "bootstrap.servers",
+)
+
+
+# Options of drivers that name a server, and win over the one in the URL.
+_ELSEWHERE = {
+    "host",
+    "hostaddr",
+    "service",
+    "server",
+    "dsn",
+    "odbc_connect",
+    "unix_socket",
+    "account",
+    "endpoint_url",
+    "proxies",
+    "proxy",
+}
+
+
+class Outline(NamedTuple):
+    """What can be told of a definition without opening anything."""
+
+    kind: str
+    target: str
+    secrets: tuple[str, ...]
+    problem: str = ""
+    """Why it cannot be used; empty if it can."""
+
+
+class Definition(NamedTuple):
+    """A connection that can be opened by name."""
+
+    name: str
+    description: str | Mapping[str, Any]
+    """What `open_connection` takes; empty for Flowfile's."""
+    origin: str = ""
+    """The path of the project's file that holds it; empty for a saved one."""
+    flowfiles: FlowfileConnection | None = None
+    """What Flowfile has saved, where it is one of its own."""
+
+    @property
+    def outline(self) -> Outline:
+        """What can be told of it."""
+        if self.flowfiles is not None:
+            secrets = tuple(dict.fromkeys(filter(None, self.flowfiles.secrets.values())))
+            return Outline(
+                printable(flowfile.scheme_of(self.flowfiles)), printable(flowfile.target_of(self.flowfiles)), secrets
+            )
+        return _outline(self.description) if isinstance(self.description, str) else _outline_of(self.description)
+
+    @property
+    def text(self) -> str:
+        """The body of a `%%connect` cell that says the same."""
+        return self.description if isinstance(self.description, str) else toml_text(self.description).rstrip("\n")
+
+    @property
+    def digest(self) -> str:
+        """What differs when it says anything else; empty for a saved one, which nobody else has written."""
+        if not self.origin:
+            return ""
+        said = json.dumps(self.description, sort_keys=True, default=str)
+        return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def definitions(backend: SecretBackend, folder: Path, file: Path | None = None) -> list[Definition]:
+    """
+    Return what can be opened by name: the saved ones, Flowfile's of other names, then the project's.
+
+    A name can be there twice; the first counts.
+
+    Args:
+        backend: Has the saved ones.
+        folder: Where a project's file is looked for; the notebook's.
+        file: Another file instead; then only what is in it.
+
+    Raises:
+        UsageError, ConnectionSpecError: If the file cannot be read.
+    """
+    saved = [] if file else own(backend)
+    path = file or project_file.locate(folder)
+    if path is None:
+        return saved
+    origin = str(path.resolve())
+    return [*saved, *(Definition(name, _described(parts), origin) for name, parts in project_file.read(path).items())]
+
+
+def own(backend: SecretBackend) -> list[Definition]:
+    """Return those that were saved here, then Flowfile's of other names."""
+    bodies = backend.connection_bodies()
+    theirs = backend.flowfile_connections()
+    return [
+        *(Definition(name, body) for name, body in bodies.items()),
+        *(Definition(name, "", flowfiles=found) for name, found in theirs.items() if name not in bodies),
+    ]
+
+
+def find(backend: SecretBackend, name: str, folder: Path, file: Path | None = None) -> Definition:
+    """
+    Return the definition of that name.
+
+    Raises:
+        UsageError: If there is none; else as `definitions`.
+    """
+    if file is None:
+        # A project's file that cannot be read does not stand in the way.
+        for definition in own(backend):
+            if definition.name == name:
+                return definition
+    known = definitions(backend, folder, file)
+    for definition in known:
+        if definition.name == name:
+            return definition
+    close = suggest(name, [definition.name for definition in known])
+    meant = f"did you mean {close!r}?  " if close else ""
+    raise UsageError(f"no saved connection is named {name!r}", hint=f"{meant}Describe it in a cell:  %%connect {name} --save")
+
+
+def is_agreed(backend: SecretBackend, definition: Definition) -> bool:
+    """Return whether a definition may be used without asking: a saved one, or one that was agreed to as it is."""
+    known = backend.used_connections().get((definition.origin, definition.name))
+    return not definition.origin or (known is not None and known.digest == definition.digest)
+
+
+def agree(backend: SecretBackend, definition: Definition) -> None:
+    """Keep that a definition was agreed to, as it is now."""
+    backend.note_connection(definition.origin, definition.name, definition.digest)
+
+
+def opened(backend: SecretBackend, definition: Definition) -> None:
+    """Keep that a definition was opened now."""
+    backend.note_connection(definition.origin, definition.name, definition.digest, int(time.time()))
+
+
+def question(definition: Definition) -> str:
+    """Return what has to be read before a project's definition is agreed to: all it says, and what it would send where."""
+    outline = definition.outline
+    lines = "\n".join(f"    {printable(line)}" for line in definition.text.splitlines() if line.strip())
+    names = ", ".join(map(printable, outline.secrets))
+    elsewhere = sorted(_options(definition.description) & _ELSEWHERE)
+    return "\n".join(
+        [
+            f"{printable(definition.name)} is described in {printable(definition.origin)}, and was not used here as it is now:",
+            lines,
+            f"It leads to  {outline.target}  and " + (f"gives it your secret {names}." if names else "uses no secret."),
+            *([f"Its options can lead it elsewhere: {', '.join(elsewhere)}."] if elsewhere else []),
+        ]
+    )
+
+
+def export(backend: SecretBackend, definitions: list[Definition], path: Path) -> None:
+    """
+    Write saved definitions into a project's file. They are one's own, so opening them from there is agreed to.
+
+    Raises:
+        UsageError, ConnectionSpecError: As `project_file.write`.
+    """
+    tables = {definition.name: parts_of(definition) for definition in definitions}
+    project_file.write(path, tables)
+    for name, parts in tables.items():
+        agree(backend, Definition(name, _described(parts), str(path.resolve())))
+
+
+def _described(parts: Mapping[str, Any]) -> str | Mapping[str, Any]:
+    url = parts.get("url")
+    return url if set(parts) == {"url"} and isinstance(url, str) and "\n" not in url and "://" in url else parts
+
+
+def parts_of(definition: Definition) -> dict[str, Any]:
+    """Return the table of `connections.toml` that says the same. Raises ConnectionSpecError if it cannot be understood."""
+    spec = read_spec(definition.description)
+    return {"url": spec.marked.restore(spec.marked.text)} if isinstance(spec, UrlSpec) else spec.parts
+
+
+# The list shows every saved definition each time.
+@lru_cache(maxsize=4096)
+def _outline(body: str) -> Outline:
+    return _outline_of(body)
+
+
+def _outline_of(description: str | Mapping[str, Any]) -> Outline:
+    try:
+        spec = read_spec(description)
+        return Outline(printable(scheme_of(spec)), printable(_target(spec)), tuple(secrets_in(spec)))
+    except ConnectionSpecError as error:
+        return Outline("", "", (), error.message)
+    except (FlowfileNbError, TypeError, ValueError, AttributeError):
+        return Outline("", "", (), "the definition cannot be understood")
+
+
+def _options(description: str | Mapping[str, Any]) -> set[str]:
+    """Return the names of all options below the first level: of a URL's query, and of tables in the description."""
+    spec = read_spec(description)
+    if isinstance(spec, UrlSpec):
+        return {key.lower() for key, _ in parse_qsl(spec.marked.text.partition("?")[2], keep_blank_values=True)}
+    return {key.lower() for item in spec.parts.values() if isinstance(item, Mapping) for key in _keys(item)}
+
+
+def _keys(parts: Mapping[str, Any]) -> set[str]:
+    return {*parts, *(key for item in parts.values() if isinstance(item, Mapping) for key in _keys(item))}
+
+
+def _target(spec: Spec) -> str:
+    """Return where a description leads, without password and options."""
+    if isinstance(spec, UrlSpec):
+        found = _URL.match(spec.marked.text)
+        assert found is not None
+        user = f"{found['user']}@" if found["user"] else ""
+        return spec.marked.restore(f"{found['scheme']}{user}{found['rest']}")
+    parts = spec.parts
+    login = parts.get("username", parts.get("user"))
+    place = next((str(parts[key]) for key in _PLACES if key in parts), "")
+    port = f":{parts['port']}" if "port" in parts else ""
+    database = f"/{parts['database']}" if "database" in parts else ""
+    return f"{parts['type']}://{f'{login}@' if login else ''}{place}{port}{database}"

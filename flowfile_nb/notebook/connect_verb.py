@@ -1,0 +1,188 @@
+"""What `%connect` and `%%connect` do with a parsed line."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowfile_nb import session
+from flowfile_nb.connections import project_file, saved
+from flowfile_nb.connections.saved import Definition
+from flowfile_nb.core.names import quoted
+from flowfile_nb.errors import ConnectionFailedError, NoPromptError, StoreError, UsageError
+from flowfile_nb.notebook.connect_table import connections_table, near, variable_of
+from flowfile_nb.notebook.prompt import confirm
+from flowfile_nb.notebook.variable import require_free, require_variable
+from flowfile_nb.notebook.waiting import said_if_slow
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
+    """Run one line, with the cell below it if there is one."""
+    _require_sense(args, cell)
+    if args.export is not None:
+        return _export(args)
+    if args.name is None:
+        return connections_table(session.backend(), _folder(), _file(args))
+    if args.close:
+        _close(shell, args.name)
+    elif args.edit:
+        _edit(shell, args)
+    elif args.delete:
+        _delete(args)
+    elif cell is not None:
+        definition = Definition(args.name, cell.strip())
+        _open(shell, args, definition)
+        if args.save:
+            session.backend().save_connection(args.name, cell.strip())
+            saved.opened(session.backend(), definition)
+            print(f"Saved. In another notebook:  %connect {args.name}")
+    else:
+        _open_saved(shell, args)
+    return None
+
+
+def _require_sense(args: Namespace, cell: str | None) -> None:
+    if args.name is None and (cell is not None or args.save or args.close or args.edit or args.delete):
+        raise UsageError("a connection needs a name", hint="%%connect warehouse   in the first line of the cell")
+    if cell is not None and (args.close or args.edit or args.delete or args.export is not None or args.file):
+        raise UsageError("this option is for a line, not for a cell", hint=f"%connect {args.name or 'NAME'}   with one % sign")
+    if cell is None and args.save:
+        raise UsageError("there is nothing to save: --save is for a cell", hint=f"describe it:  %%connect {args.name} --save")
+    if args.timeout is not None and not 0 < args.timeout <= 86_400:
+        raise UsageError("a timeout is a number of seconds, up to a day", hint="--timeout 30")
+
+
+def _folder() -> Path:
+    """Return the notebook's folder: front ends start a kernel there."""
+    return Path.cwd()
+
+
+def _file(args: Namespace) -> Path | None:
+    return Path(args.file).expanduser() if args.file else None
+
+
+def _open_saved(shell: InteractiveShell, args: Namespace) -> None:
+    backend = session.backend()
+    definition = saved.find(backend, args.name, _folder(), _file(args))
+    if definition.outline.problem:
+        raise UsageError(
+            f"{args.name} cannot be opened: {definition.outline.problem}", hint=f"%connect {quoted(args.name)} --edit  shows it"
+        )
+    if not saved.is_agreed(backend, definition):
+        _agree(args, definition)
+    _open(shell, args, definition)
+    # A store that cannot be written, as in a container, does not stand in the way: nothing depends on it.
+    with suppress(StoreError):
+        saved.opened(backend, definition)
+
+
+def _agree(args: Namespace, definition: Definition) -> None:
+    """Let a project's definition pass only after it was read; somebody else may have written it."""
+    if not args.trust:
+        print(saved.question(definition))
+        again = f"%connect {quoted(args.name)} --trust" + (f" --file {quoted(args.file)}" if args.file else "")
+        try:
+            agreed = confirm("Open it?", otherwise=f"after reading it:  {again}")
+        except NoPromptError as error:
+            raise NoPromptError(
+                f"nobody can be asked whether {args.name} may be opened: this is a headless run; nothing was opened",
+                hint=error.hint,
+            ) from None
+        if not agreed:
+            raise UsageError(f"{args.name} was not opened", hint=f"%connect {quoted(args.name)} --edit  puts it into a cell")
+    # Where that cannot be kept, the next kernel asks again.
+    with suppress(StoreError):
+        saved.agree(session.backend(), definition)
+
+
+def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> None:
+    variable = variable_of(definition)
+    require_variable(variable)
+    require_free(shell, variable, replace=args.replace)
+    outline = definition.outline
+    try:
+        with said_if_slow(outline.kind, outline.target):
+            if definition.flowfiles is not None:
+                connection = session.open_flowfiles(args.name, test=args.test, timeout_s=args.timeout, debug=args.debug)
+            else:
+                connection = session.open_connection(
+                    definition.description, test=args.test, timeout_s=args.timeout, debug=args.debug
+                )
+    except KeyboardInterrupt:
+        raise ConnectionFailedError(
+            f"interrupted while {args.name} was being opened; nothing was bound",
+            hint="--timeout SECONDS  limits the waiting;  --no-test  does not open it now",
+        ) from None
+    if variable in session.opened:
+        session.close(variable)
+    session.opened[variable] = connection
+    shell.user_ns[variable] = connection.native
+    print(f"{'Connected' if args.test else 'Bound (not tested)'}: {variable} = {connection.target}")
+
+
+def _close(shell: InteractiveShell, name: str) -> None:
+    bound = session.opened[name].native if name in session.opened else None
+    session.close(name)
+    # Something else may have the name by now.
+    if shell.user_ns.get(name) is bound:
+        del shell.user_ns[name]
+    print(f"Closed {name}.")
+
+
+def _edit(shell: InteractiveShell, args: Namespace) -> None:
+    definition = saved.find(session.backend(), args.name, _folder(), _file(args))
+    if definition.flowfiles is not None:
+        raise UsageError(
+            f"{args.name} is saved in Flowfile, and is edited there", hint="to describe one here:  %%connect NAME --save"
+        )
+    option = "" if definition.origin else " --save"
+    set_next_input: Any = shell.set_next_input
+    set_next_input(f"%%connect {definition.name}{option}\n{definition.text}", replace=False)
+
+
+def _delete(args: Namespace) -> None:
+    backend = session.backend()
+    if args.name not in backend.connection_bodies():
+        # Says what the name may have meant, or where it is.
+        definition = saved.find(backend, args.name, _folder(), _file(args))
+        if definition.flowfiles is not None:
+            raise UsageError(f"{args.name} is not saved here: it is saved in Flowfile", hint="delete it in Flowfile")
+        raise UsageError(
+            f"{args.name} is not saved here: it is described in {definition.origin}", hint="delete its table from that file"
+        )
+    otherwise = f"%connect {quoted(args.name)} --delete --yes"
+    agreed = args.yes or confirm(f"Delete the saved connection {args.name}? Its secrets stay.", otherwise=otherwise)
+    if agreed:
+        backend.delete_connection(args.name)
+    print(f"Deleted {args.name}." if agreed else f"Kept {args.name}.")
+
+
+def _export(args: Namespace) -> None:
+    backend = session.backend()
+    bodies = backend.connection_bodies()
+    if args.name is not None and args.name not in bodies:
+        raise UsageError(f"no saved connection is named {args.name!r}", hint="list them:  %connect")
+    chosen = [Definition(name, body) for name, body in bodies.items() if args.name in {None, name}]
+    if not chosen:
+        raise UsageError("there are no saved connections to export", hint="save one:  %%connect NAME --save")
+    path = Path(args.export).expanduser() if args.export else project_file.place_for(_folder())
+    if path.suffix != ".toml":
+        raise UsageError("connections are exported to a .toml file", hint="to export one:  %connect NAME --export")
+    _require_agreed_change(args, chosen, path)
+    saved.export(backend, chosen, path)
+    names = ", ".join(definition.name for definition in chosen)
+    print(f"{near(path)} describes {names}, with references only: it can be committed.")
+
+
+def _require_agreed_change(args: Namespace, chosen: list[Definition], path: Path) -> None:
+    there = project_file.read(path) if path.exists() else {}
+    others = [item.name for item in chosen if item.name in there and there[item.name] != saved.parts_of(item)]
+    if others and not args.yes:
+        line = ["%connect", *filter(None, [args.name, "--export", args.export]), "--yes"]
+        if not confirm(f"{path} describes {', '.join(others)} in another way. Replace?", otherwise=" ".join(line)):
+            raise UsageError(f"{path.name} was not changed", hint="--export PATH  names another file")

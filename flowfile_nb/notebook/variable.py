@@ -1,0 +1,61 @@
+"""Whether a connection may be bound to a name, so that nothing is lost by it."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from flowfile_nb import session
+from flowfile_nb.errors import NoPromptError, UsageError
+from flowfile_nb.notebook.prompt import confirm
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def variable_of_flowfiles(name: str) -> str:
+    """
+    Return the variable for a connection of Flowfile's: its names are free text, ours are variables already.
+
+    >>> variable_of_flowfiles("the sales (2026)"), variable_of_flowfiles("2026")
+    ('the_sales_2026', 'connection_2026')
+    """
+    found = re.sub(r"\W+", "_", name).strip("_")
+    return found if found.isidentifier() and not keyword.iskeyword(found) else f"connection_{found}"
+
+
+def require_variable(name: str) -> None:
+    """
+    Let *name* pass only if it can be a variable.
+
+    Raises:
+        UsageError: Otherwise.
+    """
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise UsageError(f"{name!r} cannot be the name of a variable", hint="%%connect warehouse")
+
+
+def require_free(shell: InteractiveShell, name: str, *, replace: bool) -> None:
+    """
+    Let *name* pass if nothing else is bound to it, or if that may be replaced: *replace*, or who is asked says so.
+
+    Raises:
+        UsageError: If it must not be replaced.
+        NoPromptError: If it would have to be asked in a headless run.
+    """
+    bound = shell.user_ns.get(name)
+    if isinstance(bound, ModuleType):
+        raise UsageError(f"{name} is an imported module here; nothing was connected", hint="choose another name")
+    ours = name in session.opened and bound is session.opened[name].native
+    if replace or ours or (name not in shell.user_ns and not hasattr(builtins, name)):
+        return
+    what = "is a variable of this notebook" if name in shell.user_ns else "is a function of Python's own"
+    try:
+        agreed = confirm(f"{name} {what}. Replace it?", otherwise="")
+    except NoPromptError:
+        agreed = False
+    if not agreed:
+        raise UsageError(f"{name} {what}; nothing was connected", hint=f"choose another name, or  %%connect {name} --replace")
