@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def key_directory(home: Path) -> Path:
 def shell(home: Path) -> Iterator[Shell]:
     """A real IPython shell with its history on disk, and the extension loaded."""
     InteractiveShell.clear_instance()
+    main = sys.modules["__main__"]
     config = Config()
     config.HistoryManager.hist_file = str(home / "history.sqlite")
     config.InteractiveShell.colors = "nocolor"
@@ -63,6 +65,8 @@ def shell(home: Path) -> Iterator[Shell]:
     real.atexit_operations()
     atexit.unregister(real.atexit_operations)
     InteractiveShell.clear_instance()
+    # The shell is the main module while it lives; later tests start processes, which look at that.
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture(scope="session")

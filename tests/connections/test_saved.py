@@ -193,7 +193,7 @@ def test_a_thousand_definitions_are_understood_once() -> None:
     """What they say is kept for the next list: that is what makes it quick."""
     backend = session.vault()
     bodies = [(f"c{number}", f"postgresql://app:%secret pw{number % 5}@h{number}/x", 0) for number in range(1_000)]
-    with backend.store._active.ours(create=True) as db:
+    with backend.store.active.ours(create=True) as db:
         assert db is not None
         with transaction(db):
             db.executemany("INSERT INTO nb_connections VALUES (?, ?, ?)", bodies)
