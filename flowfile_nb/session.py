@@ -180,7 +180,7 @@ def open_connection(description: str | Mapping[str, Any], *, test: bool = True) 
     require_platform()
     from flowfile_nb import connections
 
-    return connections.open_connection(description, _require, reveal, test=test)
+    return connections.open_connection(description, _require, reveal, test=test, learn=learn)
 
 
 def close(name: str) -> None:

@@ -37,6 +37,8 @@ LIBRARIES = {
     "ipywidgets": {"notebook"},
     "anywidget": {"notebook/panel.py"},
     "sqlalchemy": {"connections/database.py"},
+    "httpx": {"connections/http_api.py", "connections/http_transport.py", "connections/http_oauth.py"},
+    "confluent_kafka": {"connections/kafka.py"},
     "hyperscan": {"core/search.py"},
     "ahocorasick_rs": {"core/search.py"},
 }

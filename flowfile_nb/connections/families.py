@@ -17,8 +17,34 @@ ENTRY_POINTS = "flowfile_nb.connectors"
 Reveal = Callable[[str], str]
 
 # Schemes of our own families that are no databases; whatever is in neither list, SQLAlchemy may have a dialect for.
-_MODULES: dict[str, str] = {}
+_MODULES: dict[str, str] = {
+    "http": "flowfile_nb.connections.http_api",
+    "https": "flowfile_nb.connections.http_api",
+    "kafka": "flowfile_nb.connections.kafka",
+}
 _DATABASE = "flowfile_nb.connections.database"
+
+
+class SecretValues:
+    """
+    What a family gets its values from: called with a secret's name, it returns the plaintext, read from the store now.
+
+    Args:
+        reveal: Returns a value.
+        learn: Has a value masked that came from elsewhere, such as an access token.
+    """
+
+    def __init__(self, reveal: Reveal, learn: Callable[[str, str], None] = lambda name, value: None) -> None:
+        self._reveal = reveal
+        self._learn = learn
+
+    def __call__(self, name: str) -> str:
+        """Return the value of the secret *name*."""
+        return self._reveal(name)
+
+    def learn(self, name: str, value: str) -> None:
+        """Have *value* masked from now on, as `[secret:NAME]`."""
+        self._learn(name, value)
 
 
 class Family(Protocol):
@@ -28,7 +54,7 @@ class Family(Protocol):
     Each translates its libraries' errors, which can hold a DSN or a value, into ours.
     """
 
-    def make(self, spec: Spec, reveal: Reveal) -> Any:
+    def make(self, spec: Spec, reveal: SecretValues) -> Any:
         """Return the native object; it asks *reveal* for values when it connects, never earlier, and keeps none."""
 
     def check(self, connection: Any) -> None:

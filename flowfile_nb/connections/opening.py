@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from flowfile_nb.connections.families import Family, Reveal, family_of
+from flowfile_nb.connections.families import Family, Reveal, SecretValues, family_of
 from flowfile_nb.connections.spec import Spec, read_spec, secrets_in
 
 Require = Callable[[str], None]
@@ -34,7 +34,14 @@ class Opened(NamedTuple):
         self.family.close(self.native)
 
 
-def open_connection(description: str | Mapping[str, Any], require: Require, reveal: Reveal, *, test: bool = True) -> Opened:
+def open_connection(
+    description: str | Mapping[str, Any],
+    require: Require,
+    reveal: Reveal,
+    *,
+    test: bool = True,
+    learn: Callable[[str, str], None] = lambda name, value: None,
+) -> Opened:
     """
     Return the native object for a description, with its family.
 
@@ -43,6 +50,7 @@ def open_connection(description: str | Mapping[str, Any], require: Require, reve
         require: Raises unless a secret of that name can be used.
         reveal: Returns the value of a secret; called at each new connection, never earlier.
         test: Whether to open it once now.
+        learn: Has a value masked that comes from elsewhere than the store, such as an access token.
 
     Raises:
         ConnectionSpecError, NoSuchSecretError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
@@ -51,7 +59,7 @@ def open_connection(description: str | Mapping[str, Any], require: Require, reve
     for name in secrets_in(spec):
         require(name)
     family = family_of(spec)
-    native = family.make(spec, reveal)
+    native = family.make(spec, SecretValues(reveal, learn))
     if test:
         family.check(native)
     return Opened(native, family, spec)

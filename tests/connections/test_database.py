@@ -241,7 +241,7 @@ def test_duckdb_and_sqlite_need_no_server(tmp_path: Path) -> None:
     ("description", "error", "words"),
     [
         ("nosuchthing://h/x", UnknownSchemeError, "postgresql"),
-        ("https://example.com/api", UnknownSchemeError, "https"),
+        ("gopher://example.com/api", UnknownSchemeError, "gopher"),
         ("postgresql://app:%secret none@h/x", NoSuchSecretError, "%secret set none"),
         ("postgresql://h:port/x", ConnectionSpecError, "port"),
         ('type = "postgresql"\nport = "5432"', ConnectionSpecError, "port = 5432"),
