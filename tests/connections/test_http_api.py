@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 import flowfile_nb as fnb
 from flowfile_nb import session
 from flowfile_nb.connections import opening
+from flowfile_nb.connections.http_transport import origin
 from flowfile_nb.errors import (
     ConnectionFailedError,
     ConnectionSpecError,
@@ -99,11 +100,24 @@ def test_a_query_key(server: Server) -> None:
     ]
 
     for api in clients:
-        api.get("/items?a=1+2&b=%2F")
+        api.get("/items?a=1+2&b=%2F&flag")
 
-        assert server.last.path.startswith("/items?a=1+2&b=%2F&key=")
+        assert server.last.path.startswith("/items?a=1+2&b=%2F&flag&key=")
         assert dict(parse_qsl(urlsplit(server.last.path).query))["key"] == CANARY
         api.close()
+
+
+def test_a_key_that_comes_back(server: Server) -> None:
+    """Where the server's redirect brings the key along, it is sent once, and the newest."""
+    fnb.secrets["key"] = "newest"
+    server.answer = lambda request: (
+        Answer(302, {"Location": "/there?key=older"}) if request.path.startswith("/here") else Answer()
+    )
+
+    with fnb.connect(f"{server.url}/?key=%secret key") as api:
+        api.get("/here", follow_redirects=True)
+
+    assert server.last.path == "/there?key=newest"
 
 
 def test_a_url_with_a_user(server: Server) -> None:
@@ -270,6 +284,20 @@ def test_a_downgrade_gets_nothing(
     assert "hunter2" not in repr(server.requests)
     assert "authorization" not in repr(server.requests)
     assert all("authorization" in repr(asked).lower() or "hunter2" in repr(asked) for asked in secure.requests)
+
+
+def test_what_an_origin_is() -> None:
+    """Scheme, host and port, where the usual port may be left out."""
+    first = origin(httpx.URL("https://api.example.com/v1"))
+
+    assert origin(httpx.URL("https://API.example.com:443/")) == first
+    for other in (
+        "http://api.example.com/",
+        "https://api.example.com:80/",
+        "https://example.com/",
+        "http://api.example.com:443/",
+    ):
+        assert origin(httpx.URL(other)) != first
 
 
 def test_the_callers_own_header_stands(server: Server) -> None:
@@ -502,7 +530,7 @@ def test_what_can_be_wrong_is_told_apart(secure: Server, monkeypatch: pytest.Mon
 def test_a_library_error_keeps_its_class_and_loses_its_frames(server: Server) -> None:
     """A later failure is httpx's own error; no frame of it has the value among its locals."""
     fnb.secrets["key"] = ASCII_CANARY
-    api = fnb.connect({"type": "http", "url": "http://127.0.0.1:1", "token": "%secret key"}, test=False)
+    api = fnb.connect("http://127.0.0.1:1/?key=%secret key", test=False)
 
     with pytest.raises(httpx.ConnectError) as caught:
         api.get("/x")
