@@ -31,12 +31,12 @@ ROOMS = {
 
 # Foreign libraries, and the only rooms (or files) that may name them.
 LIBRARIES = {
-    "cryptography": {"core/crypto.py", "storage/master_key.py"},
+    "cryptography": {"core/crypto.py", "storage/master_key.py", "connections/dialects.py"},
     "sqlite3": {"storage", "checkup.py", "scan/history.py"},
     "IPython": {"notebook", "extension.py", "__init__.py"},
     "ipywidgets": {"notebook"},
     "anywidget": {"notebook/panel.py"},
-    "sqlalchemy": {"connections/database.py"},
+    "sqlalchemy": {"connections/database.py", "connections/dialects.py"},
     "httpx": {"connections/http_api.py", "connections/http_transport.py", "connections/http_oauth.py"},
     "confluent_kafka": {"connections/kafka.py"},
     "hyperscan": {"core/search.py"},

@@ -7,23 +7,22 @@ The engine's URL holds references (`${secret:prod_pw}`) where values will be. At
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme
+from flowfile_nb.connections import dialects
+from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import Reveal
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of
-from flowfile_nb.core.references import fill, fill_all, names_in
+from flowfile_nb.core.references import fill_all, names_in
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Dialect, Engine
 
-TIMEOUT_S = 10
-_TIMEOUT_ARGUMENT = {"psycopg": "connect_timeout", "psycopg2": "connect_timeout", "pymysql": "connect_timeout"}
-_PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args"}
+_PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args", "engine"}
 
 
 def make(spec: Spec, reveal: Reveal) -> Engine:
@@ -40,19 +39,23 @@ def make(spec: Spec, reveal: Reveal) -> Engine:
         raise missing("sqlalchemy", scheme_of(spec)) from None
 
     url = _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
-    arguments = dict(spec.parts.get("connect_args", {})) if isinstance(spec, TableSpec) else {}
+    parts = spec.parts if isinstance(spec, TableSpec) else {}
+    options = {"pool_pre_ping": True, **dialects.engine_options(parts)}
     try:
-        engine = sqlalchemy.create_engine(url, hide_parameters=True, pool_pre_ping=True)
+        url = dialects.with_driver(url)
+        engine = sqlalchemy.create_engine(dialects.engine_url(url), hide_parameters=True, **options)
     except sqlalchemy.exc.NoSuchModuleError:
         raise unknown_scheme(url.drivername) from None
     except ModuleNotFoundError as error:
         raise missing(error.name or url.drivername, url.drivername) from None
+    except ImportError:
+        raise unloadable(url.drivername) from None
     except (sqlalchemy.exc.ArgumentError, ValueError, TypeError):
         raise ConnectionSpecError(
             f"the driver of {url.get_backend_name()!r} does not take this description",
             hint="compare it with SQLAlchemy's page on that database",
         ) from None
-    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, arguments, reveal))
+    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, parts.get("connect_args", {}), reveal))
     return engine
 
 
@@ -64,8 +67,9 @@ def check(engine: Engine) -> None:
         ConnectionFailedError: If that fails. The engine is disposed of.
     """
     try:
-        with engine.connect():
-            pass
+        with engine.connect() as connection:
+            if engine.dialect.name in dialects.LAZY:
+                connection.exec_driver_sql("SELECT 1")
     except FlowfileNbError:
         engine.dispose()
         raise
@@ -89,20 +93,12 @@ def _target(url: URL) -> str:
     return unquote(bare.render_as_string())
 
 
-def _late_binding(url: URL, arguments: dict[str, Any], reveal: Reveal) -> Callable[..., Any]:
+def _late_binding(url: URL, arguments: Mapping[str, Any], reveal: Reveal) -> Callable[..., Any]:
     """Return a `do_connect` listener, which opens the driver's connection itself."""
 
     def connect(dialect: Dialect, *_: Any) -> Any:
-        filled = _fill_url(url, reveal)
-        # The dialect builds its arguments from the filled URL, so each value is encoded for its place by the one who knows it.
-        positional, named = dialect.create_connect_args(filled)
-        timeout = _TIMEOUT_ARGUMENT.get(dialect.driver)
-        defaults = {timeout: TIMEOUT_S} if timeout else {}
-        named = {**defaults, **named, **fill_all(arguments, reveal)}
-        if dialect.driver == "pymysql" and isinstance(named.get("password"), str):
-            # PyMySQL would send it as Latin-1, and the server refuse every password with a letter beyond ASCII.
-            named["password"] = named["password"].encode()
-        return dialect.connect(*positional, **named)
+        positional, named = dialects.arguments(dialect, url, reveal)
+        return dialect.connect(*positional, **{**named, **fill_all(arguments, reveal)})
 
     def do_connect(dialect: Dialect, *_: Any) -> Any:
         try:
@@ -143,13 +139,13 @@ def _from_url(spec: UrlSpec) -> URL:
 def _from_parts(spec: TableSpec) -> URL:
     from sqlalchemy.engine import URL
 
-    parts = spec.parts
+    parts = dialects.renamed(spec.parts)
     if "url" in parts:
         raise ConnectionSpecError("a description is a URL or its parts, not both", hint="write the URL alone in the cell")
     port = parts.get("port")
     if not isinstance(port, (int, type(None))):
         raise ConnectionSpecError("the port is not a number", hint="port = 5432")
-    others = {key: str(item) for key, item in parts.items() if key not in _PARTS}
+    others = {key: _text(item) for key, item in parts.items() if key not in _PARTS}
     try:
         return _with_driver(
             URL.create(
@@ -180,14 +176,8 @@ def _restored(spec: UrlSpec, part: Any) -> Any:
     return part if part is None else spec.marked.restore(part)
 
 
-def _fill_url(url: URL, reveal: Reveal) -> URL:
-    return url._replace(
-        username=None if url.username is None else fill(url.username, reveal),
-        password=None if url.password is None else fill(str(url.password), reveal),
-        host=None if url.host is None else fill(url.host, reveal),
-        database=None if url.database is None else fill(url.database, reveal),
-        query=type(url.query)(fill_all(dict(url.query), reveal)),
-    )
+def _text(item: Any) -> str:
+    return str(item).lower() if isinstance(item, bool) else str(item)
 
 
 def _used(url: URL) -> list[str]:
