@@ -71,12 +71,14 @@ def connect(line: str, cell: str | None = None) -> Any:
 
         --save                    keep the description (references only) for other notebooks
         --no-test                 do not open it once now
+        --as FORM                 duckdb, adbc or ibis in place of the engine; uri is a text that holds the value
 
     %connect                      a table: what is open, and what is saved
     %connect NAME                 open a saved one
     %connect -x NAME              close one
 
     The variable is a SQLAlchemy Engine:  pandas.read_sql("select 1", warehouse)
+    For  https://…  it is an httpx.Client, for  type = "kafka"  a maker of confluent-kafka's clients.
     The password is read from the store at each new database connection, never kept in the engine.
     """
     from flowfile_nb.notebook import magics

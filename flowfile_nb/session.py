@@ -151,13 +151,14 @@ class Secrets(MutableMapping[str, Secret]):
 secrets = Secrets()
 
 
-def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True, **parts: Any) -> Any:
+def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True, as_: str | None = None, **parts: Any) -> Any:
     """
-    Open a connection and return the native object of its kind: a SQLAlchemy `Engine` for a database.
+    Open a connection and return the native object of its kind: a SQLAlchemy `Engine`, or an `httpx.Client` for an API.
 
     Args:
         target: A URL, the text of a TOML description, or its keys as a mapping; with references instead of values.
         test: Whether to open the connection once now and report what is wrong.
+        as_: Another native form of a database: `"duckdb"`, `"adbc"`, `"ibis"`; `"uri"` is a text that holds the value itself.
         parts: The description's keys as arguments. A `Secret` is taken as a reference to itself.
 
     Raises:
@@ -172,15 +173,16 @@ def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True,
     description = {**target, **parts} if isinstance(target, Mapping) else parts if target is None else target
     if parts and isinstance(target, str):
         raise UsageError("a connection is described by a text or by its parts, not by both", hint='connect("postgresql://…")')
-    return open_connection(description, test=test).native
+    return open_connection(description, test=test, as_=as_).native
 
 
-def open_connection(description: str | Mapping[str, Any], *, test: bool = True) -> Opened:
+def open_connection(description: str | Mapping[str, Any], *, test: bool = True, as_: str | None = None) -> Opened:
     """Open a connection as `connect` does; return it with what can be told of it."""
     require_platform()
     from flowfile_nb import connections
+    from flowfile_nb.connections.families import SecretValues
 
-    return connections.open_connection(description, _require, reveal, test=test, learn=learn)
+    return connections.open_connection(description, _require, SecretValues(reveal, learn), test=test, as_=as_)
 
 
 def close(name: str) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from flowfile_nb.connections import dialects
 from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
 from flowfile_nb.connections.failures import explain
-from flowfile_nb.connections.families import Reveal
+from flowfile_nb.connections.families import Reveal, SecretValues
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of
 from flowfile_nb.core.references import fill_all, names_in
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args", "engine"}
 
 
-def make(spec: Spec, reveal: Reveal) -> Engine:
+def make(spec: Spec, reveal: SecretValues) -> Engine:
     """
     Return an engine that asks *reveal* for values at each new connection; nothing is opened yet.
 
@@ -38,7 +38,7 @@ def make(spec: Spec, reveal: Reveal) -> Engine:
     except ModuleNotFoundError:
         raise missing("sqlalchemy", scheme_of(spec)) from None
 
-    url = _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
+    url = url_of(spec)
     parts = spec.parts if isinstance(spec, TableSpec) else {}
     options = {"pool_pre_ping": True, **dialects.engine_options(parts)}
     try:
@@ -57,6 +57,34 @@ def make(spec: Spec, reveal: Reveal) -> Engine:
         ) from None
     sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, parts.get("connect_args", {}), reveal))
     return engine
+
+
+def url_of(spec: Spec) -> URL:
+    """
+    Return the URL of a described database, with references where values will be.
+
+    Raises:
+        ConnectionSpecError: If the description does not make one.
+        MissingDriverError: If SQLAlchemy, which reads URLs, is not installed.
+    """
+    try:
+        return _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
+    except ModuleNotFoundError:
+        raise missing("sqlalchemy", scheme_of(spec)) from None
+
+
+def opened(spec: Spec, reveal: SecretValues) -> Any:
+    """
+    Return one connection of the database's driver, for a library that wants that. It belongs to the caller.
+
+    Raises:
+        FlowfileNbError: As `make` and `check`.
+    """
+    engine = make(spec, reveal)
+    pooled = engine.raw_connection()
+    connection = pooled.driver_connection
+    pooled.detach()
+    return connection
 
 
 def check(engine: Engine) -> None:
@@ -80,7 +108,7 @@ def check(engine: Engine) -> None:
 
 def target(engine: Engine) -> str:
     """Return where an engine leads, to be read and not to be parsed: `postgresql://app@db.example.com:5432/sales`."""
-    return _target(engine.url)
+    return place_of(engine.url)
 
 
 def close(engine: Engine) -> None:
@@ -88,7 +116,8 @@ def close(engine: Engine) -> None:
     engine.dispose()
 
 
-def _target(url: URL) -> str:
+def place_of(url: URL) -> str:
+    """Return where a URL leads, as `target` does."""
     bare = url._replace(drivername=url.get_backend_name(), password=None, query=type(url.query)())
     return unquote(bare.render_as_string())
 
@@ -106,7 +135,7 @@ def _late_binding(url: URL, arguments: Mapping[str, Any], reveal: Reveal) -> Cal
         except FlowfileNbError:
             raise
         except Exception as error:  # noqa: BLE001 - as in `check`
-            raise explain(error, _target(url), _used(url)) from None
+            raise explain(error, place_of(url), _used(url)) from None
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
             raise KeyboardInterrupt from None

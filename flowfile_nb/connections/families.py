@@ -2,18 +2,22 @@
 Which family of connections a URL scheme or a `type` belongs to, found without importing the others.
 
 Other packages add families by an entry point in the group `flowfile_nb.connectors`: its name is the scheme, and it leads to an
-object with the four functions of `Family`.
+object with the four functions of `Family`. Other native forms come from the group `flowfile_nb.forms`: the name is what `--as`
+takes, and it leads to a class with those functions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Protocol, cast
 
 from flowfile_nb.connections.spec import Spec, scheme_of
+from flowfile_nb.errors import ConnectionSpecError
 
 ENTRY_POINTS = "flowfile_nb.connectors"
+FORM_ENTRY_POINTS = "flowfile_nb.forms"
 Reveal = Callable[[str], str]
 
 # Schemes of our own families that are no databases; whatever is in neither list, SQLAlchemy may have a dialect for.
@@ -23,6 +27,15 @@ _MODULES: dict[str, str] = {
     "kafka": "flowfile_nb.connections.kafka",
 }
 _DATABASE = "flowfile_nb.connections.database"
+
+
+# Other native forms, for `--as`: the module and the class in it.
+_FORMS = {
+    "adbc": ("flowfile_nb.connections.forms.adbc", "Adbc"),
+    "duckdb": ("flowfile_nb.connections.forms.duckdb", "DuckDB"),
+    "ibis": ("flowfile_nb.connections.forms.ibis", "Ibis"),
+    "uri": ("flowfile_nb.connections.forms.uri", "Uri"),
+}
 
 
 class SecretValues:
@@ -78,3 +91,24 @@ def family_of(spec: Spec) -> Family:
         for point in entry_points(group=ENTRY_POINTS, name=scheme):
             return cast("Family", point.load())
     return cast("Family", import_module(module or _DATABASE))
+
+
+def form_of(name: str) -> Family:
+    """
+    Return what opens a connection as the native form *name*: `duckdb`, `adbc`, `ibis`, `uri`, or an installed package's.
+
+    Raises:
+        ConnectionSpecError: If there is none of that name.
+    """
+    if name in _FORMS:
+        module, class_name = _FORMS[name]
+        return cast("Family", getattr(import_module(module), class_name)())
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=FORM_ENTRY_POINTS, name=name):
+        return cast("Family", point.load()())
+    near = get_close_matches(name, _FORMS, 1)
+    raise ConnectionSpecError(
+        "there is no native form of the name after --as",
+        hint=f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(_FORMS))}",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from flowfile_nb.connections.families import Family, Reveal, SecretValues, family_of
+from flowfile_nb.connections.families import Family, Reveal, SecretValues, family_of, form_of
 from flowfile_nb.connections.spec import Spec, read_spec, secrets_in
 
 Require = Callable[[str], None]
@@ -29,6 +29,11 @@ class Opened(NamedTuple):
         """The names of the secrets it uses."""
         return secrets_in(self.spec)
 
+    @property
+    def note(self) -> str:
+        """What its user should know beside, or nothing."""
+        return str(getattr(self.family, "note", ""))
+
     def close(self) -> None:
         """Close it and what it keeps open."""
         self.family.close(self.native)
@@ -40,7 +45,7 @@ def open_connection(
     reveal: Reveal,
     *,
     test: bool = True,
-    learn: Callable[[str, str], None] = lambda name, value: None,
+    as_: str | None = None,
 ) -> Opened:
     """
     Return the native object for a description, with its family.
@@ -48,9 +53,10 @@ def open_connection(
     Args:
         description: A URL, TOML text or its parts, with references.
         require: Raises unless a secret of that name can be used.
-        reveal: Returns the value of a secret; called at each new connection, never earlier.
+        reveal: Returns the value of a secret; called at each new connection, never earlier. A `SecretValues` also learns what
+            comes from elsewhere.
         test: Whether to open it once now.
-        learn: Has a value masked that comes from elsewhere than the store, such as an access token.
+        as_: Another native form than the family's own: `duckdb`, `adbc`, `ibis`, `uri`.
 
     Raises:
         ConnectionSpecError, NoSuchSecretError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
@@ -58,8 +64,8 @@ def open_connection(
     spec = read_spec(description)
     for name in secrets_in(spec):
         require(name)
-    family = family_of(spec)
-    native = family.make(spec, SecretValues(reveal, learn))
+    family = family_of(spec) if as_ is None else form_of(as_)
+    native = family.make(spec, reveal if isinstance(reveal, SecretValues) else SecretValues(reveal))
     if test:
         family.check(native)
     return Opened(native, family, spec)

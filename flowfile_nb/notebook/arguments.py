@@ -103,5 +103,6 @@ def connect_parser() -> argparse.ArgumentParser:
     parser.add_argument("name", nargs="?")
     parser.add_argument("--save", action="store_true")
     parser.add_argument("--no-test", dest="test", action="store_false")
+    parser.add_argument("--as", dest="as_", metavar="FORM")
     parser.add_argument("-x", "--close", action="store_true")
     return parser

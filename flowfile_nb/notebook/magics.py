@@ -222,12 +222,14 @@ def _open(shell: InteractiveShell, args: Namespace, body: str) -> None:
         raise UsageError(f"{args.name!r} cannot be the name of a variable", hint="%%connect warehouse")
     if isinstance(shell.user_ns.get(args.name), ModuleType):
         raise UsageError(f"{args.name} is an imported module here; nothing was connected", hint="choose another name")
-    connection = session.open_connection(body, test=args.test)
+    connection = session.open_connection(body, test=args.test, as_=args.as_)
     if args.name in session.opened:
         session.close(args.name)
     session.opened[args.name] = connection
     shell.user_ns[args.name] = connection.native
     print(f"{'Connected' if args.test else 'Bound (not tested)'}: {args.name} = {connection.target}")
+    if connection.note:
+        print(connection.note)
     if args.save:
         session.backend().save_connection(args.name, body.strip())
         print(f"Saved. In another notebook:  %connect {args.name}")
