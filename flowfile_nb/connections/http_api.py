@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 10
 _COMMON = {"type", "url", "base_url", "auth", "headers", "params", "test_path", "follow_redirects"}
 _COMMON |= {"timeout", "verify", "cert", "cert_key"}
+KEYS = ("url", "auth", "token", "header", "parameter", "username", "password", "token_url", "client_id", "client_secret")
+"""What a description usually has, for completion."""
 _OAUTH = "oauth2_client_credentials"
 # What each way to authenticate needs, and what else it takes.
 _WAYS: dict[str, tuple[set[str], set[str]]] = {
@@ -152,7 +154,7 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
     known = _COMMON | needed | other
     for key in parts:
         if key not in known:
-            near = get_close_matches(key, known, 1)
+            near = get_close_matches(key, _COMMON.union(*(needs | takes for needs, takes in _WAYS.values())), 1)
             raise ConnectionSpecError(
                 f"an API with auth = {way!r} has no key {key!r}",
                 hint=f"did you mean {near[0]!r}?" if near else f"its keys are {', '.join(sorted(known))}",

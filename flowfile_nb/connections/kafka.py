@@ -40,6 +40,8 @@ _PROPERTIES = {
 }
 _REGISTRY = {"schema_registry_url": "url", "schema_registry_user_info": "basic.auth.user.info"}
 _TABLES = {"extra_config"}
+KEYS = (*_PROPERTIES, *_REGISTRY, *_TABLES)
+"""What a description may have, for completion."""
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _EXAMPLE = 'type = "kafka",  bootstrap_servers = "broker.example.com:9092",  sasl_password = %secret NAME'
 

@@ -544,7 +544,7 @@ def test_a_library_error_keeps_its_class_and_loses_its_frames(server: Server) ->
 @pytest.mark.parametrize(
     ("description", "error", "words"),
     [
-        ({"url": "https://h", "tokn": "%secret key"}, ConnectionSpecError, "no key 'tokn'"),
+        ({"url": "https://h", "tokn": "%secret key"}, ConnectionSpecError, "did you mean 'token'"),
         ({"url": "https://h", "auth": "bearr", "token": "%secret key"}, ConnectionSpecError, 'auth = "bearer"'),
         ({"url": "https://h", "auth": "zzz"}, ConnectionSpecError, "known are"),
         ({"url": "https://h", "auth": "basic", "username": "me"}, ConnectionSpecError, "needs password"),

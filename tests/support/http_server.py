@@ -38,6 +38,8 @@ class Server:
         self.answer: Callable[[Request], Answer] = lambda request: Answer()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
+        # A client that does not trust us, or goes away, is what a test is about.
+        self._http.handle_error = lambda *args: None  # type: ignore[method-assign]
         self.port = self._http.server_address[1]
         self.scheme = "http"
         if tls is not None:
