@@ -121,7 +121,7 @@ def arguments(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
         url: The description's, with references.
         reveal: Returns the value of a secret.
     """
-    positional, named = _BUILDERS.get(dialect.driver, _default)(dialect, url, reveal)
+    positional, named = (_BUILDERS.get(dialect.name) or _BUILDERS.get(dialect.driver, _default))(dialect, url, reveal)
     limit = _TIMEOUTS.get(dialect.driver) or _TIMEOUTS.get(f"{dialect.name}+{dialect.driver}")
     return positional, {**({limit: TIMEOUT_S} if limit else {}), **named}
 
@@ -167,11 +167,12 @@ def _pyodbc(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
     return (odbc.filled(positional[0], words.restore, reveal),), dict(named)
 
 
-def _unquoting(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
-    # These split the database at `/` and undo an URL's encoding in its parts, and in no other part of the URL.
+def _trino(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
+    # It splits the database at `/` and undoes a URL's encoding in what it gets, and in no other part of the URL.
     encoded = mapped(url, lambda text: fill(text, reveal), lambda text: fill(text, lambda name: quote_plus(reveal(name))))
     positional, named = dialect.create_connect_args(encoded)
-    return tuple(positional), dict(named)
+    # To connect, and to wait for an answer.
+    return tuple(positional), {"request_timeout": (TIMEOUT_S, 30), **named}
 
 
 def _snowflake(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
@@ -248,6 +249,6 @@ _BUILDERS: dict[str, Callable[[Dialect, URL, Reveal], Arguments]] = {
     "bigquery": _bigquery,
     "pymysql": _pymysql,
     "pyodbc": _pyodbc,
-    "rest": _unquoting,  # Trino
+    "trino": _trino,
     "snowflake": _snowflake,
 }

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import SecretValues
-from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of
+from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, read_spec, scheme_of
 from flowfile_nb.core.names import quoted
 from flowfile_nb.core.references import StandIns, names_in
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, LiteralPasswordError, MissingDriverError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 10
 _COMMON = {"type", "url", "base_url", "auth", "headers", "params", "test_path", "follow_redirects"}
 _COMMON |= {"timeout", "verify", "cert", "cert_key"}
+_IN_CLEAR = {"auth", "cert", "cert_key", "client_auth", "header", "parameter", "test_path", "token_url", "verify"}
 KEYS = ("url", "auth", "token", "header", "parameter", "username", "password", "token_url", "client_id", "client_secret")
 """What a description usually has, for completion."""
 _OAUTH = "oauth2_client_credentials"
@@ -129,7 +130,11 @@ def _read(spec: Spec) -> _Api:
         marked = spec.marked
     else:
         _check_keys(parts)
-        marked = StandIns(parts.get("url", parts.get("base_url", "")))
+        text = parts.get("url", parts.get("base_url", ""))
+        marked = StandIns(text)
+        if "://" in text:
+            # As if it stood alone: a password in it is refused.
+            read_spec(text)
     try:
         url = urlsplit(marked.text)
         port, host = url.port, url.hostname
@@ -144,6 +149,10 @@ def _read(spec: Spec) -> _Api:
         # A host that only a secret knows could be anybody's; values go where the description says.
         raise ConnectionSpecError(
             "a reference stands in the host of the URL, which is no place for one", hint="write the host; the path may hold one"
+        )
+    if url.username is not None and _way(parts) != "none":
+        raise ConnectionSpecError(
+            "the url has a user, and the description another way to authenticate", hint=f"one of them:  {_example(_way(parts))}"
         )
     return _Api(url, marked, parts)
 
@@ -169,6 +178,8 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
     for key, item in parts.items():
         if not isinstance(item, kinds[key]) or (key == "timeout" and (timeout is True or timeout <= 0)):
             raise ConnectionSpecError(f"the value of {key!r} is of the wrong kind", hint=_EXAMPLE)
+        if key in _IN_CLEAR and names_in(str(item)):
+            raise ConnectionSpecError(f"a reference stands in {key!r}, which is no place for one", hint=f"write {key} in clear")
     for name, item in parts.get("headers", {}).items():
         if not names_in(str(item)) and _CREDENTIAL_HEADER.search(name):
             raise LiteralPasswordError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from base64 import b64decode
 from typing import Any
 
 import oracledb
@@ -80,7 +81,7 @@ def test_trino(value: str) -> None:
 
     assert got["user"] == value
     assert got["auth"] == trino.auth.BasicAuthentication(value, value)
-    assert (got["catalog"], got["schema"]) == (value, "sales")
+    assert (got["catalog"], got["schema"], got["request_timeout"]) == (value, "sales", (10, 30))
     assert by_token["auth"] == trino.auth.JWTAuthentication(value)
     assert (by_token["catalog"], by_token["schema"]) == (value, "s")
 
@@ -106,6 +107,19 @@ def test_trino_over_the_wire() -> None:
                 fnb.connect(url)
 
     assert {request.headers.get("authorization") for request in server.requests} == {"Bearer first", "Bearer second"}
+
+
+def test_clickhouse_over_the_wire() -> None:
+    """The real driver sends user and password to a server, and a replaced one with the next connection."""
+    with running() as server:
+        server.answer = lambda request: Answer(403, body=b"Authentication failed")
+        for password in ("p@ss:w/or d?#ü", "second"):
+            fnb.secrets["ch"] = password
+            with pytest.raises(ConnectionFailedError, match="from secret 'ch'"):
+                fnb.connect(f"clickhouse://app:%secret ch@127.0.0.1:{server.port}/default")
+
+    sent = [b64decode(request.headers["authorization"].removeprefix("Basic ")).decode() for request in server.requests]
+    assert list(dict.fromkeys(sent)) == ["app:p@ss:w/or d?#ü", "app:second"]
 
 
 def stub_pyodbc(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:

@@ -7,6 +7,7 @@ import copy
 import json
 import logging
 import pickle
+import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ from flowfile_nb.errors import (
     ConnectionSpecError,
     FlowfileNbError,
     LiteralPasswordError,
+    MissingDriverError,
     NoSuchSecretError,
 )
 from tests.support.http_server import Answer, Request, Server, running
@@ -286,6 +288,14 @@ def test_a_downgrade_gets_nothing(
     assert all("authorization" in repr(asked).lower() or "hunter2" in repr(asked) for asked in secure.requests)
 
 
+def test_without_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to install is said."""
+    monkeypatch.setitem(sys.modules, "flowfile_nb.connections.http_transport", None)
+
+    with pytest.raises(MissingDriverError, match=r"flowfile-nb\[http\]"):
+        fnb.connect("https://api.example.com")
+
+
 def test_what_an_origin_is() -> None:
     """Scheme, host and port, where the usual port may be left out."""
     first = origin(httpx.URL("https://api.example.com/v1"))
@@ -487,6 +497,21 @@ def test_a_check_sends_nothing(server: Server, secure: Server, authority: trustm
     assert server.requests == secure.requests == []
 
 
+def test_a_clients_certificate(authority: trustme.CA, tmp_path: Path) -> None:
+    """Where the server asks for one, it is shown; without it the check says that TLS failed."""
+    people = trustme.CA()
+    mine = people.issue_cert("me@example.com")
+    mine.private_key_and_cert_chain_pem.write_to_path(tmp_path / "me.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+
+    with running(authority, clients=people) as server:
+        parts = {"type": "https", "url": server.url, "verify": str(tmp_path / "ca.pem"), "test_path": "/"}
+        fnb.connect({**parts, "cert": str(tmp_path / "me.pem")}).close()
+        assert len(server.requests) == 1
+        with pytest.raises(ConnectionFailedError, match="encrypted connection"):
+            fnb.connect(parts)
+
+
 @pytest.mark.parametrize(
     ("status", "words"),
     [
@@ -562,6 +587,11 @@ def test_a_library_error_keeps_its_class_and_loses_its_frames(server: Server) ->
         ({"url": "https://${secret:key}.example.com"}, ConnectionSpecError, "host of the URL"),
         ({"url": "https://h", "headers": {"Authorization": "Bearer abc"}}, LiteralPasswordError, "headers.Authorization"),
         ({"url": "https://h", "headers": {"X-Api-Key": "abc"}}, LiteralPasswordError, "headers.X-Api-Key"),
+        ({"url": "https://me:abc@h"}, LiteralPasswordError, "user part"),
+        ({"url": "https://h?api_key=abc"}, LiteralPasswordError, "api_key"),
+        ({"url": "https://me:%secret key@h", "token": "%secret key"}, ConnectionSpecError, "another way"),
+        ({"url": "https://h", "test_path": "%secret key"}, ConnectionSpecError, "'test_path'"),
+        ({"url": "https://h", "header": "%secret key", "token": "%secret key"}, ConnectionSpecError, "'header'"),
         ({"url": "https://h", "token": "abc"}, LiteralPasswordError, "token"),
         (
             {"url": "https://h", "token_url": "login", "client_id": "x", "client_secret": "%secret key"},

@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 class Server:
     """A running server; `answer` decides what it says, `requests` is what it was asked."""
 
-    def __init__(self, tls: trustme.CA | None) -> None:
+    def __init__(self, tls: trustme.CA | None, clients: trustme.CA | None) -> None:
         self.requests: list[Request] = []
         self.answer: Callable[[Request], Answer] = lambda request: Answer()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -45,6 +45,9 @@ class Server:
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             tls.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+            if clients is not None:
+                clients.configure_trust(context)
+                context.verify_mode = ssl.CERT_REQUIRED
             self._http.socket = context.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
             self.scheme = "https"
         self.url = f"{self.scheme}://127.0.0.1:{self.port}"
@@ -66,9 +69,9 @@ class Server:
 
 
 @contextmanager
-def running(tls: trustme.CA | None = None) -> Iterator[Server]:
-    """Start a server on a free port, and stop it at the end."""
-    server = Server(tls)
+def running(tls: trustme.CA | None = None, *, clients: trustme.CA | None = None) -> Iterator[Server]:
+    """Start a server on a free port, and stop it at the end; *clients* vouches for those it lets in."""
+    server = Server(tls, clients)
     try:
         yield server
     finally:
