@@ -42,7 +42,9 @@ _WAYS: dict[str, tuple[set[str], set[str]]] = {
     "query": ({"parameter", "token"}, set()),
     _OAUTH: ({"token_url", "client_id", "client_secret"}, {"scope", "audience", "client_auth"}),
 }
-_CREDENTIAL_HEADER = re.compile(r"(?:authorization|cookie|(?:^|[-_])(?:api-?key|key|token|secret))$", re.IGNORECASE)
+_CREDENTIAL_HEADER = re.compile(
+    r"(?:authorization|cookie|(?:^|[-_])(?:(?:api|access|auth|subscription)-?key|token|secret))$", re.IGNORECASE
+)
 _EXAMPLE = 'type = "https",  url = "https://api.example.com/v1",  auth = "bearer",  token = %secret NAME'
 
 

@@ -56,8 +56,6 @@ def weather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: weather\nVersion: 1.0\n")
     points = "[flowfile_nb.connectors]\nweather = weather_family\n[flowfile_nb.forms]\ndict = weather_family:Dictionary\n"
     (info / "entry_points.txt").write_text(points)
-        "[flowfile_nb.connectors]\nweather = weather_family\n[flowfile_nb.forms]\ndict = weather_family:Dictionary\n"
-    )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "weather_family", raising=False)
 

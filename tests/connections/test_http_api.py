@@ -77,6 +77,7 @@ def basic(user: str, password: str) -> str:
         ({"auth": "header", "header": "X-Api-Key", "token": "%secret key"}, "x-api-key", ASCII_CANARY),
         ({"headers": {"Authorization": "Token %secret key"}}, "authorization", f"Token {ASCII_CANARY}"),
         ({"headers": {"X-Team": "blue"}}, "x-team", "blue"),
+        ({"headers": {"Idempotency-Key": "one"}}, "idempotency-key", "one"),
     ],
 )
 def test_each_way_reaches_the_server(server: Server, parts: dict[str, Any], header: str, value: str) -> None:
@@ -587,6 +588,7 @@ def test_a_library_error_keeps_its_class_and_loses_its_frames(server: Server) ->
         ({"url": "https://${secret:key}.example.com"}, ConnectionSpecError, "host of the URL"),
         ({"url": "https://h", "headers": {"Authorization": "Bearer abc"}}, LiteralPasswordError, "headers.Authorization"),
         ({"url": "https://h", "headers": {"X-Api-Key": "abc"}}, LiteralPasswordError, "headers.X-Api-Key"),
+        ({"url": "https://h", "headers": {"Ocp-Apim-Subscription-Key": "abc"}}, LiteralPasswordError, "Subscription-Key"),
         ({"url": "https://me:abc@h"}, LiteralPasswordError, "user part"),
         ({"url": "https://h?api_key=abc"}, LiteralPasswordError, "api_key"),
         ({"url": "https://me:%secret key@h", "token": "%secret key"}, ConnectionSpecError, "another way"),
