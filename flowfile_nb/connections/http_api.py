@@ -196,8 +196,8 @@ def _way(parts: Mapping[str, Any]) -> str:
     if said is None:
         told = {"token_url": _OAUTH, "parameter": "query", "header": "header", "token": "bearer", "username": "basic"}
         return next((way for key, way in told.items() if key in parts), "none")
-    if said in _WAYS:
-        return str(said)
+    if isinstance(said, str) and said in _WAYS:
+        return said
     near = get_close_matches(str(said), _WAYS, 1)
     raise ConnectionSpecError(
         "the value of 'auth' is no way to authenticate that is known",
@@ -270,7 +270,8 @@ def _tls(parts: Mapping[str, Any]) -> ssl.SSLContext:
         else:
             context = httpx.create_ssl_context(verify=verify)
         if "cert" in parts:
-            context.load_cert_chain(parts["cert"], parts.get("cert_key"))
+            # With a passphrase that is wrong, OpenSSL refuses an encrypted key; with none it would ask on the terminal.
+            context.load_cert_chain(parts["cert"], parts.get("cert_key"), password=str)
     except (OSError, ValueError):
         raise ConnectionSpecError(
             "a certificate file cannot be read, or holds no certificate", hint='verify = "/path/to/ca.pem"   (PEM)'

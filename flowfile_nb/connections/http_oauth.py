@@ -130,7 +130,7 @@ class ClientCredentials:
 
     def _refused(self, status: int) -> ConnectionFailedError:
         other = "basic" if self.grant.in_body else "body"
-        name = names_in(self.grant.client_secret)[0]
+        name = next(iter(names_in(self.grant.client_secret)), "NAME")
         return ConnectionFailedError(
             f"{self.grant.token_url} refused the client's id or secret {name!r}: it answered {status}",
             hint=f'store it anew:  %secret set {quoted(name)} --replace   or try  client_auth = "{other}"',

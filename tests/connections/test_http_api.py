@@ -18,6 +18,7 @@ import cloudpickle
 import httpx
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -287,6 +288,20 @@ def test_a_downgrade_gets_nothing(
     assert "hunter2" not in repr(server.requests)
     assert "authorization" not in repr(server.requests)
     assert all("authorization" in repr(asked).lower() or "hunter2" in repr(asked) for asked in secure.requests)
+
+
+def test_an_encrypted_key_is_refused(authority: trustme.CA, tmp_path: Path) -> None:
+    """OpenSSL would ask for its passphrase on a terminal that a notebook does not have."""
+    mine = authority.issue_cert("me@example.com")
+    key = serialization.load_pem_private_key(mine.private_key_pem.bytes(), None)
+    kept = serialization.BestAvailableEncryption(b"passphrase")
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, kept))
+    mine.cert_chain_pems[0].write_to_path(tmp_path / "me.pem")
+
+    with pytest.raises(ConnectionSpecError, match="cannot be read"):
+        fnb.connect(
+            {"type": "https", "url": "https://h", "cert": str(tmp_path / "me.pem"), "cert_key": str(tmp_path / "key.pem")}
+        )
 
 
 def test_without_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -572,6 +587,7 @@ def test_a_library_error_keeps_its_class_and_loses_its_frames(server: Server) ->
     [
         ({"url": "https://h", "tokn": "%secret key"}, ConnectionSpecError, "did you mean 'token'"),
         ({"url": "https://h", "auth": "bearr", "token": "%secret key"}, ConnectionSpecError, 'auth = "bearer"'),
+        ({"url": "https://h", "auth": ["bearer"]}, ConnectionSpecError, "no way to authenticate"),
         ({"url": "https://h", "auth": "zzz"}, ConnectionSpecError, "known are"),
         ({"url": "https://h", "auth": "basic", "username": "me"}, ConnectionSpecError, "needs password"),
         ({"url": "https://h", "auth": "query", "token": "%secret key"}, ConnectionSpecError, "needs parameter"),
