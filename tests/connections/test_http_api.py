@@ -291,7 +291,7 @@ def test_a_downgrade_gets_nothing(
 
 
 def test_an_encrypted_key_is_refused(authority: trustme.CA, tmp_path: Path) -> None:
-    """OpenSSL would ask for its passphrase on a terminal that a notebook does not have."""
+    """A key with a passphrase, for which there is no place here, is refused in our words."""
     mine = authority.issue_cert("me@example.com")
     key = serialization.load_pem_private_key(mine.private_key_pem.bytes(), None)
     kept = serialization.BestAvailableEncryption(b"passphrase")
