@@ -96,6 +96,7 @@ def connect(line: str, cell: str | None = None) -> Any:
         --save                    keep the description (references only) for other notebooks
         --replace                 where the name is a variable already; else you are asked
         --no-test                 do not open it once now
+        --as FORM                 duckdb, adbc or ibis in place of the engine; uri is a text that holds the value
         --timeout SECONDS         how long to wait for the server (default 10); interrupting the cell works, too
         --debug                   show the driver's own error as well, with known values masked
 
@@ -119,6 +120,7 @@ def connect(line: str, cell: str | None = None) -> Any:
     and after each change, and you are asked;  --trust  says yes, for a headless run.
 
     The variable is a SQLAlchemy Engine:  pandas.read_sql("select 1", warehouse)
+    For  https://…  it is an httpx.Client, for  type = "kafka"  a maker of confluent-kafka's clients.
     The password is read from the store at each new database connection, never kept in the engine: a replaced one is used by the
     next connection, and idle ones are dropped. Sent to another process, it opens anew with that one's own secrets.
     """

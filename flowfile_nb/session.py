@@ -173,13 +173,14 @@ class Secrets(MutableMapping[str, Secret]):
 secrets = Secrets()
 
 
-def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True, **parts: Any) -> Any:
+def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True, as_: str | None = None, **parts: Any) -> Any:
     """
-    Open a connection and return the native object of its kind: a SQLAlchemy `Engine` for a database.
+    Open a connection and return the native object of its kind: a SQLAlchemy `Engine`, or an `httpx.Client` for an API.
 
     Args:
         target: A URL, the text of a TOML description, or its keys as a mapping; with references instead of values.
         test: Whether to open the connection once now and report what is wrong.
+        as_: Another native form of a database: `"duckdb"`, `"adbc"`, `"ibis"`; `"uri"` is a text that holds the value itself.
         parts: The description's keys as arguments. A `Secret` is taken as a reference to itself.
 
     Raises:
@@ -194,11 +195,16 @@ def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True,
     description = {**target, **parts} if isinstance(target, Mapping) else parts if target is None else target
     if parts and isinstance(target, str):
         raise UsageError("a connection is described by a text or by its parts, not by both", hint='connect("postgresql://…")')
-    return open_connection(description, test=test).native
+    return open_connection(description, test=test, as_=as_).native
 
 
 def open_connection(
-    description: str | Mapping[str, Any], *, test: bool = True, timeout_s: float | None = None, debug: bool = False
+    description: str | Mapping[str, Any],
+    *,
+    test: bool = True,
+    as_: str | None = None,
+    timeout_s: float | None = None,
+    debug: bool = False,
 ) -> Opened:
     """
     Open a connection as `connect` does; return it with what can be told of it.
@@ -206,13 +212,14 @@ def open_connection(
     Args:
         description: As in `connect`.
         test: As in `connect`.
+        as_: As in `connect`.
         timeout_s: How long opening may take; None is what the description says, else `connections.access.TIMEOUT_S`.
         debug: Whether an error also shows the driver's own, with known values masked.
     """
     require_platform()
     from flowfile_nb import connections
 
-    return connections.open_connection(description, _require, _access(timeout_s=timeout_s, debug=debug), test=test)
+    return connections.open_connection(description, _require, _access(timeout_s=timeout_s, debug=debug), test=test, as_=as_)
 
 
 def reopen(description: str | Mapping[str, Any], timeout_s: float | None) -> Any:

@@ -7,26 +7,30 @@ The engine's URL holds references (`${secret:prod_pw}`) where values will be. At
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+from weakref import WeakKeyDictionary
 
+from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access, access_of
-from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme
+from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import Reveal
 from flowfile_nb.connections.pooled import watch
 from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
 from flowfile_nb.connections.timeouts import limited, unlimited_again
-from flowfile_nb.core.references import fill, fill_all, names_in
+from flowfile_nb.core.references import fill_all
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Dialect, Engine
 
-KEYS = ("host", "port", "database", "username", "password", "query", "connect_args")
-_PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args"}
+KEYS = ("host", "port", "database", "username", "password", "query", "connect_args", "engine")
+_PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args", "engine"}
+# What an error of the first statement can be told with: an engine's own URL does not hold every reference.
+_told: WeakKeyDictionary[Engine, tuple[list[str], Access, str]] = WeakKeyDictionary()
 
 
 def make(spec: Spec, reveal: Reveal, remedy: str = "") -> Engine:
@@ -47,26 +51,59 @@ def make(spec: Spec, reveal: Reveal, remedy: str = "") -> Engine:
     except ModuleNotFoundError:
         raise missing("sqlalchemy", scheme_of(spec)) from None
 
-    url = _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
-    arguments = dict(spec.parts.get("connect_args", {})) if isinstance(spec, TableSpec) else {}
+    url = url_of(spec)
+    parts = spec.parts if isinstance(spec, TableSpec) else {}
+    options = {"pool_pre_ping": True, **dialects.engine_options(parts)}
     try:
-        engine = sqlalchemy.create_engine(url, hide_parameters=True, pool_pre_ping=True)
+        url = dialects.with_driver(url)
+        engine = sqlalchemy.create_engine(dialects.engine_url(url), hide_parameters=True, **options)
     except sqlalchemy.exc.NoSuchModuleError:
         raise unknown_scheme(url.drivername) from None
     except ModuleNotFoundError as error:
         raise missing(error.name or url.drivername, url.drivername) from None
+    except ImportError:
+        raise unloadable(url.drivername) from None
     except (sqlalchemy.exc.ArgumentError, ValueError, TypeError):
         raise ConnectionSpecError(
             f"the driver of {url.get_backend_name()!r} does not take this description",
             hint="compare it with SQLAlchemy's page on that database",
         ) from None
-    access, names = access_of(reveal), secrets_in(spec)
+    access, names = access_of(reveal), [] if remedy else secrets_in(spec)
     only_here = only_in_this_process(url)
     watch(engine, names, access, only_here=only_here)
-    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, arguments, access, [] if remedy else names, remedy))
+    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, parts.get("connect_args", {}), access, names, remedy))
     make_portable(engine, spec, access, only_here=only_here)
     make_variants_portable(engine)
+    _told[engine] = names, access, remedy
     return engine
+
+
+def url_of(spec: Spec) -> URL:
+    """
+    Return the URL of a described database, with references where values will be.
+
+    Raises:
+        ConnectionSpecError: If the description does not make one.
+        MissingDriverError: If SQLAlchemy, which reads URLs, is not installed.
+    """
+    try:
+        return _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
+    except ModuleNotFoundError:
+        raise missing("sqlalchemy", scheme_of(spec)) from None
+
+
+def opened(spec: Spec, reveal: Reveal) -> Any:
+    """
+    Return one connection of the database's driver, for a library that wants that. It belongs to the caller.
+
+    Raises:
+        FlowfileNbError: As `make` and `check`.
+    """
+    engine = make(spec, reveal)
+    pooled = engine.raw_connection()
+    connection = pooled.driver_connection
+    pooled.detach()
+    return connection
 
 
 def check(engine: Engine) -> None:
@@ -77,20 +114,22 @@ def check(engine: Engine) -> None:
         ConnectionFailedError: If that fails. The engine is disposed of.
     """
     try:
-        with engine.connect():
-            pass
+        with engine.connect() as connection:
+            if engine.dialect.name in dialects.LAZY:
+                connection.exec_driver_sql("SELECT 1")
     except FlowfileNbError:
         engine.dispose()
         raise
     except Exception as error:  # noqa: BLE001 - drivers raise what they like; chained, theirs can print the whole DSN
         engine.dispose()
-        # What opening itself raises is ours already: this is about what SQLAlchemy asks a new connection.
-        raise explain(error, target(engine), _used(engine.url), Access(str)) from None
+        # What opening itself raises is ours already: this is about what a new connection is asked first.
+        names, access, remedy = _told[engine]
+        raise explain(error, target(engine), names, access, remedy) from None
 
 
 def target(engine: Engine) -> str:
     """Return where an engine leads, to be read and not to be parsed: `postgresql://app@db.example.com:5432/sales`."""
-    return _target(engine.url)
+    return place_of(engine.url)
 
 
 def close(engine: Engine) -> None:
@@ -98,20 +137,19 @@ def close(engine: Engine) -> None:
     engine.dispose()
 
 
-def _target(url: URL) -> str:
+def place_of(url: URL) -> str:
+    """Return where a URL leads, as `target` does."""
     bare = url._replace(drivername=url.get_backend_name(), password=None, query=type(url.query)())
     return unquote(bare.render_as_string())
 
 
-def _late_binding(url: URL, arguments: dict[str, Any], access: Access, names: list[str], remedy: str) -> Callable[..., Any]:
+def _late_binding(url: URL, arguments: Mapping[str, Any], access: Access, names: list[str], remedy: str) -> Callable[..., Any]:
     """Return a `do_connect` listener, which opens the driver's connection itself."""
 
     def connect(dialect: Dialect, *_: Any) -> Any:
-        filled = _fill_url(url, access)
-        # The dialect builds its arguments from the filled URL, so each value is encoded for its place by the one who knows it.
-        positional, named = dialect.create_connect_args(filled)
+        positional, named = dialects.arguments(dialect, url, access)
         given = {**named, **fill_all(arguments, access)}
-        named = limited(dialect.driver, given, access)
+        named = limited(dialect, given, access)
         if dialect.driver == "pymysql" and isinstance(named.get("password"), str):
             # PyMySQL would send it as Latin-1, and the server refuse every password with a letter beyond ASCII.
             named["password"] = named["password"].encode()
@@ -123,7 +161,7 @@ def _late_binding(url: URL, arguments: dict[str, Any], access: Access, names: li
         except FlowfileNbError:
             raise
         except Exception as error:  # noqa: BLE001 - as in `check`
-            raise explain(error, _target(url), names, access, remedy) from None
+            raise explain(error, place_of(url), names, access, remedy) from None
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
             raise KeyboardInterrupt from None
@@ -156,13 +194,13 @@ def _from_url(spec: UrlSpec) -> URL:
 def _from_parts(spec: TableSpec) -> URL:
     from sqlalchemy.engine import URL
 
-    parts = spec.parts
+    parts = dialects.renamed(spec.parts)
     if "url" in parts:
         raise ConnectionSpecError("a description is a URL or its parts, not both", hint="write the URL alone in the cell")
     port = parts.get("port")
     if not isinstance(port, (int, type(None))):
         raise ConnectionSpecError("the port is not a number", hint="port = 5432")
-    others = {key: str(item) for key, item in parts.items() if key not in _PARTS}
+    others = {key: _text(item) for key, item in parts.items() if key not in _PARTS}
     try:
         return _with_driver(
             URL.create(
@@ -193,16 +231,5 @@ def _restored(spec: UrlSpec, part: Any) -> Any:
     return part if part is None else spec.marked.restore(part)
 
 
-def _fill_url(url: URL, reveal: Reveal) -> URL:
-    return url._replace(
-        username=None if url.username is None else fill(url.username, reveal),
-        password=None if url.password is None else fill(str(url.password), reveal),
-        host=None if url.host is None else fill(url.host, reveal),
-        database=None if url.database is None else fill(url.database, reveal),
-        query=type(url.query)(fill_all(dict(url.query), reveal)),
-    )
-
-
-def _used(url: URL) -> list[str]:
-    texts = [url.username, url.password, url.host, url.database, *url.query.values()]
-    return [name for text in texts if isinstance(text, str) for name in names_in(text)]
+def _text(item: Any) -> str:
+    return str(item).lower() if isinstance(item, bool) else str(item)

@@ -15,34 +15,48 @@ class Driver(NamedTuple):
 
 
 DRIVERS = {
+    "bigquery": Driver("bigquery", "bigquery"),
+    "clickhouse": Driver("clickhousedb", "clickhouse"),
+    "clickhousedb": Driver("clickhousedb", "clickhouse"),
+    "databricks": Driver("databricks", "databricks"),
     "duckdb": Driver("duckdb", "duckdb"),
     "mariadb": Driver("mariadb+pymysql", "mysql"),
+    "mssql": Driver("mssql+pymssql", "mssql"),
     "mysql": Driver("mysql+pymysql", "mysql"),
+    "oracle": Driver("oracle+oracledb", "oracle"),
     "postgres": Driver("postgresql+psycopg", "postgresql"),
     "postgresql": Driver("postgresql+psycopg", "postgresql"),
+    "snowflake": Driver("snowflake", "snowflake"),
     "sqlite": Driver("sqlite", "sql"),
+    "sqlserver": Driver("mssql+pymssql", "mssql"),
+    "trino": Driver("trino", "trino"),
 }
 
 # Where the name to import or to connect with is not the name to install.
 _DISTRIBUTIONS = {
     "MySQLdb": "mysqlclient",
+    "adbc_driver_duckdb": "flowfile-nb[duckdb]",
+    "adbc_driver_postgresql": "flowfile-nb[adbc]",
+    "adbc_driver_sqlite": "flowfile-nb[adbc]",
     "adlfs": "flowfile-nb[azure]",
-    "bigquery": "sqlalchemy-bigquery",
-    "clickhouse": "clickhouse-connect",
-    "clickhousedb": "clickhouse-connect",
-    "databricks": "databricks-sqlalchemy",
+    "bigquery": "flowfile-nb[bigquery]",
+    "clickhousedb": "flowfile-nb[clickhouse]",
+    "databricks": "flowfile-nb[databricks]",
+    "ibis": "flowfile-nb[ibis]",
     "duckdb": "flowfile-nb[duckdb]",
     "duckdb_engine": "flowfile-nb[duckdb]",
     "gcsfs": "flowfile-nb[gcs]",
     "mysql.connector": "mysql-connector-python",
     "psycopg": "flowfile-nb[postgresql]",
+    "oracledb": "flowfile-nb[oracle]",
     "psycopg2": "psycopg2-binary",
+    "pymssql": "flowfile-nb[mssql]",
     "pymysql": "flowfile-nb[mysql]",
     "redshift": "sqlalchemy-redshift",
     "s3fs": "flowfile-nb[s3]",
-    "snowflake": "snowflake-sqlalchemy",
+    "snowflake": "flowfile-nb[snowflake]",
     "sqlalchemy": "flowfile-nb[sql]",
-    "trino": "trino[sqlalchemy]",
+    "trino": "flowfile-nb[trino]",
 }
 
 
@@ -54,6 +68,16 @@ def missing(module: str, scheme: str) -> MissingDriverError:
     return MissingDriverError(
         f"a connection of type {base!r} needs the library {module!r}, which is not installed",
         hint=f"pip install '{ours or _DISTRIBUTIONS.get(module, module)}'   and run the cell again",
+    )
+
+
+def unloadable(scheme: str) -> MissingDriverError:
+    """Return the error for a driver that is installed and cannot be loaded: a library of the system's is missing."""
+    base, _, driver = scheme.partition("+")
+    odbc = "install unixODBC (apt install unixodbc, brew install unixodbc), or connect without it:  mssql+pymssql://…"
+    return MissingDriverError(
+        f"the driver of {scheme!r} is installed, and a library of the system's that it needs is not",
+        hint=odbc if driver == "pyodbc" else f"see the installation page of {driver or base}",
     )
 
 

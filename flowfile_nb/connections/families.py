@@ -2,28 +2,46 @@
 Which family of connections a URL scheme or a `type` belongs to, found without importing the others.
 
 Other packages add families by an entry point in the group `flowfile_nb.connectors`: its name is the scheme, and it leads to an
-object with the four functions of `Family`.
+object with the four functions of `Family`. Other native forms come from the group `flowfile_nb.forms`: the name is what `--as`
+takes, and it leads to a class with those functions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Protocol, cast
 
+from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import DRIVERS
 from flowfile_nb.connections.spec import Spec, scheme_of
+from flowfile_nb.errors import ConnectionSpecError
 
 ENTRY_POINTS = "flowfile_nb.connectors"
+FORM_ENTRY_POINTS = "flowfile_nb.forms"
 Reveal = Callable[[str], str]
 
 # Schemes of our own families that are no databases; whatever is in neither list, SQLAlchemy may have a dialect for.
-_MODULES: dict[str, str] = {}
+_MODULES: dict[str, str] = {
+    "http": "flowfile_nb.connections.http_api",
+    "https": "flowfile_nb.connections.http_api",
+    "kafka": "flowfile_nb.connections.kafka",
+}
 _DATABASE = "flowfile_nb.connections.database"
 
 
+# Other native forms, for `--as`: the module and the class in it.
+_FORMS = {
+    "adbc": ("flowfile_nb.connections.forms.adbc", "Adbc"),
+    "duckdb": ("flowfile_nb.connections.forms.duckdb", "DuckDB"),
+    "ibis": ("flowfile_nb.connections.forms.ibis", "Ibis"),
+    "uri": ("flowfile_nb.connections.forms.uri", "Uri"),
+}
+
+
 class Kind(Protocol):
-    """What can be done with an opened connection, by the module or object that made it."""
+    """What can be done with an opened connection, by the module or object that made it; it may have a `note` for its user."""
 
     def check(self, connection: Any) -> None:
         """Open it once. Raises ConnectionFailedError, and closes it then."""
@@ -43,11 +61,12 @@ class Family(Kind, Protocol):
     descriptions, for Tab.
     """
 
-    def make(self, spec: Spec, reveal: Reveal) -> Any:
+    def make(self, spec: Spec, reveal: Access) -> Any:
         """
         Return the native object; it asks *reveal* for values when it connects, never earlier, and keeps none.
 
-        `access.access_of(reveal)` also tells how long opening may take, and whether a secret has changed.
+        Called with a secret's name, *reveal* returns the value. It also tells how long opening may take, whether a secret has
+        changed, and learns what comes from elsewhere and is to be masked, such as an access token.
         """
 
 
@@ -82,3 +101,24 @@ def _family(scheme: str) -> Family:
         for point in entry_points(group=ENTRY_POINTS, name=scheme):
             return cast("Family", point.load())
     return cast("Family", import_module(module or _DATABASE))
+
+
+def form_of(name: str) -> Family:
+    """
+    Return what opens a connection as the native form *name*: `duckdb`, `adbc`, `ibis`, `uri`, or an installed package's.
+
+    Raises:
+        ConnectionSpecError: If there is none of that name.
+    """
+    if name in _FORMS:
+        module, class_name = _FORMS[name]
+        return cast("Family", getattr(import_module(module), class_name)())
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=FORM_ENTRY_POINTS, name=name):
+        return cast("Family", point.load()())
+    near = get_close_matches(name, _FORMS, 1)
+    raise ConnectionSpecError(
+        "there is no native form of the name after --as",
+        hint=f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(_FORMS))}",
+    )

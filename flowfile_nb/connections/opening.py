@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flowfile_nb.backend import FlowfileConnection
-from flowfile_nb.connections.families import Kind, Reveal, family_of
+from flowfile_nb.connections.access import access_of
+from flowfile_nb.connections.families import Kind, Reveal, family_of, form_of
 from flowfile_nb.connections.spec import read_spec, scheme_of, secrets_in
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoSuchSecretError
@@ -30,28 +31,41 @@ class Opened(NamedTuple):
         """Where it leads, such as `postgresql://app@db.example.com:5432/sales`, without values."""
         return self.kind.target(self.native)
 
+    @property
+    def note(self) -> str:
+        """What its user should know beside, or nothing."""
+        return str(getattr(self.kind, "note", ""))
+
     def close(self) -> None:
         """Close it and what it keeps open."""
         self.kind.close(self.native)
 
 
-def open_connection(description: str | Mapping[str, Any], require: Require, reveal: Reveal, *, test: bool = True) -> Opened:
+def open_connection(
+    description: str | Mapping[str, Any],
+    require: Require,
+    reveal: Reveal,
+    *,
+    test: bool = True,
+    as_: str | None = None,
+) -> Opened:
     """
     Return the native object for a description, with its family.
 
     Args:
         description: A URL, TOML text or its parts, with references.
         require: Raises unless a secret of that name can be used.
-        reveal: Returns the value of a secret; called at each new connection, never earlier.
+        reveal: Returns the value of a secret; called at each new connection, never earlier. An `Access` can also tell more.
         test: Whether to open it once now.
+        as_: Another native form than the family's own: `duckdb`, `adbc`, `ibis`, `uri`.
 
     Raises:
         ConnectionSpecError, NoSuchSecretError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
     """
     spec = read_spec(description)
     _require_all(secrets_in(spec), require)
-    family = family_of(spec)
-    native = family.make(spec, reveal)
+    family = family_of(spec) if as_ is None else form_of(as_)
+    native = family.make(spec, access_of(reveal))
     if test:
         family.check(native)
     return Opened(native, family, secrets_in(spec), scheme_of(spec))

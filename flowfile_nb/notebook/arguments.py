@@ -26,7 +26,7 @@ OPTIONS = {
     "rotate-key": ["--dry-run", "--backup", "--passphrase-env", "--no-backup", "--new-key-env"],
     "doctor": ["--fix"],
 }
-CONNECT_OPTIONS = ["--save", "--replace", "--no-test", "--timeout", "--debug"]
+CONNECT_OPTIONS = ["--save", "--replace", "--no-test", "--as", "--timeout", "--debug"]
 SAVED_OPTIONS = [*CONNECT_OPTIONS[1:], "--file", "--trust", "--edit", "--delete", "--export", "-x"]
 GENERATED_LENGTH = 32
 LOG_LINES = 30
@@ -86,6 +86,7 @@ def connect_parser() -> argparse.ArgumentParser:
     parser.add_argument("--save", action="store_true")
     parser.add_argument("--replace", action="store_true")
     parser.add_argument("--no-test", dest="test", action="store_false")
+    parser.add_argument("--as", dest="as_", metavar="FORM")
     parser.add_argument("--timeout", type=float, metavar="SECONDS")
     parser.add_argument("--debug", action="store_true")
     parser.add_argument("--file", metavar="PATH")

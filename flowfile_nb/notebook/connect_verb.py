@@ -104,6 +104,11 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
     variable = variable_of(definition)
     require_variable(variable)
     require_free(shell, variable, replace=args.replace)
+    if definition.flowfiles is not None and args.as_ is not None:
+        raise UsageError(
+            f"{args.name} is saved in Flowfile: --as is for what is described here",
+            hint="describe it:  %%connect?",
+        )
     outline = definition.outline
     try:
         with said_if_slow(outline.kind, outline.target):
@@ -111,7 +116,7 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
                 connection = session.open_flowfiles(args.name, test=args.test, timeout_s=args.timeout, debug=args.debug)
             else:
                 connection = session.open_connection(
-                    definition.description, test=args.test, timeout_s=args.timeout, debug=args.debug
+                    definition.description, test=args.test, as_=args.as_, timeout_s=args.timeout, debug=args.debug
                 )
     except KeyboardInterrupt:
         raise ConnectionFailedError(
@@ -123,6 +128,8 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
     session.opened[variable] = connection
     shell.user_ns[variable] = connection.native
     print(f"{'Connected' if args.test else 'Bound (not tested)'}: {variable} = {connection.target}")
+    if connection.note:
+        print(connection.note)
 
 
 def _close(shell: InteractiveShell, name: str) -> None:

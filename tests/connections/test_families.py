@@ -11,6 +11,7 @@ import pytest
 import flowfile_nb as fnb
 from flowfile_nb.connections import families
 from flowfile_nb.errors import UnknownSchemeError
+from tests.support.shell import Shell
 
 _PACKAGE = """
 class Client:
@@ -28,6 +29,22 @@ def target(client):
 
 def close(client):
     client.closed = True
+
+class Dictionary:
+    note = "A dictionary, this time."
+
+    def make(self, spec, reveal):
+        reveal.learn("season ticket", "learned-canary")
+        return {"password": reveal("pw")}
+
+    def check(self, connection):
+        connection["checked"] = True
+
+    def target(self, connection):
+        return "a dictionary"
+
+    def close(self, connection):
+        connection.clear()
 """
 
 
@@ -38,7 +55,8 @@ def weather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = tmp_path / "weather-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: weather\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[flowfile_nb.connectors]\nweather = weather_family\n")
+    points = "[flowfile_nb.connectors]\nweather = weather_family\n[flowfile_nb.forms]\ndict = weather_family:Dictionary\n"
+    (info / "entry_points.txt").write_text(points)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "weather_family", raising=False)
 
@@ -52,6 +70,19 @@ def test_a_package_brings_a_family() -> None:
 
     assert client.answer == "the value"
     assert client.url == "weather://app:${secret:pw}@station/7"
+
+
+@pytest.mark.usefixtures("weather")
+def test_a_package_brings_a_form(shell: Shell) -> None:
+    """A name after `--as` is found, too; what it learns elsewhere is masked, and its note is shown."""
+    fnb.secrets["pw"] = "the value"
+
+    shown = shell.run("%%connect db --as dict\nsqlite:///%secret pw")
+
+    assert "A dictionary, this time." in shown
+    assert shell.real.user_ns["db"] == {"password": "the value", "checked": True}
+    assert "[secret:season ticket]" in shell.run("print('learned-' + 'canary')")
+    shell.run("%connect -x db")
 
 
 @pytest.mark.usefixtures("home")

@@ -1,0 +1,95 @@
+"""`--as adbc`: an ADBC connection, from which Polars and pandas read Arrow without going through Python's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from flowfile_nb.connections import database
+from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.drivers import missing
+from flowfile_nb.connections.failures import explain
+from flowfile_nb.connections.forms.uri import text_of
+from flowfile_nb.connections.spec import Spec, TableSpec, secrets_in
+from flowfile_nb.connections.timeouts import libpq_limit
+from flowfile_nb.core.references import fill
+from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+_DRIVERS = {
+    "duckdb": "adbc_driver_duckdb.dbapi",
+    "postgresql": "adbc_driver_postgresql.dbapi",
+    "sqlite": "adbc_driver_sqlite.dbapi",
+}
+
+
+class Adbc:
+    """An `adbc_driver_manager.dbapi.Connection`."""
+
+    note = ""
+
+    def __init__(self) -> None:
+        self._place = ""
+
+    def make(self, spec: Spec, reveal: Access) -> Any:
+        """
+        Return an open connection.
+
+        Raises:
+            ConnectionSpecError: If there is no ADBC driver for this type, or `connect_args` are given.
+            MissingDriverError: If it is not installed.
+            ConnectionFailedError: If the database cannot be opened.
+        """
+        url = database.url_of(spec)
+        backend = url.get_backend_name()
+        self._place = database.place_of(url)
+        if isinstance(spec, TableSpec) and spec.parts.get("connect_args"):
+            raise ConnectionSpecError("connect_args are for another driver than ADBC's", hint="leave --as adbc out, or them")
+        connect = _connect(backend)
+        try:
+            return connect(_place_with_values(spec, url, reveal))
+        except FlowfileNbError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the driver's text can hold the whole URL
+            raise explain(error, self._place, secrets_in(spec), reveal) from None
+        except KeyboardInterrupt:
+            # Raised anew, so that its traceback has no frame in which a value is a local variable.
+            raise KeyboardInterrupt from None
+
+    def check(self, connection: Any) -> None:
+        """Do nothing: it is open."""
+
+    def target(self, connection: Any) -> str:
+        """Return where it leads."""
+        return self._place
+
+    def close(self, connection: Any) -> None:
+        """Close it."""
+        connection.close()
+
+
+def _place_with_values(spec: Spec, url: URL, reveal: Access) -> str:
+    if url.get_backend_name() != "postgresql":
+        return fill(url.database or ":memory:", reveal)
+    text = text_of(spec, reveal)
+    if "connect_timeout" in url.query and reveal.timeout_s is None:
+        return text
+    # Of two, libpq takes the last.
+    return f"{text}{'&' if '?' in text else '?'}connect_timeout={libpq_limit(reveal)}"
+
+
+def _connect(backend: str) -> Callable[[str], Any]:
+    from importlib import import_module
+
+    if backend not in _DRIVERS:
+        raise ConnectionSpecError(
+            f"there is no ADBC driver here for databases of type {backend!r}",
+            hint=f"there is for {', '.join(sorted(_DRIVERS))}",
+        )
+    try:
+        connect: Callable[[str], Any] = import_module(_DRIVERS[backend]).connect
+    except ModuleNotFoundError as error:
+        raise missing(error.name or _DRIVERS[backend], backend) from None
+    return connect

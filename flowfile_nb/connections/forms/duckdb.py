@@ -1,0 +1,175 @@
+"""
+`--as duckdb`: a DuckDB connection to the database, which is attached and in use; or one that may read the buckets of S3.
+
+Credentials go into DuckDB's own secret manager, in memory: `duckdb_secrets()` shows them redacted. They are handed over as
+parameters of the statement, so that no error can print them with a line of SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from flowfile_nb.connections import database, dialects
+from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.drivers import missing
+from flowfile_nb.connections.failures import explain
+from flowfile_nb.connections.spec import Spec, TableSpec, scheme_of, secrets_in
+from flowfile_nb.connections.timeouts import libpq_limit
+from flowfile_nb.core.references import fill, names_in
+from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, MissingDriverError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+    from sqlalchemy.engine import URL
+
+_EXTENSIONS = {"mysql": "mysql", "mariadb": "mysql", "postgresql": "postgres", "sqlite": "sqlite"}
+_S3 = {
+    "aws_access_key_id": "key_id",
+    "aws_secret_access_key": "secret",
+    "aws_session_token": "session_token",
+    "aws_region": "region",
+}
+_TAKEN = {"main", "memory", "system", "temp"}
+
+
+class DuckDB:
+    """A `duckdb.DuckDBPyConnection`."""
+
+    note = ""
+
+    def __init__(self) -> None:
+        self._place = ""
+
+    def make(self, spec: Spec, reveal: Access) -> DuckDBPyConnection:
+        """
+        Return an open connection, in which the database's tables have their bare names.
+
+        Raises:
+            ConnectionSpecError: If DuckDB does not attach databases of this type, or an option of it.
+            MissingDriverError: If DuckDB, or its extension, is not installed and cannot be had.
+            ConnectionFailedError: If the database cannot be opened.
+        """
+        try:
+            import duckdb
+        except ModuleNotFoundError:
+            raise missing("duckdb", "duckdb") from None
+
+        s3 = spec if isinstance(spec, TableSpec) and scheme_of(spec) == "s3" else None
+        self._place = "s3://" if s3 else database.place_of(database.url_of(spec))
+        try:
+            return _s3(duckdb, s3, reveal) if s3 else _database(duckdb, spec, reveal)
+        except FlowfileNbError:
+            raise
+        except duckdb.Error as error:
+            raise explain(error, self._place, secrets_in(spec), reveal) from None
+        except KeyboardInterrupt:
+            # Raised anew, so that its traceback has no frame in which a value is a local variable.
+            raise KeyboardInterrupt from None
+
+    def check(self, connection: DuckDBPyConnection) -> None:
+        """Do nothing: attaching has opened it; of S3 nothing is known until a bucket is named."""
+
+    def target(self, connection: DuckDBPyConnection) -> str:
+        """Return where the attached database is."""
+        return self._place
+
+    def close(self, connection: DuckDBPyConnection) -> None:
+        """Close it, and with it DuckDB's copy of the credentials."""
+        connection.close()
+
+
+def _database(duckdb: Any, spec: Spec, reveal: Access) -> DuckDBPyConnection:
+    url = database.url_of(spec)
+    backend = url.get_backend_name()
+    path = fill(url.database or ":memory:", reveal)
+    if backend == "duckdb":
+        return duckdb.connect(path)  # type: ignore[no-any-return]
+    if backend not in _EXTENSIONS:
+        raise ConnectionSpecError(
+            f"DuckDB does not attach databases of type {backend!r}",
+            hint=f"it attaches {', '.join(sorted({*_EXTENSIONS, 'duckdb', 's3'}))}",
+        )
+    kind = _EXTENSIONS[backend]
+    connection = duckdb.connect()
+    try:
+        _load(duckdb, connection, kind)
+        if kind == "sqlite":
+            connection.execute(f"ATTACH {_literal(path)} AS {backend} (TYPE sqlite)")
+            connection.execute(f"USE {backend}")
+        else:
+            _attach(connection, kind, url, reveal)
+    except BaseException:
+        connection.close()
+        raise
+    return connection  # type: ignore[no-any-return]
+
+
+def _attach(connection: Any, kind: str, url: URL, reveal: Access) -> None:
+    filled = dialects.mapped(url, lambda text: fill(text, reveal), lambda text: fill(unquote(text), reveal))
+    named = {
+        "host": filled.host,
+        "port": filled.port,
+        "database": filled.database,
+        "user": filled.username,
+        "password": filled.password,
+    }
+    _create_secret(connection, kind, {key: item for key, item in named.items() if item is not None})
+    options = dict(url.query)
+    if kind == "postgres" and (reveal.timeout_s is not None or "connect_timeout" not in options):
+        options["connect_timeout"] = libpq_limit(reveal)
+    if any(names_in(str(item)) for item in options.values()):
+        # DuckDB keeps this text where everybody can read it: duckdb_databases().
+        raise ConnectionSpecError(
+            "a reference stands in an option of the URL, which DuckDB would show", hint="leave --as duckdb out, or the option"
+        )
+    text = " ".join(f"{key}='{_escaped(str(item))}'" for key, item in options.items())
+    name = unquote(url.database or kind)
+    alias = '"' + (kind if name in _TAKEN or names_in(name) else name).replace('"', '""') + '"'
+    connection.execute(f"ATTACH {_literal(text)} AS {alias} (TYPE {kind}, SECRET flowfile_nb)")
+    connection.execute(f"USE {alias}")
+
+
+def _s3(duckdb: Any, spec: TableSpec, reveal: Access) -> DuckDBPyConnection:
+    parts: Mapping[str, Any] = spec.parts
+    named = {ours: fill(str(parts[key]), reveal) for key, ours in _S3.items() if key in parts}
+    if (endpoint := parts.get("endpoint_url")) is not None:
+        place = urlsplit(endpoint)
+        # Services that are not Amazon's seldom have a host for each bucket.
+        named |= {"endpoint": place.netloc, "use_ssl": str(place.scheme != "http").lower(), "url_style": "path"}
+    connection = duckdb.connect()
+    try:
+        _load(duckdb, connection, "httpfs")
+        _create_secret(connection, "s3", named)
+    except BaseException:
+        connection.close()
+        raise
+    return connection  # type: ignore[no-any-return]
+
+
+def _create_secret(connection: Any, kind: str, named: Mapping[str, Any]) -> None:
+    items = ", ".join(f"{key} ${key}" for key in named)
+    connection.execute(f"CREATE SECRET flowfile_nb (TYPE {kind}, {items})" if items else "SELECT 1", named or None)
+
+
+def _load(duckdb: Any, connection: Any, extension: str) -> None:
+    try:
+        connection.execute(f"LOAD {extension}")
+    except duckdb.Error:
+        try:
+            connection.execute(f"INSTALL {extension}")
+            connection.execute(f"LOAD {extension}")
+        except duckdb.Error:
+            raise MissingDriverError(
+                f"DuckDB's extension {extension!r} is not installed, and could not be downloaded",
+                hint=f"where there is a network:  duckdb.sql('INSTALL {extension}')",
+            ) from None
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")

@@ -1,0 +1,59 @@
+"""`--as ibis`: an Ibis backend. Ibis would keep a password among its attributes and pickle it, so it gets a connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowfile_nb.connections import database
+from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.drivers import missing
+from flowfile_nb.connections.forms.duckdb import DuckDB
+from flowfile_nb.connections.spec import Spec
+from flowfile_nb.errors import ConnectionSpecError
+
+
+class Ibis:
+    """An Ibis backend, such as `ibis.backends.postgres.Backend`."""
+
+    note = ""
+
+    def __init__(self) -> None:
+        self._place = ""
+
+    def make(self, spec: Spec, reveal: Access) -> Any:
+        """
+        Return an open backend.
+
+        Raises:
+            ConnectionSpecError: If this type is not one of PostgreSQL, SQLite and DuckDB.
+            MissingDriverError: If Ibis, or the database's driver, is not installed.
+            ConnectionFailedError: If the database cannot be opened.
+        """
+        try:
+            import ibis
+        except ModuleNotFoundError:
+            raise missing("ibis", "ibis") from None
+
+        url = database.url_of(spec)
+        backend = url.get_backend_name()
+        self._place = database.place_of(url)
+        if backend == "duckdb":
+            return ibis.duckdb.from_connection(DuckDB().make(spec, reveal))
+        if backend in {"postgresql", "sqlite"}:
+            connection = database.opened(spec, reveal)
+            return getattr(ibis, "postgres" if backend == "postgresql" else backend).from_connection(connection)
+        raise ConnectionSpecError(
+            f"databases of type {backend!r} are not opened for Ibis here",
+            hint="duckdb, postgresql and sqlite are; for others  ibis.….from_connection(engine.raw_connection())",
+        )
+
+    def check(self, connection: Any) -> None:
+        """Do nothing: it is open."""
+
+    def target(self, connection: Any) -> str:
+        """Return where it leads."""
+        return self._place
+
+    def close(self, connection: Any) -> None:
+        """Close its connection."""
+        connection.disconnect()

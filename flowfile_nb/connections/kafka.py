@@ -1,0 +1,245 @@
+"""
+Kafka, as a `KafkaConfig`: what confluent-kafka's clients are made with, and values only while one is being made.
+
+The library has no object for "a connection": each of its clients takes a dictionary of librdkafka's properties, and starts
+threads when it is made. So the native object here makes them: `kafka.consumer({"group.id": "readers"})`, `kafka.producer()`,
+`kafka.admin()`. Field names are those of a Kafka connection in Flowfile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.failures import explain
+from flowfile_nb.connections.spec import Spec, TableSpec
+from flowfile_nb.connections.timeouts import limit_s
+from flowfile_nb.core.references import fill_all, names_in
+from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError, MissingDriverError
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, Producer
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+_PROPERTIES = {
+    "bootstrap_servers": "bootstrap.servers",
+    "security_protocol": "security.protocol",
+    "sasl_mechanism": "sasl.mechanism",
+    "sasl_username": "sasl.username",
+    "sasl_password": "sasl.password",
+    "ssl_ca_location": "ssl.ca.location",
+    "ssl_cert_location": "ssl.certificate.location",
+    "ssl_key_pem": "ssl.key.pem",
+    "ssl_key_password": "ssl.key.password",
+}
+_REGISTRY = {"schema_registry_url": "url", "schema_registry_user_info": "basic.auth.user.info"}
+_TABLES = {"extra_config"}
+KEYS = (*_PROPERTIES, *_REGISTRY, *_TABLES)
+"""What a description may have, for completion."""
+_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_EXAMPLE = 'type = "kafka",  bootstrap_servers = "broker.example.com:9092",  sasl_password = %secret NAME'
+
+
+class KafkaConfig(Mapping[str, str]):
+    """
+    librdkafka's properties of one cluster, with references where values will be.
+
+    As a mapping it is safe to print and to copy, and no client is made from it by accident: the references in it are no
+    passwords. `consumer`, `producer` and `admin` make clients with values read from the store at that moment.
+    """
+
+    def __init__(self, properties: Mapping[str, str], registry: Mapping[str, str], reveal: Access) -> None:
+        self._properties = dict(properties)
+        self._registry = dict(registry)
+        self.access = reveal
+
+    def consumer(self, more: Mapping[str, Any], /) -> Consumer:
+        """
+        Return a `confluent_kafka.Consumer`.
+
+        Args:
+            more: The properties that are not the cluster's, as the library names them: `{"group.id": "readers"}`.
+
+        Raises:
+            NoSuchSecretError: If a secret was deleted since.
+            ConnectionSpecError: If the library knows no such property, or does not take its value.
+        """
+        from confluent_kafka import Consumer
+
+        return cast("Consumer", self.made(Consumer, more))
+
+    def producer(self, more: Mapping[str, Any] = _NONE, /) -> Producer:
+        """Return a `confluent_kafka.Producer`; arguments and errors as `consumer`."""
+        from confluent_kafka import Producer
+
+        return cast("Producer", self.made(Producer, more))
+
+    def admin(self, more: Mapping[str, Any] = _NONE, /) -> AdminClient:
+        """Return a `confluent_kafka.admin.AdminClient`; arguments and errors as `consumer`."""
+        from confluent_kafka.admin import AdminClient
+
+        return cast("AdminClient", self.made(AdminClient, more))
+
+    def schema_registry(self) -> SchemaRegistryClient:
+        """
+        Return a `SchemaRegistryClient`, if the description has a `schema_registry_url`.
+
+        Raises:
+            MissingDriverError: If what it needs is not installed.
+        """
+        if "url" not in self._registry:
+            raise ConnectionSpecError("this connection has no schema registry", hint='schema_registry_url = "https://…"')
+        try:
+            from confluent_kafka.schema_registry import SchemaRegistryClient
+        except ModuleNotFoundError:
+            raise _missing("confluent-kafka[schemaregistry]") from None
+
+        return SchemaRegistryClient(fill_all(self._registry, self.access))
+
+    def names(self) -> list[str]:
+        """Return the names of the secrets in it, each once."""
+        texts = [*self._properties.values(), *self._registry.values()]
+        return list(dict.fromkeys(name for text in texts for name in names_in(text)))
+
+    def made(self, client: Callable[[dict[str, Any]], Any], more: Mapping[str, Any] = _NONE, /) -> Any:
+        """Return a client of another class, such as `SerializingProducer`; arguments and errors as `consumer`."""
+        from confluent_kafka import KafkaException
+
+        try:
+            return client({**fill_all(self._properties, self.access), **more})
+        except FlowfileNbError:
+            raise
+        except (KafkaException, ValueError, TypeError) as error:
+            # The library's own text can quote the value of a property.
+            raise _not_taken(error, [*self._properties, *more]) from None
+
+    def __getitem__(self, key: str) -> str:
+        return self._properties[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._properties)
+
+    def __len__(self) -> int:
+        return len(self._properties)
+
+    def __repr__(self) -> str:
+        return f"<KafkaConfig {self._properties['bootstrap.servers']}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} is not pickled: describe the connection where it is used")
+
+
+def make(spec: Spec, reveal: Access) -> KafkaConfig:
+    """
+    Return what makes clients of a cluster; none is made yet.
+
+    Raises:
+        ConnectionSpecError: If a key is unknown, or of the wrong kind.
+        MissingDriverError: If confluent-kafka is not installed.
+    """
+    try:
+        import confluent_kafka  # noqa: F401 - said now and not at the first client
+    except ModuleNotFoundError:
+        raise _missing("flowfile-nb[kafka]") from None
+
+    if not isinstance(spec, TableSpec):
+        raise ConnectionSpecError("a Kafka connection is described by its parts, not by a URL", hint=_EXAMPLE)
+    parts = {key: item for key, item in spec.parts.items() if key != "type"}
+    _check_keys(parts)
+    properties = {_PROPERTIES[key]: item for key, item in parts.items() if key in _PROPERTIES}
+    properties.setdefault("security.protocol", "SASL_SSL" if "sasl.password" in properties else "PLAINTEXT")
+    extra = {key: _text(item) for key, item in parts.get("extra_config", {}).items()}
+    return KafkaConfig(
+        {**extra, **properties}, {_REGISTRY[key]: item for key, item in parts.items() if key in _REGISTRY}, reveal
+    )
+
+
+def check(kafka: KafkaConfig) -> None:
+    """
+    Ask a broker for the cluster's topics, which reads and changes nothing.
+
+    Raises:
+        ConnectionFailedError: If no broker answers in time, or it refuses.
+    """
+    from confluent_kafka import KafkaError, KafkaException
+
+    said: list[KafkaError] = []
+    # Its own log lines would be written past Jupyter, and repeated while it tries again; here they are told once.
+    admin = kafka.admin({"error_cb": said.append, "log_level": 0})
+    final = {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION}  # noqa: SLF001 - the library's public codes
+    deadline = time.monotonic() + limit_s(kafka.access)
+    while True:
+        try:
+            # In short pieces, so that it can be interrupted, and ends when the library knows that it will not succeed.
+            admin.list_topics(timeout=0.2)
+        except KafkaException as error:
+            admin.poll(0)
+            if time.monotonic() < deadline and final.isdisjoint(each.code() for each in said):
+                continue
+            # Their plain texts: between quotes stand names, for `explain`.
+            reason = " ".join(each.str() for each in said) or error.args[0].str()
+            raise explain(ConnectionError(reason), target(kafka), kafka.names(), kafka.access) from None
+        return
+
+
+def target(kafka: KafkaConfig) -> str:
+    """Return where it leads: `kafka://broker.example.com:9092`."""
+    return f"kafka://{kafka['bootstrap.servers']}"
+
+
+def close(kafka: KafkaConfig) -> None:
+    """Do nothing: the clients belong to who made them."""
+
+
+def _check_keys(parts: Mapping[str, Any]) -> None:
+    known = {*_PROPERTIES, *_REGISTRY, *_TABLES}
+    for key, item in parts.items():
+        if key not in known:
+            near = get_close_matches(key.replace(".", "_"), known, 1)
+            raise ConnectionSpecError(
+                f"a Kafka connection has no key {key!r}",
+                hint=f"did you mean {near[0]!r}?" if near else f'librdkafka\'s own:  [extra_config]  then  "{key}" = …',
+            )
+        if not isinstance(item, Mapping if key in _TABLES else str):
+            raise ConnectionSpecError(f"the value of {key!r} is of the wrong kind", hint=_EXAMPLE)
+    if not parts.get("bootstrap_servers") or names_in(parts["bootstrap_servers"]):
+        # As a URL's host: values go where the description says.
+        raise ConnectionSpecError("a Kafka connection needs bootstrap_servers, in clear", hint=_EXAMPLE)
+    protocol = parts.get("security_protocol", _PROTOCOLS[0])
+    if protocol not in _PROTOCOLS:
+        raise ConnectionSpecError("security_protocol is none that is known", hint=f"known are {', '.join(_PROTOCOLS)}")
+    if "SASL" not in protocol and "security_protocol" in parts and "sasl_password" in parts:
+        raise ConnectionSpecError(
+            f"there is a sasl_password, and security_protocol {protocol!r} would not use it",
+            hint='security_protocol = "SASL_SSL"',
+        )
+    for key in parts.get("extra_config", {}):
+        if key in _PROPERTIES.values():
+            ours = next(name for name, its in _PROPERTIES.items() if its == key)
+            raise ConnectionSpecError(f"{key!r} in extra_config has a key of its own", hint=f"{ours} = …")
+
+
+def _text(item: Any) -> str:
+    return str(item).lower() if isinstance(item, bool) else str(item)
+
+
+def _not_taken(error: Exception, known: list[str]) -> FlowfileNbError:
+    text = str(error)
+    key = next((key for key in sorted(known, key=len, reverse=True) if key in text), None)
+    hint = "compare with librdkafka's CONFIGURATION.md"
+    if key is None:
+        return ConnectionFailedError(f"confluent-kafka raised {type(error).__name__}", hint=hint)
+    what = "knows no property" if "No such configuration property" in text else "does not take the value of"
+    return ConnectionSpecError(f"confluent-kafka {what} {key!r}", hint=hint)
+
+
+def _missing(what: str) -> MissingDriverError:
+    return MissingDriverError(
+        "a Kafka connection needs a library that is not installed", hint=f"pip install '{what}'   and run the cell again"
+    )
