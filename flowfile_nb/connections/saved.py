@@ -27,33 +27,37 @@ from flowfile_nb.core.names import suggest
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, UsageError
 
 _URL = re.compile(r"(?P<scheme>[^:]+:/*)(?:(?P<user>[^:/@]*)(?::[^@]*)?@)?(?P<rest>[^?#]*)")
-# What says where a connection leads that has no host.
+# What says where a connection leads; the first that is there counts.
+_URLS = ("url", "base_url")
 _PLACES = (
+    *_URLS,
     "host",
     "server",
     "account",
-    "base_url",
     "endpoint_url",
     "endpoint",
     "bucket",
     "bootstrap_servers",
     "bootstrap.servers",
 )
-
-
-# Options of drivers that name a server, and win over the one in the URL.
+# What else names a server: options of drivers that win over the one that is shown, and servers beside it that get a secret.
 _ELSEWHERE = {
-    "host",
-    "hostaddr",
-    "service",
-    "server",
+    *_PLACES,
+    "authenticator",
     "dsn",
+    "hostaddr",
+    "http_proxy",
+    "https_proxy",
+    "metadata.broker.list",
     "odbc_connect",
-    "unix_socket",
-    "account",
-    "endpoint_url",
     "proxies",
     "proxy",
+    "proxy_host",
+    "sasl.oauthbearer.token.endpoint.url",
+    "schema_registry_url",
+    "service",
+    "token_url",
+    "unix_socket",
 }
 
 
@@ -228,15 +232,21 @@ def _outline_of(description: str | Mapping[str, Any]) -> Outline:
 
 
 def _options(description: str | Mapping[str, Any]) -> set[str]:
-    """Return the names of all options below the first level: of a URL's query, and of tables in the description."""
+    """Return the names of all options: of a URL's query; or of a description and tables in it, without what `_target` tells."""
     spec = read_spec(description)
     if isinstance(spec, UrlSpec):
         return {key.lower() for key, _ in parse_qsl(spec.marked.text.partition("?")[2], keep_blank_values=True)}
-    return {key.lower() for item in spec.parts.values() if isinstance(item, Mapping) for key in _keys(item)}
+    below = {key for item in spec.parts.values() if isinstance(item, Mapping) for key in _keys(item)}
+    return {key.lower() for key in below | (spec.parts.keys() - {_place(spec.parts)})}
 
 
 def _keys(parts: Mapping[str, Any]) -> set[str]:
     return {*parts, *(key for item in parts.values() if isinstance(item, Mapping) for key in _keys(item))}
+
+
+def _place(parts: Mapping[str, Any]) -> str | None:
+    """Return the key of a description that says where it leads."""
+    return next((key for key in _PLACES if key in parts), None)
 
 
 def _target(spec: Spec) -> str:
@@ -246,9 +256,10 @@ def _target(spec: Spec) -> str:
         assert found is not None
         user = f"{found['user']}@" if found["user"] else ""
         return spec.marked.restore(f"{found['scheme']}{user}{found['rest']}")
-    parts = spec.parts
+    parts, place = spec.parts, _place(spec.parts)
+    if place in _URLS:
+        return _target(read_spec(parts[place]))
     login = parts.get("username", parts.get("user"))
-    place = next((str(parts[key]) for key in _PLACES if key in parts), "")
     port = f":{parts['port']}" if "port" in parts else ""
     database = f"/{parts['database']}" if "database" in parts else ""
-    return f"{parts['type']}://{f'{login}@' if login else ''}{place}{port}{database}"
+    return f"{parts['type']}://{f'{login}@' if login else ''}{parts[place] if place else ''}{port}{database}"

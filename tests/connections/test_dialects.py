@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import flowfile_nb as fnb
 from flowfile_nb.connections import opening
+from flowfile_nb.connections.access import Access
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, MissingDriverError
 from tests.support.http_server import Answer, running
 
@@ -24,7 +25,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 some = settings(max_examples=40)
 
 
-def given_to(driver: Any, description: Any, values: dict[str, str]) -> dict[str, Any]:
+def given_to(driver: Any, description: Any, values: dict[str, str] | Access) -> dict[str, Any]:
     """Return the named arguments that the driver's `connect` receives for a description."""
     found: dict[str, Any] = {}
 
@@ -34,8 +35,9 @@ def given_to(driver: Any, description: Any, values: dict[str, str]) -> dict[str,
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "connect", connect)
+        reveal = values if isinstance(values, Access) else values.__getitem__
         with pytest.raises(ConnectionFailedError):
-            opening.open_connection(description, lambda name: None, values.__getitem__)
+            opening.open_connection(description, lambda name: None, reveal)
     return found
 
 
@@ -96,6 +98,22 @@ def test_clickhouse(value: str) -> None:
     assert (got["secure"], got["connect_timeout"]) == ("true", 10)
 
 
+@pytest.mark.parametrize(
+    ("driver", "url", "argument", "limit"),
+    [
+        (pymssql, "mssql://app@h/x?login_timeout=7", "login_timeout", 3),
+        (oracledb, "oracle://app@h/x", "tcp_connect_timeout", 3),
+        (trino.dbapi, "trino://app@h/c", "request_timeout", (3, 30)),
+        (clickhouse, "clickhouse://app@h/x", "connect_timeout", 3),
+    ],
+)
+def test_the_limit_of_the_line_comes_first(driver: Any, url: str, argument: str, limit: Any) -> None:
+    """What `--timeout` says is what the driver gets, in its own word for it."""
+    found = given_to(driver, url, Access(str, timeout_s=3))
+
+    assert found[argument] == limit
+
+
 def test_trino_over_the_wire() -> None:
     """The real driver sends the token to a server, and a replaced one with the next connection."""
     with running() as server:
@@ -103,7 +121,7 @@ def test_trino_over_the_wire() -> None:
         url = f"trino://app@127.0.0.1:{server.port}/c?access_token=%secret jwt&allow_insecure_auth=true"
         for token in ("first", "second"):
             fnb.secrets["jwt"] = token
-            with pytest.raises(ConnectionFailedError):
+            with pytest.raises(ConnectionFailedError, match="with secret 'jwt'"):
                 fnb.connect(url)
 
     assert {request.headers.get("authorization") for request in server.requests} == {"Bearer first", "Bearer second"}

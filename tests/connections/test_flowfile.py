@@ -241,6 +241,8 @@ def test_it_is_edited_and_deleted_in_flowfile(shell: Shell, catalog: Path) -> No
     for option in ("--edit", "--delete --yes"):
         shell.run(f"%connect files {option}")
         assert "saved in Flowfile" in str(shell.error)
+    shell.run("%connect files --as duckdb")
+    assert "--as is for what is described here" in str(shell.error)
     session.open_flowfiles("files").native.dispose()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import adbc_driver_postgresql.dbapi
 import duckdb
 import polars as pl
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
 import flowfile_nb as fnb
+from flowfile_nb import session
 from flowfile_nb.connections import opening
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError, MissingDriverError
 from notebooks.throwaway import Postgres
@@ -168,6 +170,22 @@ def test_what_has_no_such_form(description: Any, form: str, words: str) -> None:
 
     assert words in str(caught.value)
     assert len(str(caught.value).split("\n")) == 2
+
+
+def test_the_limit_of_the_line_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--timeout` is the last word in what ADBC's driver gets; without it, what the URL says is the only one."""
+    asked: list[str] = []
+
+    def connect(uri: str) -> None:
+        asked.append(uri)
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(adbc_driver_postgresql.dbapi, "connect", connect)
+    for timeout_s in (3, None):
+        with pytest.raises(ConnectionFailedError):
+            session.open_connection("postgresql://h/x?connect_timeout=7", as_="adbc", timeout_s=timeout_s)
+
+    assert [uri.partition("?")[2] for uri in asked] == ["connect_timeout=7&connect_timeout=3", "connect_timeout=7"]
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

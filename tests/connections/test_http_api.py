@@ -34,6 +34,7 @@ from flowfile_nb.errors import (
     MissingDriverError,
     NoSuchSecretError,
 )
+from tests.support.dumb_server import answering, silent
 from tests.support.http_server import Answer, Request, Server, running
 from tests.support.shell import Shell
 
@@ -651,3 +652,16 @@ def test_the_magic_binds_a_client(shell: Shell, server: Server) -> None:
     assert shell.run("api") == f"Out[1]: <httpx.Client {server.url}/v1/>\n" or f"<httpx.Client {server.url}/v1/>" in shell.shown
     shell.run("%connect -x api")
     assert api.is_closed
+
+
+def test_the_limit_of_the_line_is_one_of_opening() -> None:
+    """`--timeout` bounds the connection and what is asked to test it; later requests have the description's time."""
+    with answering(silent) as port:
+        parts = {"type": "http", "url": f"http://127.0.0.1:{port}", "timeout": 30, "test_path": "/"}
+
+        with pytest.raises(ConnectionFailedError, match="did not answer in time"):
+            session.open_connection(parts, timeout_s=0.2)
+        client = session.open_connection(parts, timeout_s=3, test=False).native
+
+    assert (client.timeout.connect, client.timeout.read) == (3, 30)
+    client.close()

@@ -162,6 +162,30 @@ def test_options_of_a_url_that_lead_elsewhere_are_named() -> None:
     assert "elsewhere: host." in asked
 
 
+@pytest.mark.parametrize(
+    ("parts", "told", "elsewhere"),
+    [
+        ({"type": "https", "url": "https://good.example/v1", "token": "${secret:pw}"}, "https://good.example/v1", ""),
+        (
+            {"type": "https", "base_url": "https://good.example", "token_url": "https://evil.example"},
+            "https://good.example",
+            "token_url",
+        ),
+        ({"type": "kafka", "bootstrap_servers": "good.example:9092"}, "kafka://good.example:9092", ""),
+        ({"type": "kafka", "bootstrap_servers": "good.example", "schema_registry_url": "https://e"}, "", "schema_registry_url"),
+        ({"type": "postgresql", "host": "good.example", "hostaddr": "6.6.6.6"}, "postgresql://good.example", "hostaddr"),
+        ({"type": "snowflake", "account": "good", "host": "evil.example"}, "snowflake://evil.example", "account"),
+    ],
+)
+def test_servers_of_a_description_by_parts_are_named(parts: dict[str, str], told: str, elsewhere: str) -> None:
+    """The one it leads to, and each other one that a key names, on the first level, too."""
+    asked = saved.question(Definition("x", parts, "/p"))
+
+    assert f"It leads to  {told}" in asked
+    assert (f"elsewhere: {elsewhere}." in asked) is bool(elsewhere)
+    assert ("elsewhere" in asked) is bool(elsewhere)
+
+
 def test_export_and_back(project: Path) -> None:
     """What was saved is what the file says; it is agreed to, and only references are in it."""
     backend, path = session.backend(), project / "connections.toml"
