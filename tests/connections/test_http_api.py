@@ -34,7 +34,6 @@ from flowfile_nb.errors import (
     MissingDriverError,
     NoSuchSecretError,
 )
-from tests.support.dumb_server import answering, silent
 from tests.support.http_server import Answer, Request, Server, running
 from tests.support.shell import Shell
 
@@ -654,14 +653,21 @@ def test_the_magic_binds_a_client(shell: Shell, server: Server) -> None:
     assert api.is_closed
 
 
-def test_the_limit_of_the_line_is_one_of_opening() -> None:
+def test_the_limit_of_the_line_is_one_of_opening(monkeypatch: pytest.MonkeyPatch) -> None:
     """`--timeout` bounds the connection and what is asked to test it; later requests have the description's time."""
-    with answering(silent) as port:
-        parts = {"type": "http", "url": f"http://127.0.0.1:{port}", "timeout": 30, "test_path": "/"}
+    asked: list[dict[str, float]] = []
 
-        with pytest.raises(ConnectionFailedError, match="did not answer in time"):
-            session.open_connection(parts, timeout_s=0.2)
-        client = session.open_connection(parts, timeout_s=3, test=False).native
+    def send(client: httpx.Client, request: httpx.Request, **_: Any) -> httpx.Response:
+        asked.append(request.extensions["timeout"])
+        raise httpx.ReadTimeout("timed out")
 
+    monkeypatch.setattr(httpx.Client, "send", send)
+    parts = {"type": "http", "url": "http://127.0.0.1:1", "timeout": 30, "test_path": "/"}
+
+    with pytest.raises(ConnectionFailedError, match="did not answer in time"):
+        session.open_connection(parts, timeout_s=3)
+    client = session.open_connection(parts, timeout_s=3, test=False).native
+
+    assert (asked[0]["connect"], asked[0]["read"]) == (3, 3)
     assert (client.timeout.connect, client.timeout.read) == (3, 30)
     client.close()
