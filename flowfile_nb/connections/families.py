@@ -103,6 +103,13 @@ def _family(scheme: str) -> Family:
     return cast("Family", import_module(module or _DATABASE))
 
 
+def forms() -> list[str]:
+    """Return the native forms that are known here, for `--as`."""
+    from importlib.metadata import entry_points
+
+    return sorted({*_FORMS, *(point.name for point in entry_points(group=FORM_ENTRY_POINTS))})
+
+
 def form_of(name: str) -> Family:
     """
     Return what opens a connection as the native form *name*: `duckdb`, `adbc`, `ibis`, `uri`, or an installed package's.

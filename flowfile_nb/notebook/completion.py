@@ -76,6 +76,11 @@ def _complete_connect_line(args: str, *, in_cell: bool) -> tuple[str, Iterable[s
     before, begun = [word for word in words[:-1] if word], words[-1]
     if before and before[-1] in {"--file", "--export"}:
         return begun, _files(begun)
+    if before and before[-1] == "--as":
+        # Imported here, as below.
+        from flowfile_nb.connections.families import forms
+
+        return begun, forms()
     if begun.startswith("-"):
         return begun, CONNECT_OPTIONS if in_cell else SAVED_OPTIONS
     if [word for word in before if not word.startswith("-")]:

@@ -40,7 +40,7 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
         if args.save:
             session.backend().save_connection(args.name, cell.strip())
             saved.opened(session.backend(), definition)
-            print(f"Saved. In another notebook:  %connect {args.name}")
+            print(f"Saved. In another notebook:  %connect {args.name}" + (f" --as {args.as_}" if args.as_ else ""))
     else:
         _open_saved(shell, args)
     return None

@@ -77,11 +77,17 @@ def test_a_package_brings_a_form(shell: Shell) -> None:
     """A name after `--as` is found, too; what it learns elsewhere is masked, and its note is shown."""
     fnb.secrets["pw"] = "the value"
 
-    shown = shell.run("%%connect db --as dict\nsqlite:///%secret pw")
+    shown = shell.run("%%connect db --as dict --save\nsqlite:///%secret pw")
 
     assert "A dictionary, this time." in shown
     assert shell.real.user_ns["db"] == {"password": "the value", "checked": True}
     assert "[secret:season ticket]" in shell.run("print('learned-' + 'canary')")
+    shell.run("%connect -x db")
+    assert "%connect db --as dict" in shown
+    shell.run("%connect db --as dict")
+    assert shell.real.user_ns["db"] == {"password": "the value", "checked": True}
+    assert shell.complete("%connect db --as di") == ["dict"]
+    assert {"adbc", "dict", "duckdb", "ibis", "uri"} == set(shell.complete("%%connect db --as "))
     shell.run("%connect -x db")
 
 
