@@ -38,7 +38,15 @@ def readable_rows(db: sqlite3.Connection) -> tuple[list[Any], list[str]]:
 
 
 def _decoded(rows: sqlite3.Cursor) -> list[Any]:
-    return [(row_id, name and readable(name), token and readable(token), owner) for row_id, name, token, owner in rows]
+    return [(row_id, _name(name), token and readable(token), owner) for row_id, name, token, owner in rows]
+
+
+def _name(stored: bytes | None) -> str | bytes | None:
+    """Return a name as text; one that is none stays what it is, and its row is lost: nobody could ask for it."""
+    try:
+        return stored and stored.decode()
+    except UnicodeDecodeError:
+        return stored
 
 
 def _one_by_one(db: sqlite3.Connection) -> tuple[list[Any], list[str]]:
