@@ -11,7 +11,8 @@ _SLICE = 500
 # Where no index says which rows there were: after so many ids without a row the end is reached.
 _GAP = 10_000
 # As bytes: one that is no text any more would make SQLite's driver fail, and the rest of the token may still be opened.
-_COLUMNS = "id, CAST(name AS BLOB), CAST(encrypted_value AS BLOB), user_id"
+_TOKEN = "CASE typeof(encrypted_value) WHEN 'text' THEN CAST(encrypted_value AS BLOB) WHEN 'null' THEN NULL ELSE 0 END"  # noqa: S105
+_COLUMNS = f"id, CAST(name AS BLOB), {_TOKEN}, user_id"
 _ROW = f"SELECT {_COLUMNS} FROM secrets WHERE id = ?"  # noqa: S608 - our own constants
 
 
@@ -38,7 +39,11 @@ def readable_rows(db: sqlite3.Connection) -> tuple[list[Any], list[str]]:
 
 
 def _decoded(rows: sqlite3.Cursor) -> list[Any]:
-    return [(row_id, _name(name), token and readable(token), owner) for row_id, name, token, owner in rows]
+    return [(row_id, _name(name), _token(token), owner) for row_id, name, token, owner in rows]
+
+
+def _token(stored: object) -> object:
+    return readable(stored) if isinstance(stored, bytes) else stored
 
 
 def _name(stored: bytes | None) -> str | bytes | None:
