@@ -183,4 +183,6 @@ def _place(environ: Mapping[str, str]) -> str:
         # A script that a notebook starts has its environment too.
         return environ.get("JPY_SESSION_NAME") or "a notebook without a name"
     script = main.get("__file__") or sys.argv[0]
+    if isinstance(script, str) and {"IPython", "ipython", "ipython3"} & {*script.split(os.sep)[-2:]}:
+        return "IPython in a terminal"
     return os.path.abspath(script) if isinstance(script, str) and script not in {"", "-c", "-m"} else "interactive"

@@ -5,10 +5,14 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from flowfile_nb.storage.database import readable
+
 _SLICE = 500
 # Where no index says which rows there were: after so many ids without a row the end is reached.
 _GAP = 10_000
-_COLUMNS = "id, name, encrypted_value, user_id"
+# As bytes: one that is no text any more would make SQLite's driver fail, and the rest of the token may still be opened.
+_TOKEN = "CASE typeof(encrypted_value) WHEN 'text' THEN CAST(encrypted_value AS BLOB) WHEN 'null' THEN NULL ELSE 0 END"  # noqa: S105
+_COLUMNS = f"id, CAST(name AS BLOB), {_TOKEN}, user_id"
 _ROW = f"SELECT {_COLUMNS} FROM secrets WHERE id = ?"  # noqa: S608 - our own constants
 
 
@@ -26,12 +30,28 @@ def readable_rows(db: sqlite3.Connection) -> tuple[list[Any], list[str]]:
     try:
         while True:
             query = f"SELECT {_COLUMNS} FROM secrets WHERE id > ? ORDER BY id LIMIT {_SLICE}"  # noqa: S608 - our own constants
-            found = db.execute(query, (rows[-1][0] if rows else -1,)).fetchall()
+            found = _decoded(db.execute(query, (rows[-1][0] if rows else -1,)))
             rows += found
             if len(found) < _SLICE:
                 return rows, []
     except sqlite3.DatabaseError:
         return _one_by_one(db)
+
+
+def _decoded(rows: sqlite3.Cursor) -> list[Any]:
+    return [(row_id, _name(name), _token(token), owner) for row_id, name, token, owner in rows]
+
+
+def _token(stored: object) -> object:
+    return readable(stored) if isinstance(stored, bytes) else stored
+
+
+def _name(stored: bytes | None) -> str | bytes | None:
+    """Return a name as text; one that is none stays what it is, and its row is lost: nobody could ask for it."""
+    try:
+        return stored and stored.decode()
+    except UnicodeDecodeError:
+        return stored
 
 
 def _one_by_one(db: sqlite3.Connection) -> tuple[list[Any], list[str]]:
@@ -42,7 +62,7 @@ def _one_by_one(db: sqlite3.Connection) -> tuple[list[Any], list[str]]:
     for row_id in sorted(named):
         try:
             # An index that is damaged in another way can name a row that is not there.
-            rows += db.execute(_ROW, (row_id,)).fetchall()
+            rows += _decoded(db.execute(_ROW, (row_id,)))
         except sqlite3.DatabaseError:
             lost.append(named[row_id] or f"row {row_id}")
     return rows, lost
@@ -66,7 +86,7 @@ def _walk(db: sqlite3.Connection) -> tuple[list[Any], list[str]]:
     while row_id - last < _GAP:
         row_id += 1
         try:
-            found = db.execute(_ROW, (row_id,)).fetchall()
+            found = _decoded(db.execute(_ROW, (row_id,)))
         except sqlite3.DatabaseError:
             # Nobody knows whether there was a row.
             failed.append(row_id)

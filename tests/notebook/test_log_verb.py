@@ -162,10 +162,10 @@ def test_ten_thousand_entries_are_shown_at_once(shell: Shell, key_directory: Pat
 def test_which_notebook_a_real_kernel_records(home: Path) -> None:
     """The one that the Jupyter server names, and VS Code's variable before that; a connection's reads count."""
     (home / "db").mkdir()
-    with running_kernel({**os.environ, "JPY_SESSION_NAME": str(home / "work" / "sales.ipynb")}) as kernel:
+    with running_kernel({**os.environ, "JPY_SESSION_NAME": str(home / "reports" / "sales.ipynb")}) as kernel:
         kernel.run("%load_ext flowfile_nb\nimport flowfile_nb as fnb\nfnb.secrets['name'] = 'db'")
         kernel.run(f"%%connect warehouse\nsqlite:///{home}/%secret name/x.sqlite")
-        assert "~/work/sales.ipynb" in kernel.run("%secret log")
+        assert "~/reports/sales.ipynb" in kernel.run("%secret log")
         assert [row[2] for row in rows(kernel.run("%secret log"))] == ["read", "add"]
 
         kernel.run(f"__vsc_ipynb_file__ = {str(home / 'code.ipynb')!r}\nfnb.secrets['other'] = 'x'")

@@ -77,7 +77,8 @@ def _back_up(home: Path, what: str, tally: Tally) -> int:
             value = keychain.decrypt_secret(row.token, row.owner_id)
             if value == STORED.get(row.name):
                 saved.add(row.name)
-            elif row.name in STORED:
+            elif row.name in STORED and value not in STORED.values():
                 tally.wrong.append(f"{what}: {row.name!r} is saved with another value")
+    # Where the damage has made another legal name of a row's name, nothing in the database tells it from the right one.
     tally.lost += [f"{what}: {name!r} is read, and not in the backup" for name in sorted(readable - saved)]
     return len(saved)

@@ -258,6 +258,8 @@ def test_a_process_that_ends_writes_what_waits(vault: Vault, home: Path) -> None
         ({}, True, {}, "a notebook without a name"),
         ({"__vsc_ipynb_file__": "/home/me/code.ipynb"}, True, {"JPY_SESSION_NAME": "x"}, "/home/me/code.ipynb"),
         ({"PAPERMILL_OUTPUT_PATH": "out.ipynb"}, True, {}, "out.ipynb"),
+        ({"__file__": "/usr/lib/python3/IPython/__main__.py"}, False, {}, "IPython in a terminal"),
+        ({"__file__": "/usr/bin/ipython3"}, False, {}, "IPython in a terminal"),
         ({"__file__": "/home/me/etl.py"}, False, {"JPY_SESSION_NAME": "the notebook that started it"}, "/home/me/etl.py"),
         ({}, False, {}, "interactive"),
     ],
