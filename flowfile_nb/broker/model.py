@@ -35,7 +35,7 @@ class Target(NamedTuple):
     username: str
     tls: str
     """`verify-full`, `require`, `disable` …, in the words of the kind; empty where the kind has none."""
-    options: Mapping[str, Any] = {}  # noqa: RUF012 - never changed
+    options: Mapping[str, Any] = {}
     """Further keys of the description that lead or may lead the credential somewhere, by name; none holds a value."""
 
 
