@@ -160,7 +160,8 @@ def canary_kernel(home: Path, *, guarded: bool) -> Iterator[CanaryKernel]:
     """Start a kernel whose home is *home*, and end it at the end."""
     log = home / "server.log"
     # Where it sees that a test runs, ipykernel leaves the file descriptors alone.
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    not_ours = ("PYTEST_CURRENT_TEST", "FLOWFILE_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(not_ours)}
     environment = {**inherited, "HOME": str(home), "IPYTHONDIR": str(home / ".ipython"), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     manager = KernelManager()
     manager.kernel_spec.argv[0] = sys.executable
