@@ -37,7 +37,7 @@ def send(kernel: CanaryKernel, channel: Channel, name: str) -> list[str]:
 
 def make_store(home: Path, values: dict[str, str]) -> None:
     """Store values where a kernel with that home finds them."""
-    # Said, both: a home that is only in this mapping does not move Flowfile's catalog, and the real one is nobody's to write in.
+    # Both, or the store would be beside the Flowfile of whoever runs this, in the real home.
     vault = Vault(
         {"FLOWFILE_SECURE_STORAGE_PATH": str(home / ".config/flowfile"), "FLOWFILE_STORAGE_DIR": str(home / ".flowfile")}
     )
