@@ -23,7 +23,9 @@ def require_name(name: object) -> str:
     """
     if not isinstance(name, str) or not name.strip():
         raise InvalidNameError("a secret needs a name", hint="%secret set prod_pw")
-    if any(ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 for char in name):
+    if not name.isprintable() and any(
+        ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 for char in name
+    ):
         raise InvalidNameError(
             "a secret's name cannot hold line breaks or other control characters",
             hint="letters, digits, spaces and punctuation are fine:  %secret set prod_pw",

@@ -66,15 +66,7 @@ class AccessLog:
 
     def used(self, name: str) -> None:
         """Record that a value was read, unless the same was recorded less than a minute ago."""
-        now = monotonic()
-        if now < self.again_at.get(name, 0.0):
-            return
-        if self._is_writer_due and self._in_second >= AT_ONCE and now - self._second < 1.0:
-            # What `_record_once` comes to in a loop over many names.
-            self.again_at[name] = now + SAME_USE_S
-            self._waiting.append((time(), name, OK))
-        else:
-            self._record_once(name, name, OK)
+        self._record_once(name, name, OK)
 
     def refused(self, name: str, error: BaseException) -> None:
         """Record that a value was not given out, and the class of the reason; once a minute."""

@@ -128,14 +128,15 @@ class ActiveDatabase:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The database that holds the secrets now, made where there is none, to write while no other process does."""
         with self.alone():
-            with translated(self._paths.database):
+            try:
                 db = self.recent()
                 if db is None:
                     create_database(self._paths.database)
                     db = self.current()
                 assert db is not None
-            with translated(self._paths.catalog if self.in_catalog else self._paths.database):
                 yield db
+            except FOREIGN as error:
+                raise self.error(error) from None
 
     @contextmanager
     def ours(self, *, create: bool = False) -> Iterator[sqlite3.Connection | None]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoSuchSecretError, NothingToUndoError, SecretExistsError, StoreError
 from flowfile_nb.storage.active import ActiveDatabase
-from flowfile_nb.storage.database import ALL, FOREIGN, columns, readable, transaction
+from flowfile_nb.storage.database import ALL, columns, readable, transaction
 from flowfile_nb.storage.own_facts import OwnFacts
 from flowfile_nb.storage.paths import Paths
 
