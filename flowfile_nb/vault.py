@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from flowfile_nb.core.names import environment_variable, quoted, require_name, require_value, suggest
-from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, StoreError
+from flowfile_nb.errors import FlowfileNbError, InvalidNameError, NoSuchSecretError, StoreError
 from flowfile_nb.storage.access_log import AccessLog
 from flowfile_nb.storage.database import ALL
 from flowfile_nb.storage.paths import find_paths
@@ -110,12 +110,14 @@ class Vault:
         Raises:
             NoSuchSecretError: If it is neither stored nor given by the environment.
         """
-        if environment_variable(name) in self.environ:
-            return
-        row = self.store.find(self.user_id, name)
-        if row is None:
-            raise self._unknown(name)
-        self._found = monotonic(), row
+        try:
+            # `in` would do the same, with one call more.
+            self.environ[environment_variable(name)]
+        except KeyError:
+            row = self.store.find(self.user_id, name)
+            if row is None:
+                raise self._unknown(name) from None
+            self._found = monotonic(), row
 
     def reveal(self, name: str) -> str:
         """
@@ -174,12 +176,16 @@ class Vault:
             SecretExistsError: If the name is taken and *replace* is false.
             WrongKeyError: If the master key is not the one this store is written with.
         """
-        if not (replace and self.store.find(self.user_id, name)):
-            # Flowfile takes any name: what it stored can be replaced under it.
+        try:
             require_name(name)
+        except InvalidNameError:
+            # Flowfile takes any name: what it stored can be replaced under it.
+            if not (replace and self.store.find(self.user_id, name)):
+                raise
         require_value(value)
         with self._recorded("replace" if replace else "add", name):
-            keychain = self.key.proved_keychain()
+            # Ahead of the lock, which others wait for; whether it is the right key is proved when it is held.
+            keychain = self.key.last_proved or self.key.proved_keychain()
             token = keychain.encrypt_secret(value, self.user_id)
             self._found = None
             with self.store.active.alone():
