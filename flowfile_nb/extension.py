@@ -96,7 +96,8 @@ def connect(line: str, cell: str | None = None) -> Any:
         --save                    keep the description (references only) for other notebooks
         --replace                 where the name is a variable already; else you are asked
         --no-test                 do not open it once now
-        --as FORM                 duckdb, adbc or ibis in place of the engine; uri is a text that holds the value
+        --as FORM                 duckdb, adbc or ibis in place of the engine; duckdb or polars for S3; uri is a text that holds
+                                  the value
         --timeout SECONDS         how long to wait for the server (default 10); interrupting the cell works, too
         --debug                   show the driver's own error as well, with known values masked
 
@@ -104,6 +105,12 @@ def connect(line: str, cell: str | None = None) -> Any:
     mysql://app:%secret pw@db.example.com/sales?ssl_ca=/etc/ssl/ca.pem
     postgresql://app:%secret pw@db.example.com/sales?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem
     sqlite:////home/me/data.db    duckdb:////home/me/data.duckdb    duckdb:///:memory:
+    s3://AKIA…:%secret key@bucket/prefix?region=eu-central-1      (or endpoint_url=https://…)
+    gs://bucket/prefix?service_account_key=%secret google_key
+    abfs://container@account.dfs.core.windows.net/path?account_key=%secret azure_key
+    sftp://me:%secret pw@files.example.com:22/path                (or private_key=%secret ssh_key)
+    https://api.example.com/v1?api_key=%secret key                (or type = "https" and auth = "bearer", token = %secret key)
+    type = "kafka"                and  bootstrap_servers, sasl_mechanism, sasl_username, sasl_password
     Any argument of a driver:     a table  [connect_args]  at the end of the TOML; a reference may stand in each value.
 
     %connect                      a table: what is open, saved, or in the project's connections.toml; which secrets are missing
@@ -120,6 +127,7 @@ def connect(line: str, cell: str | None = None) -> Any:
     and after each change, and you are asked;  --trust  says yes, for a headless run.
 
     The variable is a SQLAlchemy Engine:  pandas.read_sql("select 1", warehouse)
+    For  s3, gs, abfs, sftp  it is an fsspec filesystem:  pandas.read_parquet("s3://bucket/a.parquet", filesystem=lake)
     For  https://…  it is an httpx.Client, for  type = "kafka"  a maker of confluent-kafka's clients.
     The password is read from the store at each new database connection, never kept in the engine: a replaced one is used by the
     next connection, and idle ones are dropped. Sent to another process, it opens anew with that one's own secrets.

@@ -18,7 +18,7 @@ from flowfile_nb.storage.store_key import StoreKey
 
 # What only showing and describing need is imported there: a cold read of one secret is half imports.
 if TYPE_CHECKING:
-    from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing
+    from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing, Part
     from flowfile_nb.checkup import Subject
     from flowfile_nb.storage.access_history import AccessHistory
 
@@ -297,14 +297,11 @@ class Vault:
 
         return connections(self.store, self.user_id)
 
-    def reveal_part(self, connection: FlowfileConnection, part: str) -> str:
-        """Return the plaintext of a secret part of a connection of Flowfile's, as it is saved now. Raises as `row_of`."""
-        from flowfile_nb.flowfile_connections import row_of
+    def part_of(self, connection: FlowfileConnection, part: str) -> Part:
+        """Return a secret part of a connection of Flowfile's, as it is saved now. Raises as `row_of`."""
+        from flowfile_nb.flowfile_connections import part_of, row_of
 
-        row = row_of(self.store, self.user_id, connection, part)
-        value = self.key.decrypt(row)
-        self.log.used(row.name)
-        return value
+        return part_of(row_of(self.store, self.user_id, connection, part), self.key.decrypt, self.log.used)
 
     def findings(self) -> list[Finding]:
         """Return what `%secret doctor` says about key and store."""

@@ -30,17 +30,16 @@ if TYPE_CHECKING:
 KEYS = ("host", "port", "database", "username", "password", "query", "connect_args", "engine")
 _PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args", "engine"}
 # What an error of the first statement can be told with: an engine's own URL does not hold every reference.
-_told: WeakKeyDictionary[Engine, tuple[list[str], Access, str]] = WeakKeyDictionary()
+_told: WeakKeyDictionary[Engine, tuple[list[str], Access]] = WeakKeyDictionary()
 
 
-def make(spec: Spec, reveal: Reveal, remedy: str = "") -> Engine:
+def make(spec: Spec, reveal: Reveal) -> Engine:
     """
     Return an engine that asks *reveal* for values at each new connection; nothing is opened yet.
 
     Args:
         spec: The description.
         reveal: Returns the value of what a reference names.
-        remedy: What to do when a secret is refused, where its name is not the reference's.
 
     Raises:
         ConnectionSpecError: If the description does not make a database URL, or holds a password in clear.
@@ -68,13 +67,13 @@ def make(spec: Spec, reveal: Reveal, remedy: str = "") -> Engine:
             f"the driver of {url.get_backend_name()!r} does not take this description",
             hint="compare it with SQLAlchemy's page on that database",
         ) from None
-    access, names = access_of(reveal), [] if remedy else secrets_in(spec)
+    access, names = access_of(reveal), secrets_in(spec)
     only_here = only_in_this_process(url)
     watch(engine, names, access, only_here=only_here)
-    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, parts.get("connect_args", {}), access, names, remedy))
+    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, parts.get("connect_args", {}), access, names))
     make_portable(engine, spec, access, only_here=only_here)
     make_variants_portable(engine)
-    _told[engine] = names, access, remedy
+    _told[engine] = names, access
     return engine
 
 
@@ -123,8 +122,8 @@ def check(engine: Engine) -> None:
     except Exception as error:  # noqa: BLE001 - drivers raise what they like; chained, theirs can print the whole DSN
         engine.dispose()
         # What opening itself raises is ours already: this is about what a new connection is asked first.
-        names, access, remedy = _told[engine]
-        raise explain(error, target(engine), names, access, remedy) from None
+        names, access = _told[engine]
+        raise explain(error, target(engine), names, access) from None
 
 
 def target(engine: Engine) -> str:
@@ -143,7 +142,7 @@ def place_of(url: URL) -> str:
     return unquote(bare.render_as_string())
 
 
-def _late_binding(url: URL, arguments: Mapping[str, Any], access: Access, names: list[str], remedy: str) -> Callable[..., Any]:
+def _late_binding(url: URL, arguments: Mapping[str, Any], access: Access, names: list[str]) -> Callable[..., Any]:
     """Return a `do_connect` listener, which opens the driver's connection itself."""
 
     def connect(dialect: Dialect, *_: Any) -> Any:
@@ -161,7 +160,7 @@ def _late_binding(url: URL, arguments: Mapping[str, Any], access: Access, names:
         except FlowfileNbError:
             raise
         except Exception as error:  # noqa: BLE001 - as in `check`
-            raise explain(error, place_of(url), names, access, remedy) from None
+            raise explain(error, place_of(url), names, access) from None
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
             raise KeyboardInterrupt from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from flowfile_nb.errors import MissingDriverError, UnknownSchemeError
@@ -47,6 +48,7 @@ _DISTRIBUTIONS = {
     "duckdb_engine": "flowfile-nb[duckdb]",
     "gcsfs": "flowfile-nb[gcs]",
     "mysql.connector": "mysql-connector-python",
+    "paramiko": "flowfile-nb[sftp]",
     "psycopg": "flowfile-nb[postgresql]",
     "oracledb": "flowfile-nb[oracle]",
     "psycopg2": "psycopg2-binary",
@@ -58,6 +60,10 @@ _DISTRIBUTIONS = {
     "sqlalchemy": "flowfile-nb[sql]",
     "trino": "flowfile-nb[trino]",
 }
+
+
+# The kinds that are no databases, for who has mistyped one.
+_OTHERS = ("abfs", "gs", "https", "kafka", "s3", "sftp")
 
 
 def missing(module: str, scheme: str) -> MissingDriverError:
@@ -86,6 +92,9 @@ def unknown_scheme(name: str) -> MissingDriverError | UnknownSchemeError:
     base = name.partition("+")[0]
     if base in _DISTRIBUTIONS:
         return missing(base, base)
+    known = sorted({*DRIVERS, *_OTHERS})
+    near = get_close_matches(base, known, 1)
     return UnknownSchemeError(
-        f"no connection of type {name!r} is known", hint=f"known are {', '.join(sorted(DRIVERS))}, and every SQLAlchemy dialect"
+        f"no connection of type {name!r} is known",
+        hint=(f"did you mean {near[0]!r}?  " if near else "") + f"known are {', '.join(known)}, and every SQLAlchemy dialect",
     )

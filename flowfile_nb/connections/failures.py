@@ -9,9 +9,31 @@ from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError
 
 _NETWORK = "check host and port, the VPN, and whether the server is up"
+_REFUSED = "the server refused the user or the password"
+_ANOTHER = "check the user name; to store another password:  {replace}"
 
 # (what the driver or the server says, what happened, what to do); the first that matches counts.
 _CAUSES = (
+    (
+        r"invalid credentials|failed to authenticate",
+        "the service refused the key",
+        "to store another:  {replace}",
+    ),
+    (
+        r"nosuchbucket|no such bucket|containernotfound|(?:bucket|container) does not exist",
+        "there is no bucket, or container, of that name",
+        "check its spelling, and that it is in this account and behind this endpoint",
+    ),
+    (
+        r"nocredentialserror|unable to locate credentials|defaultcredentialserror|credentialunavailable|defaultazurecredential",
+        "no login was found on this machine, and none is described",
+        "describe a key with  %secret NAME;  or  anonymous = true  for what is public",
+    ),
+    (
+        r"bad authentication type|badauthenticationtype|no authentication methods available",
+        "the server takes another kind of login than the one that is described",
+        "describe  password = %secret NAME  or  private_key = %secret NAME",
+    ),
     (
         r"access denied for user .* to database|permission denied for database",
         "the server does not let this user into that database, or has none of that name",
@@ -19,16 +41,18 @@ _CAUSES = (
     ),
     (
         r"password authentication failed|access denied for user|authentication failed|invalid password|no password supplied",
-        "the server refused the user or the password",
-        "check the user name; to store another password:  {replace}",
+        _REFUSED,
+        _ANOTHER,
     ),
+    # ClickHouse's words.
+    (r"wrong password for user|unknown user ", _REFUSED, _ANOTHER),
     (
-        r"invalidaccesskeyid|signaturedoesnotmatch|invalid_client|invalid_grant|expiredtoken|invalidtoken|authenticationfailed",
+        r"invalidaccesskeyid|signaturedoesnotmatch|invalid_(?:client|grant)|(?:expired|invalid)token|authenticationfailed",
         "the service refused the key",
         "check the key's id; to store another key:  {replace}",
     ),
     (
-        r"database \"[^\"]*\" does not exist|unknown database",
+        r"database (?:\"[^\"]*\"|\S+) (?:does not|doesn't) exist|unknown database",
         "the server has no database of that name",
         "check the database at the end of the URL",
     ),
@@ -47,15 +71,16 @@ _CAUSES = (
         "there is no host of that name",
         "check the host's spelling, and whether the VPN is on",
     ),
-    (r"connection refused|actively refused", "nothing listens on that host and port", _NETWORK),
+    (r"connection refused|actively refused|connect call failed", "nothing listens on that host and port", _NETWORK),
     (r"no route to host|network is unreachable|host is unreachable", "no network leads from here to that host", _NETWORK),
     (
-        r"timed? ?out|timeout",
+        # The second is paramiko's, for a server that does not greet.
+        r"timed? ?out|timeout|no existing session",
         "the server did not answer in time",
         f"{_NETWORK};  --timeout SECONDS  waits longer than the usual {TIMEOUT_S:g}",
     ),
     (
-        r"invalid response to ssl negotiation|expected authentication request|packets? out of order|packet sequence",
+        r"invalid response to ssl|expected authentication request|packets? out of order|packet sequence|banner|port \d+ is for",
         "what answers on that port is no such server",
         "check the port, and that the type fits the server",
     ),
@@ -107,9 +132,7 @@ _CAUSES = (
 )
 
 
-def explain(
-    error: BaseException, target: str, secrets: list[str], access: Access, remedy_of_secret: str = ""
-) -> ConnectionFailedError:
+def explain(error: BaseException, target: str, secrets: list[str], access: Access) -> ConnectionFailedError:
     """
     Return our error for a driver's, holding nothing of its text, unless that was asked for: then masked.
 
@@ -117,25 +140,45 @@ def explain(
         error: What the driver, or SQLAlchemy, raised.
         target: Where the connection was to lead, without password.
         secrets: The names of the secrets it used.
-        access: Tells the secrets' ages.
-        remedy_of_secret: What to do where the server refuses a secret, if not `%secret set NAME --replace`.
+        access: Tells the secrets' ages, and what to do where one is refused.
     """
     # SQLAlchemy wraps the driver's error; and of that the arguments are the plain text, which some show in quotes.
     driver = getattr(error, "orig", None) or error
-    text = " ".join([type(driver).__name__, *map(str, driver.args)]).lower()
-    # Names of hosts, databases and files are left out: one that is called `timeout` says nothing about the cause.
-    text = re.sub(r"(?<!\w)(?:\"[^\"]*\"|'[^']*')", '""', text)
     used = f" with secret {', '.join(map(access.named, secrets))}" if secrets else ""
-    what, remedy = next(
-        ((what, remedy) for pattern, what, remedy in _CAUSES if re.search(pattern, text)),
-        (
+    what, remedy = (
+        _cause(driver)
+        or next(filter(None, map(_cause, _beneath(driver))), None)
+        or (
             f"the driver raised {type(error).__name__}",
             "check every part of it;  --debug  shows the driver's own words",
-        ),
+        )
     )
     replace = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
     return ConnectionFailedError(
         f"could not open {target}{used}: {what}",
-        hint=remedy.replace("{replace}", remedy_of_secret or replace),
+        hint=remedy.replace("{replace}", access.remedy or replace),
         driver=access.shown(error),
     )
+
+
+def chain(error: BaseException | None) -> list[BaseException]:
+    """Return an error and what led to it."""
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _cause(error: BaseException) -> tuple[str, str] | None:
+    """Return what happened and what to do, if an error's text tells."""
+    code = getattr(error, "error_code", "")
+    text = " ".join([type(error).__name__, *map(str, error.args), str(getattr(code, "value", code))]).lower()
+    # Names of hosts, databases and files are left out: one that is called `timeout` says nothing about the cause.
+    text = re.sub(r"(?<!\w)(?:\"[^\"]*\"|'[^']*')", '""', text)
+    return next(((what, remedy) for pattern, what, remedy in _CAUSES if re.search(pattern, text)), None)
+
+
+def _beneath(error: BaseException) -> list[BaseException]:
+    """Return the socket's own errors that led to a library's, which some quote, and quotes are left out."""
+    return [one for one in chain(error) if isinstance(one, OSError)]

@@ -30,12 +30,24 @@ _MODULES: dict[str, str] = {
 }
 _DATABASE = "flowfile_nb.connections.database"
 
+# Places for files: the module and the class in it. One object is made for each connection.
+_STORAGE = {
+    "s3": ("flowfile_nb.connections.s3", "S3"),
+    "gs": ("flowfile_nb.connections.gcs", "GoogleStorage"),
+    "gcs": ("flowfile_nb.connections.gcs", "GoogleStorage"),
+    "abfs": ("flowfile_nb.connections.azure", "Azure"),
+    "abfss": ("flowfile_nb.connections.azure", "Azure"),
+    "az": ("flowfile_nb.connections.azure", "Azure"),
+    "sftp": ("flowfile_nb.connections.sftp", "Sftp"),
+    "ssh": ("flowfile_nb.connections.sftp", "Sftp"),
+}
 
 # Other native forms, for `--as`: the module and the class in it.
 _FORMS = {
     "adbc": ("flowfile_nb.connections.forms.adbc", "Adbc"),
     "duckdb": ("flowfile_nb.connections.forms.duckdb", "DuckDB"),
     "ibis": ("flowfile_nb.connections.forms.ibis", "Ibis"),
+    "polars": ("flowfile_nb.connections.forms.polars", "Polars"),
     "uri": ("flowfile_nb.connections.forms.uri", "Uri"),
 }
 
@@ -74,7 +86,7 @@ def kinds() -> list[str]:
     """Return the kinds that are known here, for `type = "…"` and as schemes; SQLAlchemy may know more."""
     from importlib.metadata import entry_points
 
-    return sorted({*DRIVERS, *_MODULES, *(point.name for point in entry_points(group=ENTRY_POINTS))})
+    return sorted({*DRIVERS, *_MODULES, *_STORAGE, *(point.name for point in entry_points(group=ENTRY_POINTS))})
 
 
 def keys_of(kind: str) -> tuple[str, ...]:
@@ -92,15 +104,18 @@ def family_of(spec: Spec) -> Family:
 
 
 def _family(scheme: str) -> Family:
+    if scheme in _STORAGE:
+        module, class_name = _STORAGE[scheme]
+        return cast("Family", getattr(import_module(module), class_name)())
     base = scheme.partition("+")[0]
-    module = _MODULES.get(scheme) or _MODULES.get(base) or (_DATABASE if base in DRIVERS else None)
-    if module is None:
+    module_name = _MODULES.get(scheme) or _MODULES.get(base) or (_DATABASE if base in DRIVERS else None)
+    if module_name is None:
         # Imported here: looking through what is installed takes a few milliseconds.
         from importlib.metadata import entry_points
 
         for point in entry_points(group=ENTRY_POINTS, name=scheme):
             return cast("Family", point.load())
-    return cast("Family", import_module(module or _DATABASE))
+    return cast("Family", import_module(module_name or _DATABASE))
 
 
 def forms() -> list[str]:
@@ -112,7 +127,7 @@ def forms() -> list[str]:
 
 def form_of(name: str) -> Family:
     """
-    Return what opens a connection as the native form *name*: `duckdb`, `adbc`, `ibis`, `uri`, or an installed package's.
+    Return what opens a connection as the native form *name*: `duckdb`, `polars`, `adbc` …, or an installed package's.
 
     Raises:
         ConnectionSpecError: If there is none of that name.

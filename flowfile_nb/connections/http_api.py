@@ -145,6 +145,11 @@ def _read(spec: Spec) -> _Api:
         port, host = url.port, url.hostname
     except ValueError:
         port, host, url = None, None, urlsplit("")
+    if host is None and re.match(r"https?://", marked.text):
+        raise ConnectionSpecError(
+            "the url has a port that is none, or a host that is none",
+            hint=f'url = "{scheme_of(spec)}://api.example.com:8443/v1"   (a port is a number up to 65535)',
+        )
     if url.scheme not in {"http", "https"} or not host or (scheme_of(spec) == "https" and url.scheme != "https"):
         raise ConnectionSpecError(
             f"the url is not the address of an API of type {scheme_of(spec)!r}",

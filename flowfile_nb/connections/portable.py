@@ -28,8 +28,9 @@ class _Reduce:
     def __call__(self, protocol: int = 0) -> tuple[Any, ...]:
         if self._only_here:
             raise UsageError(f"{self._only_here}; it was not sent elsewhere", hint="keep the data in a file or on a server")
-        spec = self._spec
-        described = spec.marked.restore(spec.marked.text) if isinstance(spec, UrlSpec) else spec.parts
+        spec, described = self._spec, self._access.description
+        if described is None:
+            described = spec.marked.restore(spec.marked.text) if isinstance(spec, UrlSpec) else spec.parts
         return self._access.reopen, (described, self._access.timeout_s)
 
     def __repr__(self) -> str:

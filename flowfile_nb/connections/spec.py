@@ -16,10 +16,13 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z][A-Za-z0-9+.-]*:(?=[/?]|$
 # The last word of a key that holds a credential: `password`, `aws_secret_access_key`, `sas_token` …
 _CREDENTIAL = re.compile(
     r"(?:^|[_\W])(?:password|passwd|passphrase|pwd|secret|token|apikey|api_?key|access_?key|secret_?key|account_?key|private_?key"
-    r"|credentials?)$",
+    r"|credentials?|connection_?string|sig|signature)$",
     re.IGNORECASE,
 )
-_EMBEDDED = re.compile(r"(?:^|[;&?\s])(?:password|passwd|pwd)\s*=\s*[^;&\s]", re.IGNORECASE)
+# In ODBC's and Azure's connection strings, and in the query of a signed URL.
+_EMBEDDED = re.compile(
+    r"(?:^|[;&?\s])(?:password|passwd|pwd|accountkey|sharedaccesssignature|sig)\s*=\s*[^;&\s]", re.IGNORECASE
+)
 # From the first `:` to the last `@`, so that a password with an unescaped `@`, `/` or `?` is seen whole; a port is none.
 _USER_INFO = re.compile(r"[^:]+://[^:/@?]*:(?!\d+(?:[/?]|$))(?P<password>.+)@", re.DOTALL)
 # Not of an address in brackets; of several hosts the first.
@@ -115,10 +118,18 @@ def _refuse_literal_in_url(marked: StandIns) -> None:
         # A password may stand there, too, where the host was forgotten.
         raise ConnectionSpecError(
             "this is not a URL that a connection can be made of: what stands behind the host's `:` is no port",
-            hint="postgresql://user:%secret NAME@host:5432/database   (the port is a number)",
+            hint=f"{_example_of(marked.text)}   (the port is a number)",
         )
     query = parse_qsl(marked.text.partition("?")[2])
     _refuse_literals({key: marked.restore(item) for key, item in query}, "?")
+
+
+def _example_of(url: str) -> str:
+    scheme = url.partition(":")[0].lower()
+    if scheme in {"http", "https"}:
+        return f"{scheme}://api.example.com:8443/v1"
+    place = "host:22/path" if scheme in {"sftp", "ssh"} else "host:5432/database"
+    return f"{scheme}://user:%secret NAME@{place}"
 
 
 def _literal_password(place: str) -> LiteralPasswordError:

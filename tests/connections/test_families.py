@@ -87,7 +87,7 @@ def test_a_package_brings_a_form(shell: Shell) -> None:
     shell.run("%connect db --as dict")
     assert shell.real.user_ns["db"] == {"password": "the value", "checked": True}
     assert shell.complete("%connect db --as di") == ["dict"]
-    assert {"adbc", "dict", "duckdb", "ibis", "uri"} == set(shell.complete("%%connect db --as "))
+    assert {"adbc", "dict", "duckdb", "ibis", "polars", "uri"} == set(shell.complete("%%connect db --as "))
     shell.run("%connect -x db")
 
 
@@ -96,6 +96,8 @@ def test_without_the_package_the_scheme_is_unknown() -> None:
     """What neither a family nor SQLAlchemy knows is said to be unknown."""
     with pytest.raises(UnknownSchemeError):
         fnb.connect("weather://station/7")
+    with pytest.raises(UnknownSchemeError, match="did you mean 'sftp'"):
+        fnb.connect("stfp://station/7")
 
 
 @pytest.mark.usefixtures("home")

@@ -156,7 +156,7 @@ def test_a_wrong_password_shows_no_value(url: str, form: str) -> None:
     ("description", "form", "words"),
     [
         ("postgresql://h/x", "duck", "did you mean duckdb"),
-        ("postgresql://h/x", "zzz", "there are adbc, duckdb, ibis, uri"),
+        ("postgresql://h/x", "zzz", "there are adbc, duckdb, ibis, polars, uri"),
         ("mssql://app@h/x", "adbc", "there is for duckdb, postgresql, sqlite"),
         ("mssql://app@h/x", "duckdb", "it attaches"),
         ("mysql://app@h/x", "ibis", "from_connection"),

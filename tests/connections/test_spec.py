@@ -164,3 +164,20 @@ def test_what_is_no_port_may_be_a_password(url: str) -> None:
         read_spec(url)
 
     assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "example"),
+    [
+        ("https://api.example.com:abc/v1", "https://api.example.com:8443/v1"),
+        ("sftp://files.example.com:abc/x", "sftp://user:%secret NAME@host:22/path"),
+        ("mysql://h:abc/x", "mysql://user:%secret NAME@host:5432/database"),
+    ],
+)
+def test_a_port_that_is_none_is_shown_right(url: str, example: str) -> None:
+    """By an example of the same kind."""
+    with pytest.raises(ConnectionSpecError, match="is no port") as refused:
+        read_spec(url)
+
+    assert example in refused.value.hint
+    assert "abc" not in str(refused.value)
