@@ -80,10 +80,12 @@ class ConnectionsTab {
   }
 
   rowOf({ name, shown, state, kind, target, problem, secrets, used_at, kept, place }) {
+    const short = target.replace(`${kind}/`, "").replace(/^[\w+.-]+:\/\/(\/(?=.))?/, "") || target; // Its kind stands above it.
     const badge = state ? [make("span", { className: `fnb-badge${state === "open" ? " fnb-open" : ""}` }, state)] : [];
+    if (secrets.some(([, missing]) => missing)) badge.push(make("span", { className: "fnb-badge fnb-lacks" }, "secret missing"));
     const title = make("div", { className: "fnb-line" }, make("span", { className: "fnb-title", title: shown }, shown), make("span", { className: "fnb-kind" }, kind), ...badge);
     const where = problem ? make("div", { className: "fnb-line fnb-problem", title: problem }, `cannot be opened: ${problem}`)
-      : make("div", { className: "fnb-line fnb-target", title: target }, target.replace(/^[\w+.-]+:\/\/(\/(?=.))?/, "") || target);
+      : make("div", { className: "fnb-line fnb-target", title: target }, short);
     const named = secrets.map(([secret, missing]) => make("div", { className: "fnb-secret" }, make("span", { title: secret }, secret),
       ...(missing ? [rowButton("secret", "missing: add", `Add the missing secret ${secret} of ${shown}`)] : [])));
     const button = (action, text, label) => rowButton(action, text, `${label} ${shown}`);

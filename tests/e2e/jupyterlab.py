@@ -130,6 +130,7 @@ class Notebook:
         self.page = page
         self.lab = lab
         self.path = lab.notebooks / f"{name}.ipynb"
+        self.store = lab.home / "stores" / name
         empty = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell()],
             metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
@@ -139,7 +140,7 @@ class Notebook:
         self.page.goto(f"{lab.url}/{place}/{name}.ipynb?token={lab.token}")
         self.cells = page.locator(".jp-NotebookPanel:visible .jp-CodeCell")
         self.page.wait_for_function(_READY)
-        self.run(f"import os; os.environ['FLOWFILE_SECURE_STORAGE_PATH'] = {str(lab.home / 'stores' / name)!r}")
+        self.run(f"import os; os.environ['FLOWFILE_SECURE_STORAGE_PATH'] = {str(self.store)!r}")
         self.run("%load_ext flowfile_nb")
 
     def run(self, code: str, *, wait: bool = True) -> Locator:
@@ -199,7 +200,7 @@ class PanelPage:
         self.save = self.form.get_by_role("button", name="Add secret")
         self.alert = root.get_by_role("alert")
         self.status = root.get_by_role("status").first
-        self.waiting = root.get_by_role("status").last
+        self.waiting = root.locator(".fnb-waiting")
         self.table = root.get_by_role("table")
         self.names = root.locator(".fnb-secrets tbody th")
 

@@ -387,10 +387,27 @@ def test_the_record_names_the_notebook(notebook: Notebook) -> None:
     expect(doctor.locator("tr", has_text="mend")).to_have_count(0)
 
 
-def test_a_change_made_elsewhere_shows_when_one_turns_to_the_panel(notebook: Notebook) -> None:
-    """A secret stored by a cell is in the list as soon as the pointer is over the panel."""
+def test_a_change_made_by_a_cell_shows_at_once(notebook: Notebook) -> None:
+    """Nobody has turned to the panel since; what is typed in it stays."""
     panel = notebook.panel()
+    panel.name.fill("half_typed")
+
     notebook.run("import flowfile_nb; flowfile_nb.secrets['from_a_cell'] = 'hunter2'")
+
+    expect(panel.names).to_have_text(["from_a_cell"])
+    expect(panel.name).to_have_value("half_typed")
+    notebook.run("%secret delete from_a_cell --yes")
+    expect(panel.names).to_have_count(0)
+
+
+def test_a_change_made_elsewhere_shows_when_one_turns_to_the_panel(notebook: Notebook) -> None:
+    """A secret stored by another process is in the list as soon as the pointer is over the panel."""
+    panel = notebook.panel()
+    store = "import flowfile_nb; flowfile_nb.secrets['from_a_cell'] = 'hunter2'"
+    notebook.page.evaluate(
+        "(code) => jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code}).done",
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {store!r}], check=True)",
+    )
 
     notebook.page.mouse.move(0, 0)
     panel.search.hover()
@@ -429,8 +446,33 @@ def test_a_reopened_notebook_without_its_kernel_says_so(notebook: Notebook) -> N
     expect(reopened.names).to_have_count(0)
     reopened.name.fill("prod_pw")
     reopened.value.fill("hunter2")
-    reopened.save.click()
-    expect(reopened.value).to_have_value("")
+    expect(reopened.save).to_be_disabled()
+    reopened.value.press("Enter")
+    expect(reopened.value).to_have_value("hunter2")
+
+
+def test_a_restarted_kernel_takes_nothing_and_loses_nothing(notebook: Notebook) -> None:
+    """The panel says that its cell has to be run again; what was typed stays and cannot be sent; the new panel works."""
+    panel = notebook.panel()
+    panel.add("prod_pw", "hunter2")
+    panel.name.fill("dev_pw")
+    panel.value.fill("hunter3")
+
+    expect(panel.button("Delete prod_pw")).to_be_visible()
+    notebook.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    expect(panel.waiting).to_have_text(RESTARTED)
+    expect(panel.save).to_be_disabled()
+    expect(panel.button("Delete prod_pw")).to_be_disabled()
+    panel.value.press("Enter")
+    expect(panel.name).to_have_value("dev_pw")
+    expect(panel.value).to_have_value("hunter3")
+    expect(panel.names).to_have_text(["prod_pw"])
+
+    notebook.run(f"import os; os.environ['FLOWFILE_SECURE_STORAGE_PATH'] = {str(notebook.store)!r}")
+    notebook.run("%load_ext flowfile_nb")
+    again = notebook.panel()
+    expect(again.names).to_have_text(["prod_pw"])
+    again.add("dev_pw", "hunter3")
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
