@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import SplitResult
 
+from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.object_storage import ObjectStorage, Place
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, Restore, all_or_none, digest, one_of
 from flowfile_nb.connections.timeouts import limit_s
@@ -40,8 +41,16 @@ class Azure(ObjectStorage):
     grammar = Grammar(
         "abfs",
         (
-            *("account", "container", "prefix", "account_key", "sas_token", "tenant_id", "client_id", "client_secret"),
-            *("connection_string", "anonymous", "endpoint_url", "verify", "options"),
+            Key("account", required=True, example="salesdata"),
+            Key("container", example="reports"),
+            Key("prefix", example="2026/q1"),
+            Key("account_key", secret=True),
+            Key("sas_token", "SAS token, instead of a key", secret=True),
+            Key("tenant_id", "Tenant, of a service principal", example="00000000-0000-0000-0000-000000000000"),
+            Key("client_id", "Client ID", example="00000000-0000-0000-0000-000000000000"),
+            Key("client_secret", secret=True),
+            Key("endpoint_url", "Endpoint, if it is not Microsoft's", example="https://salesdata.blob.example.com"),
+            *(Key(name, in_form=False) for name in ("connection_string", "anonymous", "verify", "options")),
         ),
         {"account_key", "client_id", "client_secret", "connection_string", "sas_token", "tenant_id"},
         _from_url,

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import SplitResult
 
+from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.object_storage import ObjectStorage, Place
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, Restore, digest, one_of
 from flowfile_nb.connections.timeouts import limit_s
@@ -29,7 +30,13 @@ class GoogleStorage(ObjectStorage):
     library = "gcsfs"
     grammar = Grammar(
         "gs",
-        ("bucket", "prefix", "project", "service_account_key", "anonymous", "endpoint_url", "options"),
+        (
+            Key("bucket", example="sales"),
+            Key("prefix", example="2026/q1"),
+            Key("project", example="my-project"),
+            Key("service_account_key", "Service account's key (JSON)", secret=True),
+            *(Key(name, in_form=False) for name in ("anonymous", "endpoint_url", "options")),
+        ),
         {"service_account_key"},
         _from_url,
         "gs://bucket/prefix?service_account_key=%secret NAME",

@@ -19,6 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import chain, explain
+from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.portable import make_portable
 from flowfile_nb.connections.spec import Spec
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, parts_of
@@ -55,8 +56,8 @@ class ObjectStorage:
         self._credentials = Credentials({}, Access(str))
 
     @property
-    def KEYS(self) -> tuple[str, ...]:  # noqa: N802 - what every family has
-        """What a description may have, for completion."""
+    def KEYS(self) -> tuple[Key, ...]:  # noqa: N802 - what every family has
+        """What a description may have, for completion and for the panel's form."""
         return self.grammar.keys
 
     def make(self, spec: Spec, reveal: Access) -> Any:

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import SplitResult
 
+from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.object_storage import ObjectStorage, Place
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, Restore, all_or_none, digest, one_of
 from flowfile_nb.connections.timeouts import limit_s
@@ -37,8 +38,17 @@ class S3(ObjectStorage):
     grammar = Grammar(
         "s3",
         (
-            *("bucket", "prefix", "region", "endpoint_url", "access_key_id", "secret_access_key", "session_token"),
-            *("profile", "role_arn", "anonymous", "verify", "addressing_style", "options"),
+            Key("bucket", example="sales"),
+            Key("prefix", example="2026/q1"),
+            Key("region", example="eu-central-1"),
+            Key("endpoint_url", "Endpoint, if it is not Amazon's", example="https://minio.example.com"),
+            Key("access_key_id", "Access key ID", example="AKIA…"),
+            Key("secret_access_key", secret=True),
+            Key("session_token", secret=True),
+            Key("profile", "Profile, instead of a key", example="analytics"),
+            Key("role_arn", "Role", example="arn:aws:iam::123456789012:role/reader"),
+            Key("addressing_style", choices=("path", "virtual")),
+            *(Key(name, in_form=False) for name in ("anonymous", "verify", "options")),
         ),
         {"access_key_id", "secret_access_key", "session_token"},
         _from_url,

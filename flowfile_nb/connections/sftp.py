@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult
 
+from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.object_storage import ObjectStorage, Place
 from flowfile_nb.connections.ssh import Channel, host_key
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, Restore, one_of
@@ -40,8 +41,15 @@ class Sftp(ObjectStorage):
     grammar = Grammar(
         "sftp",
         (
-            *("host", "port", "username", "password", "private_key", "passphrase", "key_file", "known_hosts", "host_key"),
-            *("path", "options"),
+            Key("host", required=True, example="files.example.com"),
+            Key("port", number=True, example="22"),
+            Key("username", example="app"),
+            Key("password", secret=True),
+            Key("private_key", "Private key (PEM), instead of a password", secret=True),
+            Key("passphrase", "Passphrase of the key", secret=True),
+            Key("path", example="/reports"),
+            Key("host_key", "The server's key, if it is not in known_hosts", example="ssh-ed25519 AAAA…"),
+            *(Key(name, in_form=False) for name in ("key_file", "known_hosts", "options")),
         ),
         {"username", "password", "private_key", "passphrase"},
         _from_url,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.keys import Key, names_of
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, is_credential, read_spec, scheme_of
 from flowfile_nb.core.references import StandIns, fill, names_in
 from flowfile_nb.errors import ConnectionSpecError
@@ -29,7 +30,7 @@ class Grammar(NamedTuple):
     """What a kind of storage takes."""
 
     scheme: str
-    keys: tuple[str, ...]
+    keys: tuple[Key, ...]
     secret: Collection[str]
     """The keys whose values may hold a reference."""
     from_url: Callable[[SplitResult, Restore], Parts]
@@ -37,6 +38,11 @@ class Grammar(NamedTuple):
     example: str
     aliases: Mapping[str, str] = {}
     """Other names of keys, as people know them from elsewhere."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the keys."""
+        return names_of(self.keys)
 
 
 def parts_of(spec: Spec, grammar: Grammar) -> Parts:
@@ -146,11 +152,11 @@ def _add(parts: Parts, key: str, item: Any) -> None:
 
 def _check(parts: Parts, grammar: Grammar) -> None:
     for key, item in parts.items():
-        if key not in grammar.keys:
-            near = get_close_matches(key, [*grammar.keys, *grammar.aliases], 1)
+        if key not in grammar.names:
+            near = get_close_matches(key, [*grammar.names, *grammar.aliases], 1)
             raise ConnectionSpecError(
                 f"a connection of type {grammar.scheme!r} has no key {key!r}",
-                hint=f"did you mean {near[0]!r}?" if near else f"its keys are {', '.join(grammar.keys)}",
+                hint=f"did you mean {near[0]!r}?" if near else f"its keys are {', '.join(grammar.names)}",
             )
         if not isinstance(item, _kinds(key)) or (key == "port" and (item is True or item not in range(1, 65536))):
             raise ConnectionSpecError(f"the value of {key!r} is of the wrong kind", hint=grammar.example)
