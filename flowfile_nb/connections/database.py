@@ -53,7 +53,8 @@ def make(spec: Spec, reveal: Reveal, remedy: str = "") -> Engine:
 
     url = url_of(spec)
     parts = spec.parts if isinstance(spec, TableSpec) else {}
-    options = {"pool_pre_ping": True, **dialects.engine_options(parts)}
+    # A file or memory is not lost while it is idle: asking it first would take as long as opening it.
+    options = {"pool_pre_ping": url.get_backend_name() not in dialects.FILES, **dialects.engine_options(parts)}
     try:
         url = dialects.with_driver(url)
         engine = sqlalchemy.create_engine(dialects.engine_url(url), hide_parameters=True, **options)

@@ -24,6 +24,8 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 # Their drivers go nowhere before the first statement.
 LAZY = {"bigquery", "trino"}
+# They are in this process, with no server between.
+FILES = {"duckdb", "sqlite"}
 # Other names for a URL's parts, as people know them from the database's own pages.
 _NAMES = {
     "bigquery": {"project": "host", "dataset": "database"},

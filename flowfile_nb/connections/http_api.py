@@ -20,7 +20,7 @@ from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, read_spec, scheme_of
 from flowfile_nb.core.names import quoted
 from flowfile_nb.core.references import StandIns, names_in
-from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, LiteralPasswordError, MissingDriverError
+from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, MissingDriverError
 
 if TYPE_CHECKING:
     from flowfile_nb.connections.http_oauth import ClientCredentials
@@ -41,9 +41,6 @@ _WAYS: dict[str, tuple[set[str], set[str]]] = {
     "query": ({"parameter", "token"}, set()),
     _OAUTH: ({"token_url", "client_id", "client_secret"}, {"scope", "audience", "client_auth"}),
 }
-_CREDENTIAL_HEADER = re.compile(
-    r"(?:authorization|cookie|(?:^|[-_])(?:(?:api|access|auth|subscription)-?key|token|secret))$", re.IGNORECASE
-)
 _EXAMPLE = 'type = "https",  url = "https://api.example.com/v1",  auth = "bearer",  token = %secret NAME'
 
 
@@ -185,12 +182,6 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
             raise ConnectionSpecError(f"the value of {key!r} is of the wrong kind", hint=_EXAMPLE)
         if key in _IN_CLEAR and names_in(str(item)):
             raise ConnectionSpecError(f"a reference stands in {key!r}, which is no place for one", hint=f"write {key} in clear")
-    for name, item in parts.get("headers", {}).items():
-        if not names_in(str(item)) and _CREDENTIAL_HEADER.search(name):
-            raise LiteralPasswordError(
-                f"a credential stands in clear in this connection (headers.{name}); nothing was opened",
-                hint=f"store it:  %secret set my_key   then write  {name} = %secret my_key",
-            )
 
 
 def _way(parts: Mapping[str, Any]) -> str:
