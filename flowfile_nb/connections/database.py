@@ -16,7 +16,8 @@ from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access, access_of
 from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
 from flowfile_nb.connections.failures import explain
-from flowfile_nb.connections.families import Reveal
+from flowfile_nb.connections.families import Reveal, kinds
+from flowfile_nb.connections.options import require_known
 from flowfile_nb.connections.pooled import watch
 from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
@@ -57,9 +58,10 @@ def make(spec: Spec, reveal: Reveal, remedy: str = "") -> Engine:
     options = {"pool_pre_ping": url.get_backend_name() not in dialects.FILES, **dialects.engine_options(parts)}
     try:
         url = dialects.with_driver(url)
+        require_known(url, parts)
         engine = sqlalchemy.create_engine(dialects.engine_url(url), hide_parameters=True, **options)
     except sqlalchemy.exc.NoSuchModuleError:
-        raise unknown_scheme(url.drivername) from None
+        raise unknown_scheme(url.drivername, kinds()) from None
     except ModuleNotFoundError as error:
         raise missing(error.name or url.drivername, url.drivername) from None
     except ImportError:

@@ -157,7 +157,8 @@ def test_toml_without_a_type(description: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ['url = "postgresql://app:%secret pw@h/x"', "url = 'postgresql://app:${secret:pw}@h/x'\n", "# mine\nurl = 'sqlite://'"]
+    "body",
+    ['url = "postgresql://app:%secret pw@h/x"', "url = 'postgresql://app:${secret:pw}@h/x'\n", "# mine\nurl = 'sqlite://'"],
 )
 def test_a_url_under_its_key(body: str) -> None:
     """As it stands in a connections.toml: the same as the URL by itself."""
