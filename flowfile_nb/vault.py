@@ -72,6 +72,8 @@ class Vault:
         row = self.store.find(self.user_id, name)
         if row is None:
             raise self._unknown(name)
+        # A new database connection asks for this and then for the value: of the same row, read once.
+        self._found = monotonic(), row
         return hash((row.id, row.owner_id, row.token))
 
     def missing(self, names: Iterable[str]) -> list[str]:

@@ -148,14 +148,25 @@ def place_of(url: URL) -> str:
 
 def _late_binding(url: URL, arguments: Mapping[str, Any], access: Access, names: list[str], remedy: str) -> Callable[..., Any]:
     """Return a `do_connect` listener, which opens the driver's connection itself."""
+    asked: set[str] = set()
+    kept: list[dialects.Arguments] = []
 
-    def connect(dialect: Dialect, *_: Any) -> Any:
-        positional, named = dialects.arguments(dialect, url, access)
-        given = {**named, **fill_all(arguments, access)}
+    def reveal(name: str) -> str:
+        asked.add(name)
+        return access(name)
+
+    def connect(dialect: Dialect) -> Any:
+        if kept:
+            return dialect.connect(*kept[0][0], **kept[0][1])
+        positional, named = dialects.arguments(dialect, url, reveal)
+        given = {**named, **fill_all(arguments, reveal)}
         named = limited(dialect, given, access)
         if dialect.driver == "pymysql" and isinstance(named.get("password"), str):
             # PyMySQL would send it as Latin-1, and the server refuse every password with a letter beyond ASCII.
             named["password"] = named["password"].encode()
+        if dialect.name == "sqlite" and not asked:
+            # There is no value in them: kept, since making them takes half as long as opening the file.
+            kept.append((positional, named))
         return unlimited_again(dialect.driver, dialect.connect(*positional, **named), given)
 
     def do_connect(dialect: Dialect, *_: Any) -> Any:
