@@ -7,6 +7,7 @@ The engine's URL holds references (`${secret:prod_pw}`) where values will be. At
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -14,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access, access_of
+from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import Reveal, kinds
@@ -21,7 +23,7 @@ from flowfile_nb.connections.options import require_known
 from flowfile_nb.connections.pooled import watch
 from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
-from flowfile_nb.connections.timeouts import limited, unlimited_again
+from flowfile_nb.connections.timeouts import bound_s, limit_s, limited, unlimited_again
 from flowfile_nb.core.references import fill_all
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 KEYS = ("host", "port", "database", "username", "password", "query", "connect_args", "engine")
 _PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args", "engine"}
+_NOWHERE = logging.NullHandler()
 # What an error of the first statement can be told with: an engine's own URL does not hold every reference.
 _told: WeakKeyDictionary[Engine, tuple[list[str], Access, str]] = WeakKeyDictionary()
 
@@ -116,10 +119,16 @@ def check(engine: Engine) -> None:
     Raises:
         ConnectionFailedError: If that fails. The engine is disposed of.
     """
-    try:
+
+    def ask() -> None:
         with engine.connect() as connection:
-            if engine.dialect.name in dialects.LAZY:
-                connection.exec_driver_sql("SELECT 1")
+            connection.exec_driver_sql("SELECT 1")
+
+    try:
+        if engine.dialect.name in dialects.LAZY:
+            within(limit_s(_told[engine][1]), ask, lambda _: None)
+        else:
+            engine.connect().close()
     except FlowfileNbError:
         engine.dispose()
         raise
@@ -167,7 +176,7 @@ def _late_binding(url: URL, arguments: Mapping[str, Any], access: Access, names:
         if dialect.name == "sqlite" and not asked:
             # There is no value in them: kept, since making them takes half as long as opening the file.
             kept.append((positional, named))
-        return unlimited_again(dialect.driver, dialect.connect(*positional, **named), given)
+        return _opened(dialect, positional, named, given, access)
 
     def do_connect(dialect: Dialect, *_: Any) -> Any:
         try:
@@ -181,6 +190,17 @@ def _late_binding(url: URL, arguments: Mapping[str, Any], access: Access, names:
             raise KeyboardInterrupt from None
 
     return do_connect
+
+
+def _opened(dialect: Dialect, positional: Any, named: dict[str, Any], given: dict[str, Any], access: Access) -> Any:
+    """Return a connection of the driver, in the time that it may take; *given* are the arguments without our limit."""
+    if dialect.name == "clickhousedb":
+        # Where nobody has asked for its log it would print a line into a cell, later than our error.
+        logging.getLogger("clickhouse_connect").addHandler(_NOWHERE)
+    bound = bound_s(dialect, named, access)
+    if bound is not None:
+        return within(bound, lambda: dialect.connect(*positional, **named), lambda late: late.close())
+    return unlimited_again(dialect.driver, dialect.connect(*positional, **named), given)
 
 
 def _from_url(spec: UrlSpec) -> URL:

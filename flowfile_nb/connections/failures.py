@@ -10,6 +10,8 @@ from flowfile_nb.errors import ConnectionFailedError
 
 _NETWORK = "check host and port, the VPN, and whether the server is up"
 
+_MOST_WRAPPED = 20
+
 # (what the driver or the server says, what happened, what to do); the first that matches counts.
 _CAUSES = (
     (
@@ -18,7 +20,10 @@ _CAUSES = (
         "check the database at the end of the URL, and the user's rights",
     ),
     (
-        r"password authentication failed|access denied for user|authentication failed|invalid password|no password supplied",
+        (
+            r"password authentication failed|access denied for user|authentication failed|invalid password|no password supplied"
+            r"|login failed for user|ora-01017|incorrect username or password|\b401\b|unauthorized|invalid access token"
+        ),
         "the server refused the user or the password",
         "check the user name; to store another password:  {replace}",
     ),
@@ -28,7 +33,7 @@ _CAUSES = (
         "check the key's id; to store another key:  {replace}",
     ),
     (
-        r"database \"[^\"]*\" does not exist|unknown database",
+        r"database \S+ does not exist|unknown.database|cannot open database|ora-12514|dpy-6001",
         "the server has no database of that name",
         "check the database at the end of the URL",
     ),
@@ -48,6 +53,11 @@ _CAUSES = (
         "check the host's spelling, and whether the VPN is on",
     ),
     (r"connection refused|actively refused", "nothing listens on that host and port", _NETWORK),
+    (
+        r"server is unavailable or does not exist",
+        "no server answers there: there is no such host, or nothing that listens",
+        _NETWORK,
+    ),
     (r"no route to host|network is unreachable|host is unreachable", "no network leads from here to that host", _NETWORK),
     (
         r"timed? ?out|timeout",
@@ -55,7 +65,10 @@ _CAUSES = (
         f"{_NETWORK};  --timeout SECONDS  waits longer than the usual {TIMEOUT_S:g}",
     ),
     (
-        r"invalid response to ssl negotiation|expected authentication request|packets? out of order|packet sequence",
+        (
+            r"returned response code 400|invalid response to ssl negotiation|expected authentication request"
+            r"|packets? out of order|packet sequence"
+        ),
         "what answers on that port is no such server",
         "check the port, and that the type fits the server",
     ),
@@ -80,6 +93,11 @@ _CAUSES = (
         "use a server with TLS, or leave out  sslmode  where the network is safe",
     ),
     (
+        r"tls/ssl is required for authentication",
+        "the driver sends a password through an encrypted connection only",
+        'port 443, or by parts with  [connect_args]  and below it  http_scheme = "https"',
+    ),
+    (
         r"certificate|ssl|tls",
         "the encrypted connection could not be set up",
         "check the TLS options:  ?sslmode=require  for PostgreSQL, ssl_ca for MySQL",
@@ -95,12 +113,20 @@ _CAUSES = (
         "check the path; an absolute one has four slashes:  sqlite:////home/me/data.db",
     ),
     (
+        r"invalid connection option|unexpected keyword argument|invalid dsn",
+        "the driver does not take one of the options",
+        "compare the keys with the driver's page;  --debug  shows its own words",
+    ),
+    (
         r"too many (?:clients|connections)|connection slots",
         "the server has no connection left",
         "close others, or try again later",
     ),
     (
-        r"closed the connection|lost connection|connection reset|broken pipe|unexpected eof|server has gone away",
+        (
+            r"closed the connection|lost connection|connection reset|broken pipe|unexpected eof|server has gone away"
+            r"|server connection failed|remote end closed|connection aborted"
+        ),
         "the server closed the connection before it was set up",
         "check the port, and the server's log",
     ),
@@ -120,14 +146,12 @@ def explain(
         access: Tells the secrets' ages.
         remedy_of_secret: What to do where the server refuses a secret, if not `%secret set NAME --replace`.
     """
-    # SQLAlchemy wraps the driver's error; and of that the arguments are the plain text, which some show in quotes.
+    # SQLAlchemy wraps the driver's error, and a driver those of others, down to the system's.
     driver = getattr(error, "orig", None) or error
-    text = " ".join([type(driver).__name__, *map(str, driver.args)]).lower()
-    # Names of hosts, databases and files are left out: one that is called `timeout` says nothing about the cause.
-    text = re.sub(r"(?<!\w)(?:\"[^\"]*\"|'[^']*')", '""', text)
+    texts = [_text(each) for each in (_of_system(driver), driver) if each is not None]
     used = f" with secret {', '.join(map(access.named, secrets))}" if secrets else ""
     what, remedy = next(
-        ((what, remedy) for pattern, what, remedy in _CAUSES if re.search(pattern, text)),
+        ((what, remedy) for text in texts for pattern, what, remedy in _CAUSES if re.search(pattern, text)),
         (
             f"the driver raised {type(error).__name__}",
             "check every part of it;  --debug  shows the driver's own words",
@@ -139,3 +163,25 @@ def explain(
         hint=remedy.replace("{replace}", remedy_of_secret or replace),
         driver=access.shown(error),
     )
+
+
+def _of_system(error: BaseException) -> BaseException | None:
+    """Return the error of the operating system or of TLS that a library's was raised for, if there is one."""
+    found, inner = None, error
+    for _ in range(_MOST_WRAPPED):
+        reason = getattr(inner, "reason", None)
+        following = inner.__cause__ or inner.__context__ or (reason if isinstance(reason, BaseException) else None)
+        if following is None:
+            return found
+        inner = following
+        if isinstance(inner, OSError) and type(inner).__module__ in {"builtins", "http.client", "socket", "ssl"}:
+            found = inner
+    return found
+
+
+def _text(error: BaseException) -> str:
+    """Return what an error says, without names: a host that is called `timeout` says nothing about the cause."""
+    # Its arguments are the plain text, which some show in quotes.
+    text = " ".join([type(error).__name__, *map(str, error.args)]).lower()
+    text = re.sub(r"(?<!\w)(?:\"[^\"]*\"|'[^']*')", '""', text)
+    return re.sub(r"\((?:[\w-]+\.)+[\w-]+\)", "()", text)

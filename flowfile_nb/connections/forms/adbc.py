@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections import database
 from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.forms.uri import text_of
@@ -49,7 +50,11 @@ class Adbc:
             raise ConnectionSpecError("connect_args are for another driver than ADBC's", hint="leave --as adbc out, or them")
         connect = _connect(backend)
         try:
-            return connect(_place_with_values(spec, url, reveal))
+            if backend != "postgresql":
+                return connect(_place_with_values(spec, url, reveal))
+            # It waits in C, where no interrupt is heard.
+            limit_s = float(libpq_limit(reveal))
+            return within(limit_s, lambda: connect(_place_with_values(spec, url, reveal)), lambda late: late.close())
         except FlowfileNbError:
             raise
         except Exception as error:  # noqa: BLE001 - the driver's text can hold the whole URL
