@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from flowfile_nb.connections.access import TIMEOUT_S, Access
 from flowfile_nb.connections.failures import explain
+from flowfile_nb.connections.portable import make_portable
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, read_spec, scheme_of
 from flowfile_nb.core.names import quoted
 from flowfile_nb.core.references import StandIns, names_in
@@ -82,7 +83,7 @@ def make(spec: Spec, reveal: Access) -> ApiClient:
     transport = LateBinding(_attachments(api, opening_s), reveal, _tls(api.parts))
     # Shown with its references, in the one spelling that a URL keeps legible.
     path = quote(api.marked.restore(api.url.path), safe="/%:@!$&'()*+,;=~")
-    return ApiClient(
+    client = ApiClient(
         transport=transport,
         test_path=api.parts.get("test_path"),
         base_url=api.url._replace(netloc=api.url.netloc.rpartition("@")[2], path=path, query="", fragment="").geturl(),
@@ -91,6 +92,8 @@ def make(spec: Spec, reveal: Access) -> ApiClient:
         timeout=httpx.Timeout(timeout, connect=opening_s),
         follow_redirects=api.parts.get("follow_redirects", False),
     )
+    make_portable(client, spec, reveal)
+    return client
 
 
 def check(client: ApiClient) -> None:
