@@ -102,16 +102,29 @@ def connect(line: str, cell: str | None = None) -> Any:
         --debug                   show the driver's own error as well, with known values masked
 
     Other kinds, with Tab after  type = "  or in the first line:
-    mysql://app:%secret pw@db.example.com/sales?ssl_ca=/etc/ssl/ca.pem
     postgresql://app:%secret pw@db.example.com/sales?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem
+    mysql://app:%secret pw@db.example.com/sales?ssl_ca=/etc/ssl/ca.pem         (mariadb:// too)
+    mssql://app:%secret pw@db.example.com/sales
+    mssql+pyodbc:///?odbc_connect=Driver={FreeTDS};Server=db.example.com;UID=app;PWD=%secret pw
+    oracle://app:%secret pw@db.example.com:1521/?service_name=sales
     sqlite:////home/me/data.db    duckdb:////home/me/data.duckdb    duckdb:///:memory:
+    clickhouse://app:%secret pw@db.example.com/sales
+    trino://app:%secret pw@trino.example.com:443/catalog/schema
+    type = "snowflake"   account = "ab12345"   username = "app"   database = "sales"   schema = "public"
+                         private_key = %secret rsa_key   private_key_passphrase = %secret phrase     (or a password)
+    type = "bigquery"    project = "my-project"   dataset = "sales"   credentials_json = %secret account
+    type = "databricks"  host = "adb-1.azuredatabricks.net"   http_path = "/sql/1.0/…"   token = %secret pat
     s3://AKIA…:%secret key@bucket/prefix?region=eu-central-1      (or endpoint_url=https://…)
     gs://bucket/prefix?service_account_key=%secret google_key
     abfs://container@account.dfs.core.windows.net/path?account_key=%secret azure_key
     sftp://me:%secret pw@files.example.com:22/path                (or private_key=%secret ssh_key)
-    https://api.example.com/v1?api_key=%secret key                (or type = "https" and auth = "bearer", token = %secret key)
-    type = "kafka"                and  bootstrap_servers, sasl_mechanism, sasl_username, sasl_password
-    Any argument of a driver:     a table  [connect_args]  at the end of the TOML; a reference may stand in each value.
+    https://api.example.com/v1?api_key=%secret key
+    type = "https"       url = "https://api.example.com/v1"   token = %secret key     (or username and password; header and
+                         token; parameter and token; token_url, client_id and client_secret)
+    type = "kafka"       bootstrap_servers = "broker:9092"   sasl_mechanism = "PLAIN"   sasl_username = "app"
+                         sasl_password = %secret pw
+    Each key stands on a line of its own. Any argument of a driver: a table  [connect_args]  at the end; a reference may stand
+    in each value. The pool's options:  [engine].
 
     %connect                      a table: what is open, saved, or in the project's connections.toml; which secrets are missing
     %connect NAME                 open one by its name, with the options above; also one that was saved in Flowfile

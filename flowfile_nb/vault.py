@@ -69,9 +69,9 @@ class Vault:
         """Return that of one name. Raises NoSuchSecretError."""
         if (variable := environment_variable(name)) in self.environ:
             return hash(self.environ[variable])
-        row = self.store.find(self.user_id, name)
-        if row is None:
+        if (row := self.store.find(self.user_id, name)) is None:
             raise self._unknown(name)
+        self._found = monotonic(), row  # a new database connection asks for the value next
         return hash((row.id, row.owner_id, row.token))
 
     def missing(self, names: Iterable[str]) -> list[str]:

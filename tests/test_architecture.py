@@ -52,7 +52,7 @@ LIBRARIES = {
     "anywidget": {"notebook/panel.py"},
     "sqlalchemy": {
         *("connections/database.py", "connections/dialects.py", "connections/pooled.py", "connections/portable.py"),
-        *("connections/forms", "connections/timeouts.py"),
+        *("connections/forms", "connections/options.py", "connections/timeouts.py"),
     },
     "httpx": {"connections/http_api.py", "connections/http_transport.py", "connections/http_oauth.py"},
     "confluent_kafka": {"connections/kafka.py"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -62,10 +63,6 @@ _DISTRIBUTIONS = {
 }
 
 
-# The kinds that are no databases, for who has mistyped one.
-_OTHERS = ("abfs", "gs", "https", "kafka", "s3", "sftp")
-
-
 def missing(module: str, scheme: str) -> MissingDriverError:
     """Return the error for a library that is not installed: what needs it, and the exact command."""
     base = scheme.partition("+")[0]
@@ -87,14 +84,13 @@ def unloadable(scheme: str) -> MissingDriverError:
     )
 
 
-def unknown_scheme(name: str) -> MissingDriverError | UnknownSchemeError:
-    """Return the error for a URL scheme or type that nothing installed here knows."""
+def unknown_scheme(name: str, known: Sequence[str]) -> MissingDriverError | UnknownSchemeError:
+    """Return the error for a URL scheme or type that nothing installed here knows, with the nearest of the *known* ones."""
     base = name.partition("+")[0]
     if base in _DISTRIBUTIONS:
         return missing(base, base)
-    known = sorted({*DRIVERS, *_OTHERS})
-    near = get_close_matches(base, known, 1)
+    near = get_close_matches(base.lower(), known, 1)
     return UnknownSchemeError(
         f"no connection of type {name!r} is known",
-        hint=(f"did you mean {near[0]!r}?  " if near else "") + f"known are {', '.join(known)}, and every SQLAlchemy dialect",
+        hint=f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}, and every SQLAlchemy dialect",
     )

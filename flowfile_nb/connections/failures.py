@@ -40,7 +40,10 @@ _CAUSES = (
         "check the database at the end of the URL, and the user's rights",
     ),
     (
-        r"password authentication failed|access denied for user|authentication failed|invalid password|no password supplied",
+        (
+            r"password authentication failed|access denied for user|authentication failed|invalid password|no password supplied"
+            r"|login failed for user|ora-01017|incorrect username or password|\b401\b|unauthorized|invalid access token"
+        ),
         _REFUSED,
         _ANOTHER,
     ),
@@ -52,7 +55,7 @@ _CAUSES = (
         "check the key's id; to store another key:  {replace}",
     ),
     (
-        r"database (?:\"[^\"]*\"|\S+) (?:does not|doesn't) exist|unknown database",
+        r"database (?:\"[^\"]*\"|\S+) (?:does not|doesn't) exist|unknown.database|cannot open database|ora-12514|dpy-6001",
         "the server has no database of that name",
         "check the database at the end of the URL",
     ),
@@ -72,6 +75,11 @@ _CAUSES = (
         "check the host's spelling, and whether the VPN is on",
     ),
     (r"connection refused|actively refused|connect call failed", "nothing listens on that host and port", _NETWORK),
+    (
+        r"server is unavailable or does not exist",
+        "no server answers there: there is no such host, or nothing that listens",
+        _NETWORK,
+    ),
     (r"no route to host|network is unreachable|host is unreachable", "no network leads from here to that host", _NETWORK),
     (
         # The second is paramiko's, for a server that does not greet.
@@ -80,7 +88,10 @@ _CAUSES = (
         f"{_NETWORK};  --timeout SECONDS  waits longer than the usual {TIMEOUT_S:g}",
     ),
     (
-        r"invalid response to ssl|expected authentication request|packets? out of order|packet sequence|banner|port \d+ is for",
+        (
+            r"returned response code 400|invalid response to ssl|expected authentication request|packets? out of order"
+            r"|packet sequence|banner|port \d+ is for"
+        ),
         "what answers on that port is no such server",
         "check the port, and that the type fits the server",
     ),
@@ -105,6 +116,11 @@ _CAUSES = (
         "use a server with TLS, or leave out  sslmode  where the network is safe",
     ),
     (
+        r"tls/ssl is required for authentication",
+        "the driver sends a password through an encrypted connection only",
+        'port 443, or by parts with  [connect_args]  and below it  http_scheme = "https"',
+    ),
+    (
         r"certificate|ssl|tls",
         "the encrypted connection could not be set up",
         "check the TLS options:  ?sslmode=require  for PostgreSQL, ssl_ca for MySQL",
@@ -120,12 +136,20 @@ _CAUSES = (
         "check the path; an absolute one has four slashes:  sqlite:////home/me/data.db",
     ),
     (
+        r"invalid connection option|unexpected keyword argument|invalid dsn",
+        "the driver does not take one of the options",
+        "compare the keys with the driver's page;  --debug  shows its own words",
+    ),
+    (
         r"too many (?:clients|connections)|connection slots",
         "the server has no connection left",
         "close others, or try again later",
     ),
     (
-        r"closed the connection|lost connection|connection reset|broken pipe|unexpected eof|server has gone away",
+        (
+            r"closed the connection|lost connection|connection reset|broken pipe|unexpected eof|server has gone away"
+            r"|server connection failed|remote end closed|connection aborted"
+        ),
         "the server closed the connection before it was set up",
         "check the port, and the server's log",
     ),
@@ -142,16 +166,16 @@ def explain(error: BaseException, target: str, secrets: list[str], access: Acces
         secrets: The names of the secrets it used.
         access: Tells the secrets' ages, and what to do where one is refused.
     """
-    # SQLAlchemy wraps the driver's error; and of that the arguments are the plain text, which some show in quotes.
+    # SQLAlchemy wraps the driver's error, and a driver those of others, down to the system's.
     driver = getattr(error, "orig", None) or error
+    texts = [_text(each) for each in (_of_system(driver), driver) if each is not None]
     used = f" with secret {', '.join(map(access.named, secrets))}" if secrets else ""
-    what, remedy = (
-        _cause(driver)
-        or next(filter(None, map(_cause, _beneath(driver))), None)
-        or (
+    what, remedy = next(
+        ((what, remedy) for text in texts for pattern, what, remedy in _CAUSES if re.search(pattern, text)),
+        (
             f"the driver raised {type(error).__name__}",
             "check every part of it;  --debug  shows the driver's own words",
-        )
+        ),
     )
     replace = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
     return ConnectionFailedError(
@@ -166,19 +190,22 @@ def chain(error: BaseException | None) -> list[BaseException]:
     found: list[BaseException] = []
     while error is not None and error not in found:
         found.append(error)
-        error = error.__cause__ or error.__context__
+        reason = getattr(error, "reason", None)
+        error = error.__cause__ or error.__context__ or (reason if isinstance(reason, BaseException) else None)
     return found
 
 
-def _cause(error: BaseException) -> tuple[str, str] | None:
-    """Return what happened and what to do, if an error's text tells."""
+def _of_system(error: BaseException) -> BaseException | None:
+    """Return the first error of the operating system or of TLS that a library's was raised for, if there is one."""
+    own = {"builtins", "http.client", "socket", "ssl"}
+    found = [one for one in chain(error)[1:] if isinstance(one, OSError) and type(one).__module__ in own]
+    return found[-1] if found else None
+
+
+def _text(error: BaseException) -> str:
+    """Return what an error says, without names: a host that is called `timeout` says nothing about the cause."""
     code = getattr(error, "error_code", "")
+    # Its arguments are the plain text, which some show in quotes.
     text = " ".join([type(error).__name__, *map(str, error.args), str(getattr(code, "value", code))]).lower()
-    # Names of hosts, databases and files are left out: one that is called `timeout` says nothing about the cause.
     text = re.sub(r"(?<!\w)(?:\"[^\"]*\"|'[^']*')", '""', text)
-    return next(((what, remedy) for pattern, what, remedy in _CAUSES if re.search(pattern, text)), None)
-
-
-def _beneath(error: BaseException) -> list[BaseException]:
-    """Return the socket's own errors that led to a library's, which some quote, and quotes are left out."""
-    return [one for one in chain(error) if isinstance(one, OSError)]
+    return re.sub(r"\((?:[\w-]+\.)+[\w-]+\)", "()", text)

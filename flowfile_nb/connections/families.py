@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import DRIVERS
 from flowfile_nb.connections.keys import Key, declared
 from flowfile_nb.connections.spec import Spec, scheme_of
-from flowfile_nb.errors import ConnectionSpecError
+from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "flowfile_nb.connectors"
 FORM_ENTRY_POINTS = "flowfile_nb.forms"
@@ -101,6 +104,9 @@ def declared_keys(kind: str) -> tuple[Key, ...]:
     Return the keys that a description of *kind* usually has, as its family declares them.
 
     Nothing is imported that is not ours or asked for by its kind.
+
+    Raises:
+        MissingDriverError: If a package brings that kind, and does not load.
     """
     family = _family(kind)
     of_kind = getattr(family, "keys_of", None)
@@ -123,7 +129,7 @@ def _family(scheme: str) -> Family:
         from importlib.metadata import entry_points
 
         for point in entry_points(group=ENTRY_POINTS, name=scheme):
-            return cast("Family", point.load())
+            return cast("Family", _loaded(point))
     return cast("Family", import_module(module_name or _DATABASE))
 
 
@@ -147,9 +153,21 @@ def form_of(name: str) -> Family:
     from importlib.metadata import entry_points
 
     for point in entry_points(group=FORM_ENTRY_POINTS, name=name):
-        return cast("Family", point.load()())
+        return cast("Family", _loaded(point)())
     near = get_close_matches(name, _FORMS, 1)
     raise ConnectionSpecError(
         "there is no native form of the name after --as",
         hint=f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(_FORMS))}",
     )
+
+
+def _loaded(point: EntryPoint) -> Any:
+    """Return what another package brings. Its own error says why it does not load, and holds nothing of a connection."""
+    try:
+        return point.load()
+    except Exception as error:  # noqa: BLE001 - a package that is broken raises what it likes
+        package = point.dist.name if point.dist else point.value
+        raise MissingDriverError(
+            f"the package {package!r} brings connections of type {point.name!r}, and does not load: {type(error).__name__}",
+            hint=f"see why:  import {point.value.partition(':')[0]}   then mend or remove the package",
+        ) from None

@@ -18,10 +18,11 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from flowfile_nb.connections.access import TIMEOUT_S, Access
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.keys import Key
+from flowfile_nb.connections.portable import make_portable
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, read_spec, scheme_of
 from flowfile_nb.core.names import quoted
 from flowfile_nb.core.references import StandIns, names_in
-from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, LiteralPasswordError, MissingDriverError
+from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, MissingDriverError
 
 if TYPE_CHECKING:
     from flowfile_nb.connections.http_oauth import ClientCredentials
@@ -56,9 +57,6 @@ KEYS = (
     *(Key(name, in_form=False) for name in ("headers", "params", "timeout", "verify", "cert", "cert_key", "follow_redirects")),
 )
 """What a description usually has, for completion and forms."""
-_CREDENTIAL_HEADER = re.compile(
-    r"(?:authorization|cookie|(?:^|[-_])(?:(?:api|access|auth|subscription)-?key|token|secret))$", re.IGNORECASE
-)
 _EXAMPLE = 'type = "https",  url = "https://api.example.com/v1",  auth = "bearer",  token = %secret NAME'
 
 
@@ -100,7 +98,7 @@ def make(spec: Spec, reveal: Access) -> ApiClient:
     transport = LateBinding(_attachments(api, opening_s), reveal, _tls(api.parts))
     # Shown with its references, in the one spelling that a URL keeps legible.
     path = quote(api.marked.restore(api.url.path), safe="/%:@!$&'()*+,;=~")
-    return ApiClient(
+    client = ApiClient(
         transport=transport,
         test_path=api.parts.get("test_path"),
         base_url=api.url._replace(netloc=api.url.netloc.rpartition("@")[2], path=path, query="", fragment="").geturl(),
@@ -109,6 +107,8 @@ def make(spec: Spec, reveal: Access) -> ApiClient:
         timeout=httpx.Timeout(timeout, connect=opening_s),
         follow_redirects=api.parts.get("follow_redirects", False),
     )
+    make_portable(client, spec, reveal)
+    return client
 
 
 def check(client: ApiClient) -> None:
@@ -205,12 +205,6 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
             raise ConnectionSpecError(f"the value of {key!r} is of the wrong kind", hint=_EXAMPLE)
         if key in _IN_CLEAR and names_in(str(item)):
             raise ConnectionSpecError(f"a reference stands in {key!r}, which is no place for one", hint=f"write {key} in clear")
-    for name, item in parts.get("headers", {}).items():
-        if not names_in(str(item)) and _CREDENTIAL_HEADER.search(name):
-            raise LiteralPasswordError(
-                f"a credential stands in clear in this connection (headers.{name}); nothing was opened",
-                hint=f"store it:  %secret set my_key   then write  {name} = %secret my_key",
-            )
 
 
 def _way(parts: Mapping[str, Any]) -> str:

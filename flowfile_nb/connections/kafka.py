@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.keys import Key, names_of
+from flowfile_nb.connections.portable import make_portable
 from flowfile_nb.connections.spec import Spec, TableSpec
 from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.core.references import fill_all, names_in
@@ -170,9 +171,11 @@ def make(spec: Spec, reveal: Access) -> KafkaConfig:
     properties = {_PROPERTIES[key]: item for key, item in parts.items() if key in _PROPERTIES}
     properties.setdefault("security.protocol", "SASL_SSL" if "sasl.password" in properties else "PLAINTEXT")
     extra = {key: _text(item) for key, item in parts.get("extra_config", {}).items()}
-    return KafkaConfig(
+    kafka = KafkaConfig(
         {**extra, **properties}, {_REGISTRY[key]: item for key, item in parts.items() if key in _REGISTRY}, reveal
     )
+    make_portable(kafka, spec, reveal)
+    return kafka
 
 
 def check(kafka: KafkaConfig) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from flowfile_nb import session
 from flowfile_nb.connections.families import declared_keys, keys_of, kinds
-from flowfile_nb.connections.spec import is_credential
+from flowfile_nb.connections.literals import is_credential
 from flowfile_nb.core.names import quoted
 
 _TYPE = re.compile(r"^\s*type\s*=\s*(?P<begun>(?P<quote>[\"']?)[\w+.-]*)$")

@@ -13,12 +13,13 @@ from urllib.parse import unquote, urlsplit
 
 from flowfile_nb.connections import database, dialects
 from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.s3 import S3, key_of
 from flowfile_nb.connections.spec import Spec, scheme_of, secrets_in
 from flowfile_nb.connections.storage_parts import Credentials, Parts
-from flowfile_nb.connections.timeouts import libpq_limit
+from flowfile_nb.connections.timeouts import libpq_limit, limit_s
 from flowfile_nb.core.references import fill, names_in
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, MissingDriverError
 
@@ -70,7 +71,7 @@ class DuckDB:
             return _database(duckdb, spec, reveal) if s3 is None else _s3(duckdb, s3, reveal)
         except FlowfileNbError:
             raise
-        except duckdb.Error as error:
+        except (duckdb.Error, TimeoutError) as error:
             raise explain(error, self._place, secrets_in(spec), reveal) from None
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
@@ -106,12 +107,21 @@ def _database(duckdb: Any, spec: Spec, reveal: Access) -> DuckDBPyConnection:
         if kind == "sqlite":
             connection.execute(f"ATTACH {_literal(path)} AS {backend} (TYPE sqlite)")
             connection.execute(f"USE {backend}")
-        else:
-            _attach(connection, kind, url, reveal)
+            return connection  # type: ignore[no-any-return]
     except BaseException:
         connection.close()
         raise
-    return connection  # type: ignore[no-any-return]
+
+    def attached() -> DuckDBPyConnection:
+        try:
+            _attach(connection, kind, url, reveal)
+        except BaseException:
+            connection.close()
+            raise
+        return connection  # type: ignore[no-any-return]
+
+    # It waits in C, where no interrupt is heard; and is closed by who uses it, or the closing would wait, too.
+    return within(max(limit_s(reveal), float(libpq_limit(reveal))), attached, lambda late: late.close())
 
 
 def _attach(connection: Any, kind: str, url: URL, reveal: Access) -> None:
