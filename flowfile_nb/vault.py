@@ -153,14 +153,7 @@ class Vault:
         return self.key.decrypt(row)
 
     def stored(self, name: str) -> str | None:
-        """
-        Return the plaintext of the user's own secret in the store; None if there is none of that name.
-
-        Neither what the environment says nor what somebody shares is in the user's keeping.
-
-        Raises:
-            StoreError: If it cannot be read or decrypted.
-        """
+        """Return the plaintext of an own secret in the store, not of a variable; None if there is none. Raises StoreError."""
         row = self.store.find(self.user_id, name)
         return None if row is None or row.owner_id != self.user_id else self.key.decrypt(row)
 

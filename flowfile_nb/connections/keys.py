@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from flowfile_nb.connections.spec import is_credential
+from flowfile_nb.connections.literals import is_credential
 
 _SHORT = {"api", "ca", "dsn", "http", "id", "json", "pem", "sas", "sasl", "ssl", "tls", "url"}
 

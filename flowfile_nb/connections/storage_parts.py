@@ -10,7 +10,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.keys import Key, names_of
-from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, is_credential, read_spec, scheme_of
+from flowfile_nb.connections.literals import is_credential
+from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, read_spec, scheme_of
 from flowfile_nb.core.references import StandIns, fill, names_in
 from flowfile_nb.errors import ConnectionSpecError
 
