@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 
@@ -39,6 +39,17 @@ class FlowfileConnection(NamedTuple):
     """What Flowfile keeps of it, by Flowfile's names: `host`, `storage_type` …"""
     secrets: dict[str, str]
     """Which part is a secret, by Flowfile's name of the part, and that secret's own name; empty where another has that name."""
+
+
+class Part(NamedTuple):
+    """A secret part of a connection of Flowfile's, as it is saved now."""
+
+    fingerprint: object
+    """What differs when its value may have changed."""
+    updated_at: int | None
+    """When it was stored, in seconds since 1970; None where that is not known."""
+    reveal: Callable[[], str]
+    """Returns the plaintext, and records the use."""
 
 
 class Known(NamedTuple):
@@ -120,9 +131,9 @@ class SecretBackend(Protocol):
     def flowfile_connections(self) -> dict[str, FlowfileConnection]:
         """Return the connections that were saved in Flowfile's own interface, by name."""
 
-    def reveal_part(self, connection: FlowfileConnection, part: str) -> str:
+    def part_of(self, connection: FlowfileConnection, part: str) -> Part:
         """
-        Return the plaintext of a secret part of a connection of Flowfile's, as it is saved now.
+        Return a secret part of a connection of Flowfile's, as it is saved now.
 
         Raises NoSuchSecretError if it is gone, and ConnectionSpecError if the connection leads elsewhere by now.
         """

@@ -96,15 +96,35 @@ def connect(line: str, cell: str | None = None) -> Any:
         --save                    keep the description (references only) for other notebooks
         --replace                 where the name is a variable already; else you are asked
         --no-test                 do not open it once now
-        --as FORM                 duckdb, adbc or ibis in place of the engine; uri is a text that holds the value
+        --as FORM                 duckdb, adbc or ibis in place of the engine; duckdb or polars for S3; uri is a text that holds
+                                  the value
         --timeout SECONDS         how long to wait for the server (default 10); interrupting the cell works, too
         --debug                   show the driver's own error as well, with known values masked
 
     Other kinds, with Tab after  type = "  or in the first line:
-    mysql://app:%secret pw@db.example.com/sales?ssl_ca=/etc/ssl/ca.pem
     postgresql://app:%secret pw@db.example.com/sales?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem
+    mysql://app:%secret pw@db.example.com/sales?ssl_ca=/etc/ssl/ca.pem         (mariadb:// too)
+    mssql://app:%secret pw@db.example.com/sales
+    mssql+pyodbc:///?odbc_connect=Driver={FreeTDS};Server=db.example.com;UID=app;PWD=%secret pw
+    oracle://app:%secret pw@db.example.com:1521/?service_name=sales
     sqlite:////home/me/data.db    duckdb:////home/me/data.duckdb    duckdb:///:memory:
-    Any argument of a driver:     a table  [connect_args]  at the end of the TOML; a reference may stand in each value.
+    clickhouse://app:%secret pw@db.example.com/sales
+    trino://app:%secret pw@trino.example.com:443/catalog/schema
+    type = "snowflake"   account = "ab12345"   username = "app"   database = "sales"   schema = "public"
+                         private_key = %secret rsa_key   private_key_passphrase = %secret phrase     (or a password)
+    type = "bigquery"    project = "my-project"   dataset = "sales"   credentials_json = %secret account
+    type = "databricks"  host = "adb-1.azuredatabricks.net"   http_path = "/sql/1.0/…"   token = %secret pat
+    s3://AKIA…:%secret key@bucket/prefix?region=eu-central-1      (or endpoint_url=https://…)
+    gs://bucket/prefix?service_account_key=%secret google_key
+    abfs://container@account.dfs.core.windows.net/path?account_key=%secret azure_key
+    sftp://me:%secret pw@files.example.com:22/path                (or private_key=%secret ssh_key)
+    https://api.example.com/v1?api_key=%secret key
+    type = "https"       url = "https://api.example.com/v1"   token = %secret key     (or username and password; header and
+                         token; parameter and token; token_url, client_id and client_secret)
+    type = "kafka"       bootstrap_servers = "broker:9092"   sasl_mechanism = "PLAIN"   sasl_username = "app"
+                         sasl_password = %secret pw
+    Each key stands on a line of its own. Any argument of a driver: a table  [connect_args]  at the end; a reference may stand
+    in each value. The pool's options:  [engine].
 
     %connect                      a table: what is open, saved, or in the project's connections.toml; which secrets are missing
     %connect NAME                 open one by its name, with the options above; also one that was saved in Flowfile
@@ -120,6 +140,7 @@ def connect(line: str, cell: str | None = None) -> Any:
     and after each change, and you are asked;  --trust  says yes, for a headless run.
 
     The variable is a SQLAlchemy Engine:  pandas.read_sql("select 1", warehouse)
+    For  s3, gs, abfs, sftp  it is an fsspec filesystem:  pandas.read_parquet("s3://bucket/a.parquet", filesystem=lake)
     For  https://…  it is an httpx.Client, for  type = "kafka"  a maker of confluent-kafka's clients.
     The password is read from the store at each new database connection, never kept in the engine: a replaced one is used by the
     next connection, and idle ones are dropped. Sent to another process, it opens anew with that one's own secrets.
@@ -171,6 +192,8 @@ def unload(shell: InteractiveShell) -> None:
         shell.magics_manager.magics[kind].pop(name, None)
     shell.Completer.custom_matchers.remove(loaded.match)
     shell.events.unregister("pre_run_cell", loaded.before_cell)
+    if panels := sys.modules.get("flowfile_nb.notebook.panel_watch"):
+        panels.unwatch(shell)
     for part in (loaded.guard, loaded.watch):
         if part is not None:
             part.uninstall()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from flowfile_nb.backend import FlowfileConnection
+from collections.abc import Callable
+
+from flowfile_nb.backend import FlowfileConnection, Part
+from flowfile_nb.core.crypto import token_times
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionSpecError, NoSuchSecretError
 from flowfile_nb.storage.flowfile import ConnectionRow
@@ -12,6 +15,17 @@ from flowfile_nb.storage.store import Row, Store
 def connections(store: Store, user_id: int) -> dict[str, FlowfileConnection]:
     """Return a user's connections by name."""
     return {found.name: _shown(store, user_id, found) for found in store.flowfile_connections(user_id)}
+
+
+def part_of(row: Row, decrypt: Callable[[Row], str], used: Callable[[str], None]) -> Part:
+    """Return what a row holds for a connection; when that is revealed, *used* is told its name."""
+
+    def reveal() -> str:
+        value = decrypt(row)
+        used(row.name)
+        return value
+
+    return Part(hash((row.id, row.owner_id, row.token)), token_times([row.token])[0], reveal)
 
 
 def row_of(store: Store, user_id: int, connection: FlowfileConnection, part: str) -> Row:
@@ -31,7 +45,7 @@ def row_of(store: Store, user_id: int, connection: FlowfileConnection, part: str
     row = store.row(found.rows[part]) if found is not None and part in found.rows else None
     if row is None:
         raise NoSuchSecretError(
-            f"the secret of the connection {connection.name!r} is no longer stored",
+            f"the secret of the connection {connection.name!r}, which is saved in Flowfile, is not stored here, or no longer",
             hint="save the connection in Flowfile again",
         )
     return row

@@ -13,7 +13,7 @@ from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import InvalidNameError, NoSuchSecretError, UnsupportedPlatformError, UsageError
 
 if TYPE_CHECKING:
-    from flowfile_nb.backend import SecretBackend
+    from flowfile_nb.backend import FlowfileConnection, SecretBackend
     from flowfile_nb.connections import Opened
     from flowfile_nb.connections.access import Access
     from flowfile_nb.core.redaction import Redactor
@@ -83,7 +83,8 @@ def store(name: str, value: str, *, replace: bool) -> bool:
 
 def reveal(name: str) -> str:
     """Return a plaintext as `SecretBackend.reveal` does; it is masked in what this kernel shows before the caller gets it."""
-    value = backend().reveal(name)
+    # `backend` written out, here and in `Secrets`: a call is a fortieth of a warm read.
+    value = (backend() if _backend is None else _backend).reveal(name)
     learn(name, value)
     return value
 
@@ -142,7 +143,7 @@ class Secrets(MutableMapping[str, Secret]):
     def __getitem__(self, name: str) -> Secret:
         if not isinstance(name, str):
             raise InvalidNameError(f"a secret's name is text, not {type(name).__name__}", hint='secrets["prod_pw"]')
-        backend().require(name)
+        (backend() if _backend is None else _backend).require(name)
         return Secret(name, partial(reveal, name))
 
     def __setitem__(self, name: str, value: str | Secret) -> None:
@@ -175,12 +176,15 @@ secrets = Secrets()
 
 def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True, as_: str | None = None, **parts: Any) -> Any:
     """
-    Open a connection and return the native object of its kind: a SQLAlchemy `Engine`, or an `httpx.Client` for an API.
+    Open a connection and return the native object of its kind.
+
+    A SQLAlchemy `Engine` for a database, an fsspec filesystem for `s3://`, `gs://`, `abfs://` and `sftp://`, an `httpx.Client`
+    for an API.
 
     Args:
         target: A URL, the text of a TOML description, or its keys as a mapping; with references instead of values.
         test: Whether to open the connection once now and report what is wrong.
-        as_: Another native form of a database: `"duckdb"`, `"adbc"`, `"ibis"`; `"uri"` is a text that holds the value itself.
+        as_: Another native form: `"duckdb"`, `"adbc"`, `"ibis"`, `"polars"` (S3), or `"uri"`, a text that holds the value.
         parts: The description's keys as arguments. A `Secret` is taken as a reference to itself.
 
     Raises:
@@ -281,17 +285,26 @@ def open_flowfiles(name: str, *, test: bool = True, timeout_s: float | None = No
     saved = backend().flowfile_connections().get(name)
     if saved is None:
         raise UsageError(f"no connection is saved in Flowfile as {name!r}", hint="list those that are:  %connect")
+    return _open_flowfiles(saved, _access(timeout_s=timeout_s, debug=debug), test=test)
+
+
+def reopen_flowfiles(saved: FlowfileConnection, timeout_s: float | None) -> Any:
+    """
+    Make a connection of Flowfile's that another process sent here; the values come from this process's store.
+
+    As `reopen`, nothing is asked yet. Where this store has no such connection, or one that leads elsewhere, using it raises.
+    """
+    require_platform()
+    return _open_flowfiles(saved, _access(timeout_s=timeout_s), test=False).native
+
+
+def _open_flowfiles(saved: FlowfileConnection, access: Access, *, test: bool) -> Opened:
+    from dataclasses import replace
+
     from flowfile_nb.connections import open_flowfile_connection
-    from flowfile_nb.connections.access import Access
 
-    def reveal_part(part: str) -> str:
-        value = backend().reveal_part(saved, part)
-        learn(saved.secrets[part] or saved.name, value)
-        return value
-
-    return open_flowfile_connection(
-        saved, Access(reveal_part, mask=mask, learn=learn, timeout_s=timeout_s, debug=debug), test=test
-    )
+    access = replace(access, reopen=reopen_flowfiles)
+    return open_flowfile_connection(saved, lambda part: backend().part_of(saved, part), access, test=test)
 
 
 def close(name: str) -> None:

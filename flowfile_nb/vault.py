@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from flowfile_nb.core.names import environment_variable, quoted, require_name, require_value, suggest
-from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, StoreError
+from flowfile_nb.errors import FlowfileNbError, InvalidNameError, NoSuchSecretError, StoreError
 from flowfile_nb.storage.access_log import AccessLog
 from flowfile_nb.storage.database import ALL
 from flowfile_nb.storage.paths import find_paths
@@ -18,7 +18,7 @@ from flowfile_nb.storage.store_key import StoreKey
 
 # What only showing and describing need is imported there: a cold read of one secret is half imports.
 if TYPE_CHECKING:
-    from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing
+    from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing, Part
     from flowfile_nb.checkup import Subject
     from flowfile_nb.storage.access_history import AccessHistory
 
@@ -69,9 +69,9 @@ class Vault:
         """Return that of one name. Raises NoSuchSecretError."""
         if (variable := environment_variable(name)) in self.environ:
             return hash(self.environ[variable])
-        row = self.store.find(self.user_id, name)
-        if row is None:
+        if (row := self.store.find(self.user_id, name)) is None:
             raise self._unknown(name)
+        self._found = monotonic(), row  # a new database connection asks for the value next
         return hash((row.id, row.owner_id, row.token))
 
     def missing(self, names: Iterable[str]) -> list[str]:
@@ -110,12 +110,14 @@ class Vault:
         Raises:
             NoSuchSecretError: If it is neither stored nor given by the environment.
         """
-        if environment_variable(name) in self.environ:
-            return
-        row = self.store.find(self.user_id, name)
-        if row is None:
-            raise self._unknown(name)
-        self._found = monotonic(), row
+        try:
+            # `in` would do the same, with one call more.
+            self.environ[environment_variable(name)]
+        except KeyError:
+            row = self.store.find(self.user_id, name)
+            if row is None:
+                raise self._unknown(name) from None
+            self._found = monotonic(), row
 
     def reveal(self, name: str) -> str:
         """
@@ -151,14 +153,7 @@ class Vault:
         return self.key.decrypt(row)
 
     def stored(self, name: str) -> str | None:
-        """
-        Return the plaintext of the user's own secret in the store; None if there is none of that name.
-
-        Neither what the environment says nor what somebody shares is in the user's keeping.
-
-        Raises:
-            StoreError: If it cannot be read or decrypted.
-        """
+        """Return the plaintext of an own secret in the store, not of a variable; None if there is none. Raises StoreError."""
         row = self.store.find(self.user_id, name)
         return None if row is None or row.owner_id != self.user_id else self.key.decrypt(row)
 
@@ -174,12 +169,16 @@ class Vault:
             SecretExistsError: If the name is taken and *replace* is false.
             WrongKeyError: If the master key is not the one this store is written with.
         """
-        if not (replace and self.store.find(self.user_id, name)):
-            # Flowfile takes any name: what it stored can be replaced under it.
+        try:
             require_name(name)
+        except InvalidNameError:
+            # Flowfile takes any name: what it stored can be replaced under it.
+            if not (replace and self.store.find(self.user_id, name)):
+                raise
         require_value(value)
         with self._recorded("replace" if replace else "add", name):
-            keychain = self.key.proved_keychain()
+            # Ahead of the lock, which others wait for; whether it is the right key is proved when it is held.
+            keychain = self.key.last_proved or self.key.proved_keychain()
             token = keychain.encrypt_secret(value, self.user_id)
             self._found = None
             with self.store.active.alone():
@@ -291,14 +290,11 @@ class Vault:
 
         return connections(self.store, self.user_id)
 
-    def reveal_part(self, connection: FlowfileConnection, part: str) -> str:
-        """Return the plaintext of a secret part of a connection of Flowfile's, as it is saved now. Raises as `row_of`."""
-        from flowfile_nb.flowfile_connections import row_of
+    def part_of(self, connection: FlowfileConnection, part: str) -> Part:
+        """Return a secret part of a connection of Flowfile's, as it is saved now. Raises as `row_of`."""
+        from flowfile_nb.flowfile_connections import part_of, row_of
 
-        row = row_of(self.store, self.user_id, connection, part)
-        value = self.key.decrypt(row)
-        self.log.used(row.name)
-        return value
+        return part_of(row_of(self.store, self.user_id, connection, part), self.key.decrypt, self.log.used)
 
     def findings(self) -> list[Finding]:
         """Return what `%secret doctor` says about key and store."""

@@ -23,6 +23,19 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_real_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is made for many tests at once, before `home`, does not find the store of whoever runs the tests either."""
+    with pytest.MonkeyPatch.context() as patch:
+        nobody = tmp_path_factory.mktemp("nobody")
+        patch.setenv("HOME", str(nobody))
+        patch.setenv("USERPROFILE", str(nobody))
+        for name in list(os.environ):
+            if name.startswith("FLOWFILE_") and not name.startswith("FLOWFILE_NB_FLOWFILE"):
+                patch.delenv(name)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty home directory, no variable of Flowfile's, and a session that has opened nothing."""

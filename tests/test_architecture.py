@@ -38,7 +38,13 @@ ROOMS = {
 
 # Foreign libraries, and the only rooms (or files) that may name them.
 LIBRARIES = {
-    "cryptography": {"core/crypto.py", "core/sealed.py", "storage/master_key.py", "connections/dialects.py"},
+    "cryptography": {
+        "core/crypto.py",
+        "core/sealed.py",
+        "storage/master_key.py",
+        "connections/dialects.py",
+        "connections/ssh.py",
+    },
     "keyring": {"storage/keychain_home.py", "importing/elsewhere.py"},
     "sqlite3": {"storage", "scan/history.py"},
     "IPython": {"notebook", "extension.py", "__init__.py"},
@@ -46,7 +52,7 @@ LIBRARIES = {
     "anywidget": {"notebook/panel.py"},
     "sqlalchemy": {
         *("connections/database.py", "connections/dialects.py", "connections/pooled.py", "connections/portable.py"),
-        *("connections/forms", "connections/timeouts.py"),
+        *("connections/forms", "connections/options.py", "connections/timeouts.py"),
     },
     "httpx": {"connections/http_api.py", "connections/http_transport.py", "connections/http_oauth.py"},
     "confluent_kafka": {"connections/kafka.py"},
@@ -54,6 +60,7 @@ LIBRARIES = {
     "botocore": {"connections/s3.py"},
     "azure": {"connections/azure.py"},
     "google": {"connections/gcs.py"},
+    "paramiko": {"connections/sftp.py", "connections/ssh.py"},
     "hyperscan": {"core/search.py"},
     "ahocorasick_rs": {"core/search.py"},
 }

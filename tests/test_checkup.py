@@ -86,7 +86,7 @@ def test_what_is_in_use_is_said(home: Path, key_directory: Path) -> None:
     assert ".flowfile/database/flowfile_catalog.db, which is not there" in said(vault, "paths")
     assert said(vault, "mode") == "electron"
     assert said(vault, "master key").startswith(f"{vault.key.keychain().key_id} from {key_directory}")
-    assert "our own database, schema 2, journal wal" in said(vault, "store")
+    assert "our own database, schema 3, journal wal" in said(vault, "store")
     assert said(vault, "secrets") == "1"
     assert said(vault, "log").startswith(f"on, {key_directory / 'flowfile_nb.log'}")
     assert said(vault, "environment").splitlines() == [

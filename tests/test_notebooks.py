@@ -41,7 +41,7 @@ def test_what_is_committed_is_clean(path: Path) -> None:
             assert output["output_type"] != "error" or "raises-exception" in cell.metadata.get("tags", [])
 
 
-@pytest.mark.parametrize("stem", ["quickstart", "http_api"])
+@pytest.mark.parametrize("stem", ["quickstart", "http_api", "object_storage"])
 def test_running_all_cells_again(stem: str, home: Path) -> None:
     """In a kernel that has used a store already, a notebook gets a new one: neither a refusal nor a trace in the user's."""
     path = next(path for path in NOTEBOOKS if path.stem == stem)

@@ -32,6 +32,12 @@ class Access:
     """How long opening may take; None is what the description says, else `TIMEOUT_S`."""
     debug: bool = False
     """Whether an error also shows the driver's own, masked."""
+    label: Callable[[str], str] = repr
+    """What a secret is called in an error."""
+    remedy: str = ""
+    """What to do where a secret is refused, if not `%secret set NAME --replace`."""
+    description: Any = None
+    """What `reopen` is called with, if not the description that is opened."""
 
     def __call__(self, name: str) -> str:
         """Return the value."""
@@ -39,14 +45,15 @@ class Access:
 
     def named(self, name: str) -> str:
         """Return a secret by name and age, to be read: `'prod_pw' (stored 12 d ago)`."""
+        label = self.label(name)
         try:
             moment = self.updated_at(name) if self.updated_at else None
         except Exception:  # noqa: BLE001 - an age that cannot be told must not hide the error in which it would stand
             moment = None
         if moment is None:
-            return repr(name)
+            return label
         age = duration(time.time() - moment)
-        return f"{name!r} (stored {age} ago)" if age else f"{name!r} (stored just now)"
+        return f"{label} (stored {age} ago)" if age else f"{label} (stored just now)"
 
     def shown(self, error: BaseException) -> str:
         """Return a driver's own error with each known value masked, where that was asked for; else nothing."""

@@ -2,70 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+import time
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any
+from urllib.parse import SplitResult
 
-from flowfile_nb.errors import ConnectionSpecError
+from flowfile_nb.connections.keys import Key
+from flowfile_nb.connections.object_storage import ObjectStorage, Place
+from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, Restore, all_or_none, digest, one_of
+from flowfile_nb.connections.timeouts import limit_s
+from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError
 
-_EMULATOR_ACCOUNT = "devstoreaccount1"
+_MARGIN_S = 60  # a token this close to its end might end on the way
+_PUBLIC = "core.windows.net"
+_HOST = re.compile(r"(?P<account>[a-z0-9]{3,24})\.(?:dfs|blob)\.(?P<cloud>[a-z0-9.-]+)")
+_ALIASES = {"account_name": "account", "storage_account": "account", "container_name": "container"}
 
 
-def arguments(
-    adlfs: Any, parts: Mapping[str, Any], secrets: set[str], reveal: Callable[[str], str]
-) -> tuple[type, dict[str, Any]]:
-    """
-    Return the class of filesystem for a connection, and its arguments; no value is among them.
+def _from_url(url: SplitResult, text: Restore) -> Parts:
+    container, at, host = url.netloc.rpartition("@")
+    parts: Parts = {"container": text(container if at else host), "prefix": text(url.path).strip("/")}
+    if at:
+        found = _HOST.fullmatch(text(host))
+        if found is None:
+            raise ConnectionSpecError("the host of the URL is not an account's", hint=Azure.grammar.example)
+        parts["account"] = found["account"]
+        if found["cloud"] != _PUBLIC:
+            parts["endpoint_url"] = f"https://{found['account']}.blob.{found['cloud']}"
+    return {key: item for key, item in parts.items() if item}
 
-    Raises:
-        ConnectionSpecError: If the connection says no account, or has no secret.
-    """
-    endpoint = parts.get("endpoint_url")
-    account = parts.get("azure_account_name") or (_EMULATOR_ACCOUNT if endpoint else None)
-    if account is None:
-        raise ConnectionSpecError("this connection says no account", hint="edit it in Flowfile and enter the account's name")
-    credential = _credential(parts, secrets, reveal, account)
-    verify = bool(parts.get("verify_ssl", True))
 
-    class Filesystem(adlfs.AzureBlobFileSystem):  # type: ignore[misc]
-        """adlfs, at the endpoint that the connection says."""
+class Azure(ObjectStorage):
+    """`abfs://container@account.dfs.core.windows.net/path`: an `adlfs.AzureBlobFileSystem`."""
 
-        def do_connect(self) -> None:
-            # Whatever variables of the environment say, the connection is the one that was saved.
-            self.connection_string = self.account_key = self.sas_token = None
-            super().do_connect()
-            if endpoint or not verify:
+    library = "adlfs"
+    grammar = Grammar(
+        "abfs",
+        (
+            Key("account", required=True, example="salesdata"),
+            Key("container", example="reports"),
+            Key("prefix", example="2026/q1"),
+            Key("account_key", secret=True),
+            Key("sas_token", "SAS token, instead of a key", secret=True),
+            Key("tenant_id", "Tenant, of a service principal", example="00000000-0000-0000-0000-000000000000"),
+            Key("client_id", "Client ID", example="00000000-0000-0000-0000-000000000000"),
+            Key("client_secret", secret=True),
+            Key("endpoint_url", "Endpoint, if it is not Microsoft's", example="https://salesdata.blob.example.com"),
+            *(Key(name, in_form=False) for name in ("connection_string", "anonymous", "verify", "options")),
+        ),
+        {"account_key", "client_id", "client_secret", "connection_string", "sas_token", "tenant_id"},
+        _from_url,
+        "abfs://container@account.dfs.core.windows.net/path?account_key=%secret NAME",
+        _ALIASES,
+    )
+
+    def require(self, parts: Parts) -> None:
+        """Let parts pass that name an account and are one way to log in."""
+        if "account" not in parts:
+            raise ConnectionSpecError("this connection says no account", hint='account = "…"   or  ' + self.grammar.example)
+        if "prefix" in parts and "container" not in parts:
+            raise ConnectionSpecError("there is a prefix, and no container", hint=self.grammar.example)
+        all_or_none(parts, "tenant_id", "client_id", "client_secret")
+        one_of(parts, "account_key", "sas_token", "client_secret", "connection_string", "anonymous")
+
+    def place(self, parts: Parts) -> Place:
+        """Return account, container and prefix."""
+        container, prefix, account = parts.get("container", ""), parts.get("prefix", ""), parts["account"]
+        text = f"abfs://{container}@{account}" + (f"/{prefix}" if prefix else "") if container else f"abfs:// {account}"
+        at = f" at {parts['endpoint_url']}" if "endpoint_url" in parts else ""
+        return Place(container, prefix, _account_url(parts), text + at)
+
+    def arguments(self, parts: Parts, credentials: Credentials) -> tuple[type, dict[str, Any]]:
+        """Return adlfs's class at the place that is described, and a credential that knows how to sign."""
+        url, credential = _account_url(parts), _credential(parts, credentials)
+        # To connect, and not to answer: what is read may be large.
+        options = {"connection_verify": parts.get("verify", True), "connection_timeout": limit_s(credentials.access)}
+
+        class Filesystem(import_module(self.library).AzureBlobFileSystem):  # type: ignore[misc]
+            """adlfs, at the endpoint that the connection says."""
+
+            def do_connect(self) -> None:
+                # Whatever variables of the environment say, the connection is the one that was described.
                 from azure.storage.blob.aio import BlobServiceClient
 
-                if endpoint:
-                    self.account_url = f"{endpoint.rstrip('/')}/{account}" if endpoint.startswith("http:") else endpoint
-                self.service_client = BlobServiceClient(self.account_url, credential=self.credential, connection_verify=verify)
+                self.connection_string = self.account_key = self.sas_token = None
+                self.account_url = url
+                self.service_client = BlobServiceClient(url, credential=self.credential, **options)
 
-    Filesystem.__name__ = adlfs.AzureBlobFileSystem.__name__
-    return Filesystem, {"account_name": account, "credential": credential, "anon": False}
+        Filesystem.__name__ = "AzureBlobFileSystem"
+        return Filesystem, {"account_name": parts["account"], "credential": credential, "anon": bool(parts.get("anonymous"))}
+
+    async def first(self, filesystem: Any, root: str, prefix: str) -> str | None:
+        """Ask for one name."""
+        container = filesystem.service_client.get_container_client(root)
+        async for name in container.list_blob_names(name_starts_with=prefix or None, results_per_page=1):
+            return str(name)
+        return None
 
 
-def _credential(parts: Mapping[str, Any], secrets: set[str], reveal: Callable[[str], str], account: str) -> Any:
-    method = parts.get("auth_method")
-    part = {
-        "access_key": "azure_account_key_id",
-        "sas_token": "azure_sas_token_id",
-        "service_principal": "azure_client_secret_id",
-    }.get(str(method))
-    if part is None:
-        from azure.identity.aio import DefaultAzureCredential
+def _account_url(parts: Parts) -> str:
+    endpoint, account = parts.get("endpoint_url"), parts["account"]
+    if endpoint is None:
+        return f"https://{account}.blob.{_PUBLIC}"
+    # Over http it is an emulator's, which has the account in the path.
+    return f"{endpoint.rstrip('/')}/{account}" if endpoint.startswith("http:") else str(endpoint)
 
-        return DefaultAzureCredential()
-    if part not in secrets:
-        raise ConnectionSpecError(f"this connection has no secret for {method!r}", hint="edit it in Flowfile and enter it")
-    if method == "access_key":
-        return _account_key(account, lambda: reveal(part))
-    if method == "sas_token":
-        return _shared_access_signature(lambda: reveal(part))
-    return _ServicePrincipal(str(parts.get("azure_tenant_id")), str(parts.get("azure_client_id")), lambda: reveal(part))
+
+def _credential(parts: Parts, credentials: Credentials) -> Any:
+    if "account_key" in parts:
+        return _account_key(parts["account"], lambda: credentials.read(parts["account_key"]))
+    if "connection_string" in parts:
+        return _account_key(parts["account"], lambda: _key_in(parts, credentials))
+    if "sas_token" in parts:
+        return _shared_access_signature(lambda: credentials.read(parts["sas_token"]))
+    if "client_secret" in parts:
+        return _ServicePrincipal(parts, credentials)
+    if parts.get("anonymous"):
+        return None
+    from azure.identity.aio import DefaultAzureCredential
+
+    return DefaultAzureCredential()
+
+
+def _key_in(parts: Parts, credentials: Credentials) -> str:
+    """Return the account's key in a connection string; where it leads is said by the description."""
+    key = _piece(credentials.read(parts["connection_string"]), parts["account"])
+    if not key:
+        raise ConnectionSpecError(
+            f"the stored connection string has no AccountKey of the account {parts['account']!r}",
+            hint="store another, or describe it by account_key or sas_token",
+        )
+    return key
+
+
+def _piece(connection_string: str, account: str) -> str:
+    pairs = dict(piece.split("=", 1) for piece in connection_string.split(";") if "=" in piece)
+    return pairs.get("AccountKey", "") if pairs.get("AccountName", account) == account else ""
 
 
 def _account_key(account: str, read: Callable[[], str]) -> Any:
-    from azure.storage.blob._shared.authentication import SharedKeyCredentialPolicy
+    from azure.storage.blob._shared.authentication import AzureSigningError, SharedKeyCredentialPolicy
 
     class AccountKey(SharedKeyCredentialPolicy):
         """The policy that signs each request, with the account's key as it is stored at that moment."""
@@ -80,6 +158,16 @@ def _account_key(account: str, read: Callable[[], str]) -> Any:
         @account_key.setter
         def account_key(self, key: None) -> None:
             """Nothing is kept here; the class above would."""
+
+        def on_request(self, request: Any) -> None:
+            try:
+                super().on_request(request)
+            except AzureSigningError as error:
+                if isinstance(error.__cause__, FlowfileNbError):
+                    raise error.__cause__ from None
+                raise ConnectionFailedError(
+                    "the stored account key is none: it is not base64", hint="copy it from the account's page, Access keys"
+                ) from None
 
         async def close(self) -> None:
             """Called by adlfs; there is nothing to close."""
@@ -107,16 +195,37 @@ def _shared_access_signature(read: Callable[[], str]) -> Any:
 
 
 class _ServicePrincipal:
-    """An application's login. Its secret is read each time a token is asked for; the client keeps the token, about an hour."""
+    """An application's login. Its secret is read at each request; a token that was got with another one is not used."""
 
-    def __init__(self, tenant: str, client: str, read: Callable[[], str]) -> None:
-        self._tenant, self._client, self._read = tenant, client, read
+    def __init__(self, parts: Parts, credentials: Credentials) -> None:
+        self._texts = [parts[key] for key in ("tenant_id", "client_id", "client_secret")]
+        self._credentials = credentials
+        self._got_with = b""
+        self._kept: Any = None
 
     async def get_token(self, *scopes: str, **options: Any) -> Any:
+        """Return an access token that is over at once, for whom asks: so it asks for each request."""
+        from azure.core.credentials import AccessToken
         from azure.identity.aio import ClientSecretCredential
 
-        async with ClientSecretCredential(self._tenant, self._client, self._read()) as credential:
-            return await credential.get_token(*scopes, **options)
+        now = digest(*self._read(), *scopes)
+        if self._got_with != now or self._kept is None or self._kept.expires_on < time.time() + _MARGIN_S:
+            self._kept = None
+            async with ClientSecretCredential(*self._read()) as login:
+                try:
+                    self._kept = await login.get_token(*scopes, **options)
+                except Exception as error:  # noqa: BLE001 - whatever it is
+                    # Without the frames in which the secret is a local variable.
+                    raise error.with_traceback(None) from None
+            self._got_with = now
+            self._credentials.access.learn("access token", self._kept.token)
+        return AccessToken(self._kept.token, 0)
+
+    def _read(self) -> list[str]:
+        return [self._credentials.read(text) for text in self._texts]
+
+    def __repr__(self) -> str:
+        return "<service principal>"
 
     async def close(self) -> None:
         """Called by adlfs; there is nothing to close."""

@@ -7,40 +7,43 @@ The engine's URL holds references (`${secret:prod_pw}`) where values will be. At
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
-from flowfile_nb.connections import dialects
+from flowfile_nb.connections import database_keys, dialects
 from flowfile_nb.connections.access import Access, access_of
+from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
 from flowfile_nb.connections.failures import explain
-from flowfile_nb.connections.families import Reveal
+from flowfile_nb.connections.families import Reveal, kinds
+from flowfile_nb.connections.options import require_known
 from flowfile_nb.connections.pooled import watch
 from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
-from flowfile_nb.connections.timeouts import limited, unlimited_again
+from flowfile_nb.connections.timeouts import bound_s, limit_s, limited, unlimited_again
 from flowfile_nb.core.references import fill_all
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Dialect, Engine
 
-KEYS = ("host", "port", "database", "username", "password", "query", "connect_args", "engine")
+keys_of = database_keys.keys_of
 _PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args", "engine"}
+_NOWHERE = logging.NullHandler()
 # What an error of the first statement can be told with: an engine's own URL does not hold every reference.
-_told: WeakKeyDictionary[Engine, tuple[list[str], Access, str]] = WeakKeyDictionary()
+_told: WeakKeyDictionary[Engine, tuple[list[str], Access]] = WeakKeyDictionary()
 
 
-def make(spec: Spec, reveal: Reveal, remedy: str = "") -> Engine:
+def make(spec: Spec, reveal: Reveal) -> Engine:
     """
     Return an engine that asks *reveal* for values at each new connection; nothing is opened yet.
 
     Args:
         spec: The description.
         reveal: Returns the value of what a reference names.
-        remedy: What to do when a secret is refused, where its name is not the reference's.
 
     Raises:
         ConnectionSpecError: If the description does not make a database URL, or holds a password in clear.
@@ -53,12 +56,14 @@ def make(spec: Spec, reveal: Reveal, remedy: str = "") -> Engine:
 
     url = url_of(spec)
     parts = spec.parts if isinstance(spec, TableSpec) else {}
-    options = {"pool_pre_ping": True, **dialects.engine_options(parts)}
+    # A file or memory is not lost while it is idle: asking it first would take as long as opening it.
+    options = {"pool_pre_ping": url.get_backend_name() not in dialects.FILES, **dialects.engine_options(parts)}
     try:
         url = dialects.with_driver(url)
+        require_known(url, parts)
         engine = sqlalchemy.create_engine(dialects.engine_url(url), hide_parameters=True, **options)
     except sqlalchemy.exc.NoSuchModuleError:
-        raise unknown_scheme(url.drivername) from None
+        raise unknown_scheme(url.drivername, kinds()) from None
     except ModuleNotFoundError as error:
         raise missing(error.name or url.drivername, url.drivername) from None
     except ImportError:
@@ -68,13 +73,13 @@ def make(spec: Spec, reveal: Reveal, remedy: str = "") -> Engine:
             f"the driver of {url.get_backend_name()!r} does not take this description",
             hint="compare it with SQLAlchemy's page on that database",
         ) from None
-    access, names = access_of(reveal), [] if remedy else secrets_in(spec)
+    access, names = access_of(reveal), secrets_in(spec)
     only_here = only_in_this_process(url)
     watch(engine, names, access, only_here=only_here)
-    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, parts.get("connect_args", {}), access, names, remedy))
+    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, parts.get("connect_args", {}), access, names))
     make_portable(engine, spec, access, only_here=only_here)
     make_variants_portable(engine)
-    _told[engine] = names, access, remedy
+    _told[engine] = names, access
     return engine
 
 
@@ -113,18 +118,24 @@ def check(engine: Engine) -> None:
     Raises:
         ConnectionFailedError: If that fails. The engine is disposed of.
     """
-    try:
+
+    def ask() -> None:
         with engine.connect() as connection:
-            if engine.dialect.name in dialects.LAZY:
-                connection.exec_driver_sql("SELECT 1")
+            connection.exec_driver_sql("SELECT 1")
+
+    try:
+        if engine.dialect.name in dialects.LAZY:
+            within(limit_s(_told[engine][1]), ask, lambda _: None)
+        else:
+            engine.connect().close()
     except FlowfileNbError:
         engine.dispose()
         raise
     except Exception as error:  # noqa: BLE001 - drivers raise what they like; chained, theirs can print the whole DSN
         engine.dispose()
         # What opening itself raises is ours already: this is about what a new connection is asked first.
-        names, access, remedy = _told[engine]
-        raise explain(error, target(engine), names, access, remedy) from None
+        names, access = _told[engine]
+        raise explain(error, target(engine), names, access) from None
 
 
 def target(engine: Engine) -> str:
@@ -143,17 +154,28 @@ def place_of(url: URL) -> str:
     return unquote(bare.render_as_string())
 
 
-def _late_binding(url: URL, arguments: Mapping[str, Any], access: Access, names: list[str], remedy: str) -> Callable[..., Any]:
+def _late_binding(url: URL, arguments: Mapping[str, Any], access: Access, names: list[str]) -> Callable[..., Any]:
     """Return a `do_connect` listener, which opens the driver's connection itself."""
+    asked: set[str] = set()
+    kept: list[dialects.Arguments] = []
 
-    def connect(dialect: Dialect, *_: Any) -> Any:
-        positional, named = dialects.arguments(dialect, url, access)
-        given = {**named, **fill_all(arguments, access)}
+    def reveal(name: str) -> str:
+        asked.add(name)
+        return access(name)
+
+    def connect(dialect: Dialect) -> Any:
+        if kept:
+            return dialect.connect(*kept[0][0], **kept[0][1])
+        positional, named = dialects.arguments(dialect, url, reveal)
+        given = {**named, **fill_all(arguments, reveal)}
         named = limited(dialect, given, access)
         if dialect.driver == "pymysql" and isinstance(named.get("password"), str):
             # PyMySQL would send it as Latin-1, and the server refuse every password with a letter beyond ASCII.
             named["password"] = named["password"].encode()
-        return unlimited_again(dialect.driver, dialect.connect(*positional, **named), given)
+        if dialect.name == "sqlite" and not asked:
+            # There is no value in them: kept, since making them takes half as long as opening the file.
+            kept.append((positional, named))
+        return _opened(dialect, positional, named, given, access)
 
     def do_connect(dialect: Dialect, *_: Any) -> Any:
         try:
@@ -161,12 +183,23 @@ def _late_binding(url: URL, arguments: Mapping[str, Any], access: Access, names:
         except FlowfileNbError:
             raise
         except Exception as error:  # noqa: BLE001 - as in `check`
-            raise explain(error, place_of(url), names, access, remedy) from None
+            raise explain(error, place_of(url), names, access) from None
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
             raise KeyboardInterrupt from None
 
     return do_connect
+
+
+def _opened(dialect: Dialect, positional: Any, named: dict[str, Any], given: dict[str, Any], access: Access) -> Any:
+    """Return a connection of the driver, in the time that it may take; *given* are the arguments without our limit."""
+    if dialect.name == "clickhousedb":
+        # Where nobody has asked for its log it would print a line into a cell, later than our error.
+        logging.getLogger("clickhouse_connect").addHandler(_NOWHERE)
+    bound = bound_s(dialect, named, access)
+    if bound is not None:
+        return within(bound, lambda: dialect.connect(*positional, **named), lambda late: late.close())
+    return unlimited_again(dialect.driver, dialect.connect(*positional, **named), given)
 
 
 def _from_url(spec: UrlSpec) -> URL:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote_plus
 
 from flowfile_nb.connections import odbc
+from flowfile_nb.connections.literals import misplaced
+from flowfile_nb.connections.options import require_one_name
 from flowfile_nb.core.references import StandIns, fill, names_in, reference
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError
 
@@ -24,6 +26,8 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 # Their drivers go nowhere before the first statement.
 LAZY = {"bigquery", "trino"}
+# They are in this process, with no server between.
+FILES = {"duckdb", "sqlite"}
 # Other names for a URL's parts, as people know them from the database's own pages.
 _NAMES = {
     "bigquery": {"project": "host", "dataset": "database"},
@@ -47,6 +51,7 @@ def renamed(parts: Mapping[str, Any]) -> dict[str, Any]:
     """Return a description's parts by the names that SQLAlchemy's URL has for them."""
     base = parts["type"].partition("+")[0]
     names = _NAMES.get(base, {})
+    require_one_name(parts, names)
     found = {names.get(key, key): item for key, item in parts.items()}
     if base == "databricks" and "token" in parts:
         found.setdefault("username", "token")
@@ -67,6 +72,8 @@ def engine_options(parts: Mapping[str, Any]) -> dict[str, Any]:
         raise ConnectionSpecError(
             "the table [engine] has a key that is not taken here", hint=f"its keys are {', '.join(sorted(_ENGINE_OPTIONS))}"
         )
+    if any(names_in(str(item)) for item in options.values()):
+        raise misplaced("an option of [engine]")
     return dict(options)
 
 

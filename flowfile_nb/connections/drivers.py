@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from flowfile_nb.errors import MissingDriverError, UnknownSchemeError
@@ -47,6 +49,7 @@ _DISTRIBUTIONS = {
     "duckdb_engine": "flowfile-nb[duckdb]",
     "gcsfs": "flowfile-nb[gcs]",
     "mysql.connector": "mysql-connector-python",
+    "paramiko": "flowfile-nb[sftp]",
     "psycopg": "flowfile-nb[postgresql]",
     "oracledb": "flowfile-nb[oracle]",
     "psycopg2": "psycopg2-binary",
@@ -81,11 +84,13 @@ def unloadable(scheme: str) -> MissingDriverError:
     )
 
 
-def unknown_scheme(name: str) -> MissingDriverError | UnknownSchemeError:
-    """Return the error for a URL scheme or type that nothing installed here knows."""
+def unknown_scheme(name: str, known: Sequence[str]) -> MissingDriverError | UnknownSchemeError:
+    """Return the error for a URL scheme or type that nothing installed here knows, with the nearest of the *known* ones."""
     base = name.partition("+")[0]
     if base in _DISTRIBUTIONS:
         return missing(base, base)
+    near = get_close_matches(base.lower(), known, 1)
     return UnknownSchemeError(
-        f"no connection of type {name!r} is known", hint=f"known are {', '.join(sorted(DRIVERS))}, and every SQLAlchemy dialect"
+        f"no connection of type {name!r} is known",
+        hint=f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}, and every SQLAlchemy dialect",
     )

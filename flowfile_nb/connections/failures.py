@@ -9,26 +9,53 @@ from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError
 
 _NETWORK = "check host and port, the VPN, and whether the server is up"
+_REFUSED = "the server refused the user or the password"
+_ANOTHER = "check the user name; to store another password:  {replace}"
 
 # (what the driver or the server says, what happened, what to do); the first that matches counts.
 _CAUSES = (
+    (
+        r"invalid credentials|failed to authenticate",
+        "the service refused the key",
+        "to store another:  {replace}",
+    ),
+    (
+        r"nosuchbucket|no such bucket|containernotfound|(?:bucket|container) does not exist",
+        "there is no bucket, or container, of that name",
+        "check its spelling, and that it is in this account and behind this endpoint",
+    ),
+    (
+        r"nocredentialserror|unable to locate credentials|defaultcredentialserror|credentialunavailable|defaultazurecredential",
+        "no login was found on this machine, and none is described",
+        "describe a key with  %secret NAME;  or  anonymous = true  for what is public",
+    ),
+    (
+        r"bad authentication type|badauthenticationtype|no authentication methods available",
+        "the server takes another kind of login than the one that is described",
+        "describe  password = %secret NAME  or  private_key = %secret NAME",
+    ),
     (
         r"access denied for user .* to database|permission denied for database",
         "the server does not let this user into that database, or has none of that name",
         "check the database at the end of the URL, and the user's rights",
     ),
     (
-        r"password authentication failed|access denied for user|authentication failed|invalid password|no password supplied",
-        "the server refused the user or the password",
-        "check the user name; to store another password:  {replace}",
+        (
+            r"password authentication failed|access denied for user|authentication failed|invalid password|no password supplied"
+            r"|login failed for user|ora-01017|incorrect username or password|\b401\b|unauthorized|invalid access token"
+        ),
+        _REFUSED,
+        _ANOTHER,
     ),
+    # ClickHouse's words.
+    (r"wrong password for user|unknown user ", _REFUSED, _ANOTHER),
     (
-        r"invalidaccesskeyid|signaturedoesnotmatch|invalid_client|invalid_grant|expiredtoken|invalidtoken|authenticationfailed",
+        r"invalidaccesskeyid|signaturedoesnotmatch|invalid_(?:client|grant)|(?:expired|invalid)token|authenticationfailed",
         "the service refused the key",
         "check the key's id; to store another key:  {replace}",
     ),
     (
-        r"database \"[^\"]*\" does not exist|unknown database",
+        r"database (?:\"[^\"]*\"|\S+) (?:does not|doesn't) exist|unknown.database|cannot open database|ora-12514|dpy-6001",
         "the server has no database of that name",
         "check the database at the end of the URL",
     ),
@@ -47,15 +74,24 @@ _CAUSES = (
         "there is no host of that name",
         "check the host's spelling, and whether the VPN is on",
     ),
-    (r"connection refused|actively refused", "nothing listens on that host and port", _NETWORK),
+    (r"connection refused|actively refused|connect call failed", "nothing listens on that host and port", _NETWORK),
+    (
+        r"server is unavailable or does not exist",
+        "no server answers there: there is no such host, or nothing that listens",
+        _NETWORK,
+    ),
     (r"no route to host|network is unreachable|host is unreachable", "no network leads from here to that host", _NETWORK),
     (
-        r"timed? ?out|timeout",
+        # The second is paramiko's, for a server that does not greet.
+        r"timed? ?out|timeout|no existing session",
         "the server did not answer in time",
         f"{_NETWORK};  --timeout SECONDS  waits longer than the usual {TIMEOUT_S:g}",
     ),
     (
-        r"invalid response to ssl negotiation|expected authentication request|packets? out of order|packet sequence",
+        (
+            r"returned response code 400|invalid response to ssl|expected authentication request|packets? out of order"
+            r"|packet sequence|banner|port \d+ is for"
+        ),
         "what answers on that port is no such server",
         "check the port, and that the type fits the server",
     ),
@@ -80,6 +116,11 @@ _CAUSES = (
         "use a server with TLS, or leave out  sslmode  where the network is safe",
     ),
     (
+        r"tls/ssl is required for authentication",
+        "the driver sends a password through an encrypted connection only",
+        'port 443, or by parts with  [connect_args]  and below it  http_scheme = "https"',
+    ),
+    (
         r"certificate|ssl|tls",
         "the encrypted connection could not be set up",
         "check the TLS options:  ?sslmode=require  for PostgreSQL, ssl_ca for MySQL",
@@ -95,21 +136,27 @@ _CAUSES = (
         "check the path; an absolute one has four slashes:  sqlite:////home/me/data.db",
     ),
     (
+        r"invalid connection option|unexpected keyword argument|invalid dsn",
+        "the driver does not take one of the options",
+        "compare the keys with the driver's page;  --debug  shows its own words",
+    ),
+    (
         r"too many (?:clients|connections)|connection slots",
         "the server has no connection left",
         "close others, or try again later",
     ),
     (
-        r"closed the connection|lost connection|connection reset|broken pipe|unexpected eof|server has gone away",
+        (
+            r"closed the connection|lost connection|connection reset|broken pipe|unexpected eof|server has gone away"
+            r"|server connection failed|remote end closed|connection aborted"
+        ),
         "the server closed the connection before it was set up",
         "check the port, and the server's log",
     ),
 )
 
 
-def explain(
-    error: BaseException, target: str, secrets: list[str], access: Access, remedy_of_secret: str = ""
-) -> ConnectionFailedError:
+def explain(error: BaseException, target: str, secrets: list[str], access: Access) -> ConnectionFailedError:
     """
     Return our error for a driver's, holding nothing of its text, unless that was asked for: then masked.
 
@@ -117,17 +164,14 @@ def explain(
         error: What the driver, or SQLAlchemy, raised.
         target: Where the connection was to lead, without password.
         secrets: The names of the secrets it used.
-        access: Tells the secrets' ages.
-        remedy_of_secret: What to do where the server refuses a secret, if not `%secret set NAME --replace`.
+        access: Tells the secrets' ages, and what to do where one is refused.
     """
-    # SQLAlchemy wraps the driver's error; and of that the arguments are the plain text, which some show in quotes.
+    # SQLAlchemy wraps the driver's error, and a driver those of others, down to the system's.
     driver = getattr(error, "orig", None) or error
-    text = " ".join([type(driver).__name__, *map(str, driver.args)]).lower()
-    # Names of hosts, databases and files are left out: one that is called `timeout` says nothing about the cause.
-    text = re.sub(r"(?<!\w)(?:\"[^\"]*\"|'[^']*')", '""', text)
+    texts = [_text(each) for each in (_of_system(driver), driver) if each is not None]
     used = f" with secret {', '.join(map(access.named, secrets))}" if secrets else ""
     what, remedy = next(
-        ((what, remedy) for pattern, what, remedy in _CAUSES if re.search(pattern, text)),
+        ((what, remedy) for text in texts for pattern, what, remedy in _CAUSES if re.search(pattern, text)),
         (
             f"the driver raised {type(error).__name__}",
             "check every part of it;  --debug  shows the driver's own words",
@@ -136,6 +180,32 @@ def explain(
     replace = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
     return ConnectionFailedError(
         f"could not open {target}{used}: {what}",
-        hint=remedy.replace("{replace}", remedy_of_secret or replace),
+        hint=remedy.replace("{replace}", access.remedy or replace),
         driver=access.shown(error),
     )
+
+
+def chain(error: BaseException | None) -> list[BaseException]:
+    """Return an error and what led to it."""
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        reason = getattr(error, "reason", None)
+        error = error.__cause__ or error.__context__ or (reason if isinstance(reason, BaseException) else None)
+    return found
+
+
+def _of_system(error: BaseException) -> BaseException | None:
+    """Return the first error of the operating system or of TLS that a library's was raised for, if there is one."""
+    own = {"builtins", "http.client", "socket", "ssl"}
+    found = [one for one in chain(error)[1:] if isinstance(one, OSError) and type(one).__module__ in own]
+    return found[-1] if found else None
+
+
+def _text(error: BaseException) -> str:
+    """Return what an error says, without names: a host that is called `timeout` says nothing about the cause."""
+    code = getattr(error, "error_code", "")
+    # Its arguments are the plain text, which some show in quotes.
+    text = " ".join([type(error).__name__, *map(str, error.args), str(getattr(code, "value", code))]).lower()
+    text = re.sub(r"(?<!\w)(?:\"[^\"]*\"|'[^']*')", '""', text)
+    return re.sub(r"\((?:[\w-]+\.)+[\w-]+\)", "()", text)

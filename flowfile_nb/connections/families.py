@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import DRIVERS
+from flowfile_nb.connections.keys import Key, declared
 from flowfile_nb.connections.spec import Spec, scheme_of
-from flowfile_nb.errors import ConnectionSpecError
+from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "flowfile_nb.connectors"
 FORM_ENTRY_POINTS = "flowfile_nb.forms"
@@ -30,12 +34,24 @@ _MODULES: dict[str, str] = {
 }
 _DATABASE = "flowfile_nb.connections.database"
 
+# Places for files: the module and the class in it. One object is made for each connection.
+_STORAGE = {
+    "s3": ("flowfile_nb.connections.s3", "S3"),
+    "gs": ("flowfile_nb.connections.gcs", "GoogleStorage"),
+    "gcs": ("flowfile_nb.connections.gcs", "GoogleStorage"),
+    "abfs": ("flowfile_nb.connections.azure", "Azure"),
+    "abfss": ("flowfile_nb.connections.azure", "Azure"),
+    "az": ("flowfile_nb.connections.azure", "Azure"),
+    "sftp": ("flowfile_nb.connections.sftp", "Sftp"),
+    "ssh": ("flowfile_nb.connections.sftp", "Sftp"),
+}
 
 # Other native forms, for `--as`: the module and the class in it.
 _FORMS = {
     "adbc": ("flowfile_nb.connections.forms.adbc", "Adbc"),
     "duckdb": ("flowfile_nb.connections.forms.duckdb", "DuckDB"),
     "ibis": ("flowfile_nb.connections.forms.ibis", "Ibis"),
+    "polars": ("flowfile_nb.connections.forms.polars", "Polars"),
     "uri": ("flowfile_nb.connections.forms.uri", "Uri"),
 }
 
@@ -57,8 +73,9 @@ class Family(Kind, Protocol):
     """
     One kind of connection, as a module or an object with these functions.
 
-    Each translates its libraries' errors, which can hold a DSN or a value, into ours. One may also have `KEYS`, the keys of its
-    descriptions, for Tab.
+    Each translates its libraries' errors, which can hold a DSN or a value, into ours. One may also have `KEYS`: the keys of its
+    descriptions, each a name or a `keys.Key`, for Tab and for the form of the panel; or a function `keys_of(kind)` that returns
+    them, where it opens several kinds.
     """
 
     def make(self, spec: Spec, reveal: Access) -> Any:
@@ -74,16 +91,26 @@ def kinds() -> list[str]:
     """Return the kinds that are known here, for `type = "…"` and as schemes; SQLAlchemy may know more."""
     from importlib.metadata import entry_points
 
-    return sorted({*DRIVERS, *_MODULES, *(point.name for point in entry_points(group=ENTRY_POINTS))})
+    return sorted({*DRIVERS, *_MODULES, *_STORAGE, *(point.name for point in entry_points(group=ENTRY_POINTS))})
 
 
 def keys_of(kind: str) -> tuple[str, ...]:
+    """Return the names of `declared_keys`."""
+    return tuple(key.name for key in declared_keys(kind))
+
+
+def declared_keys(kind: str) -> tuple[Key, ...]:
     """
-    Return the keys that a description of *kind* usually has; a family says its own as `KEYS`.
+    Return the keys that a description of *kind* usually has, as its family declares them.
 
     Nothing is imported that is not ours or asked for by its kind.
+
+    Raises:
+        MissingDriverError: If a package brings that kind, and does not load.
     """
-    return tuple(getattr(_family(kind), "KEYS", ()))
+    family = _family(kind)
+    of_kind = getattr(family, "keys_of", None)
+    return declared(of_kind(kind) if of_kind is not None else getattr(family, "KEYS", ()))
 
 
 def family_of(spec: Spec) -> Family:
@@ -92,15 +119,18 @@ def family_of(spec: Spec) -> Family:
 
 
 def _family(scheme: str) -> Family:
+    if scheme in _STORAGE:
+        module, class_name = _STORAGE[scheme]
+        return cast("Family", getattr(import_module(module), class_name)())
     base = scheme.partition("+")[0]
-    module = _MODULES.get(scheme) or _MODULES.get(base) or (_DATABASE if base in DRIVERS else None)
-    if module is None:
+    module_name = _MODULES.get(scheme) or _MODULES.get(base) or (_DATABASE if base in DRIVERS else None)
+    if module_name is None:
         # Imported here: looking through what is installed takes a few milliseconds.
         from importlib.metadata import entry_points
 
         for point in entry_points(group=ENTRY_POINTS, name=scheme):
-            return cast("Family", point.load())
-    return cast("Family", import_module(module or _DATABASE))
+            return cast("Family", _loaded(point))
+    return cast("Family", import_module(module_name or _DATABASE))
 
 
 def forms() -> list[str]:
@@ -112,7 +142,7 @@ def forms() -> list[str]:
 
 def form_of(name: str) -> Family:
     """
-    Return what opens a connection as the native form *name*: `duckdb`, `adbc`, `ibis`, `uri`, or an installed package's.
+    Return what opens a connection as the native form *name*: `duckdb`, `polars`, `adbc` …, or an installed package's.
 
     Raises:
         ConnectionSpecError: If there is none of that name.
@@ -123,9 +153,21 @@ def form_of(name: str) -> Family:
     from importlib.metadata import entry_points
 
     for point in entry_points(group=FORM_ENTRY_POINTS, name=name):
-        return cast("Family", point.load()())
+        return cast("Family", _loaded(point)())
     near = get_close_matches(name, _FORMS, 1)
     raise ConnectionSpecError(
         "there is no native form of the name after --as",
         hint=f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(_FORMS))}",
     )
+
+
+def _loaded(point: EntryPoint) -> Any:
+    """Return what another package brings. Its own error says why it does not load, and holds nothing of a connection."""
+    try:
+        return point.load()
+    except Exception as error:  # noqa: BLE001 - a package that is broken raises what it likes
+        package = point.dist.name if point.dist else point.value
+        raise MissingDriverError(
+            f"the package {package!r} brings connections of type {point.name!r}, and does not load: {type(error).__name__}",
+            hint=f"see why:  import {point.value.partition(':')[0]}   then mend or remove the package",
+        ) from None

@@ -1,15 +1,19 @@
 """
 Connections that were saved in Flowfile's own interface, as descriptions of ours.
 
-They lead to the same place with the same options as in Flowfile 0.23.3 (`shared/db_dialects`). A secret part is a reference
-to the part, such as `${secret:password_id}`: whoever opens the connection says what it reads for that.
+They lead to the same place with the same options as in Flowfile 0.23.3 (`shared/db_dialects`, and for storage
+`shared/cloud_storage/storage_options.py`). A secret part is a reference to the part, such as `${secret:password_id}`, and
+`access_to` says what is read for that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from flowfile_nb.backend import FlowfileConnection
+from flowfile_nb.backend import FlowfileConnection, Part
+from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.spec import TableSpec
 from flowfile_nb.core.names import quoted
 from flowfile_nb.core.references import names_in, reference
@@ -21,6 +25,114 @@ _POSTGRES = ("denodo", "postgres", "postgresql", "redshift")
 _MYSQL = ("mariadb", "mysql")
 # Where Flowfile's name of a database is not the one of our driver for it.
 _DIALECTS = {"denodo": "postgresql+psycopg2", "mssql": "mssql+pymssql"}
+
+
+# The parts that storage of each kind takes for each way to log in, by our names; what is not here is the machine's own login.
+_LOGINS: dict[tuple[str, str], dict[str, str]] = {
+    ("s3", "access_key"): {
+        "access_key_id": "aws_access_key_id",
+        "secret_access_key": "aws_secret_access_key_id",
+        "session_token": "aws_session_token_id",
+    },
+    ("s3", "aws-cli"): {"profile": "aws_profile"},
+    ("s3", "iam_role"): {"role_arn": "aws_role_arn"},
+    ("adls", "access_key"): {"account_key": "azure_account_key_id"},
+    ("adls", "sas_token"): {"sas_token": "azure_sas_token_id"},
+    ("adls", "service_principal"): {
+        "tenant_id": "azure_tenant_id",
+        "client_id": "azure_client_id",
+        "client_secret": "azure_client_secret_id",
+    },
+    ("gcs", "service_account"): {"service_account_key": "gcs_service_account_key_id"},
+}
+# Our name of the kind, and of the part that says where it is.
+_STORAGE = {
+    "s3": ("s3", {"region": "aws_region"}),
+    "adls": ("abfs", {"account": "azure_account_name"}),
+    "gcs": ("gs", {"project": "gcs_project_id"}),
+}
+# Without these a login is none, whatever Flowfile has saved.
+_NEEDED = {"access_key_id", "secret_access_key", "account_key", "sas_token", "client_secret"}
+_EMULATOR_ACCOUNT = "devstoreaccount1"
+
+
+def spec_of(connection: FlowfileConnection) -> TableSpec:
+    """
+    Return the description of a connection, for the family of its type.
+
+    Raises:
+        ConnectionSpecError: If Flowfile's entry cannot be used here.
+    """
+    return database_spec(connection) if connection.kind == "database" else storage_spec(connection)
+
+
+def access_to(connection: FlowfileConnection, part_of: Callable[[str], Part], access: Access) -> Access:
+    """
+    Return what a connection may ask of the session, where the name of a secret is the name of a part.
+
+    Args:
+        connection: As Flowfile has it.
+        part_of: Returns a part as it is saved now.
+        access: What the session gives otherwise.
+    """
+
+    def reveal(part: str) -> str:
+        value = part_of(part).reveal()
+        access.learn(connection.secrets[part] or connection.name, value)
+        return value
+
+    def label(part: str) -> str:
+        name = connection.secrets[part]
+        return repr(name) if name else f"of the connection {connection.name!r}"
+
+    return replace(
+        access,
+        reveal=reveal,
+        fingerprint=lambda part: part_of(part).fingerprint,
+        updated_at=lambda part: part_of(part).updated_at,
+        label=label,
+        remedy=remedy(connection),
+        description=connection,
+    )
+
+
+def storage_spec(connection: FlowfileConnection) -> TableSpec:
+    """
+    Return the description of a cloud connection.
+
+    Raises:
+        ConnectionSpecError: If Flowfile's entry cannot be used here.
+    """
+    require_literals(connection)
+    saved = connection.parts
+    kind, method = str(saved.get("storage_type")), str(saved.get("auth_method"))
+    if kind not in _STORAGE:
+        raise ConnectionSpecError(
+            f"the connection {connection.name!r} is of type {kind!r}, which is not known here",
+            hint=f"known are {', '.join(_STORAGE)}",
+        )
+    scheme, places = _STORAGE[kind]
+    login = _LOGINS.get((kind, method), {})
+    parts: dict[str, Any] = {"type": scheme, "endpoint_url": saved.get("endpoint_url")}
+    parts |= {ours: saved.get(theirs) for ours, theirs in {**places, **login}.items()}
+    parts |= {ours: reference(theirs) for ours, theirs in login.items() if theirs in connection.secrets}
+    if missing := [theirs for ours, theirs in login.items() if ours in _NEEDED and not parts[ours]]:
+        raise ConnectionSpecError(
+            f"the connection {connection.name!r} has no {missing[0].removesuffix('_id')}",
+            hint="edit it in Flowfile and enter it",
+        )
+    if kind == "adls" and not parts["account"] and parts["endpoint_url"]:
+        parts["account"] = _EMULATOR_ACCOUNT
+    if kind == "adls" and not parts["account"]:
+        raise ConnectionSpecError(
+            f"the connection {connection.name!r} says no account", hint="edit it in Flowfile and enter the account's name"
+        )
+    if kind == "gcs" and not parts.get("service_account_key"):
+        # An endpoint without a key is an emulator, as Flowfile takes it.
+        parts["anonymous"] = bool(parts["endpoint_url"])
+    if kind != "gcs":
+        parts["verify"] = bool(saved.get("verify_ssl", True))
+    return TableSpec({key: item for key, item in parts.items() if item is not None})
 
 
 def database_spec(connection: FlowfileConnection) -> TableSpec:

@@ -17,10 +17,12 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from flowfile_nb.connections.access import TIMEOUT_S, Access
 from flowfile_nb.connections.failures import explain
+from flowfile_nb.connections.keys import Key
+from flowfile_nb.connections.portable import make_portable
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, read_spec, scheme_of
 from flowfile_nb.core.names import quoted
 from flowfile_nb.core.references import StandIns, names_in
-from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, LiteralPasswordError, MissingDriverError
+from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, MissingDriverError
 
 if TYPE_CHECKING:
     from flowfile_nb.connections.http_oauth import ClientCredentials
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 _COMMON = {"type", "url", "base_url", "auth", "headers", "params", "test_path", "follow_redirects"}
 _COMMON |= {"timeout", "verify", "cert", "cert_key"}
 _IN_CLEAR = {"auth", "cert", "cert_key", "client_auth", "header", "parameter", "test_path", "token_url", "verify"}
-KEYS = ("url", "auth", "token", "header", "parameter", "username", "password", "token_url", "client_id", "client_secret")
-"""What a description usually has, for completion."""
 _OAUTH = "oauth2_client_credentials"
 # What each way to authenticate needs, and what else it takes.
 _WAYS: dict[str, tuple[set[str], set[str]]] = {
@@ -41,9 +41,22 @@ _WAYS: dict[str, tuple[set[str], set[str]]] = {
     "query": ({"parameter", "token"}, set()),
     _OAUTH: ({"token_url", "client_id", "client_secret"}, {"scope", "audience", "client_auth"}),
 }
-_CREDENTIAL_HEADER = re.compile(
-    r"(?:authorization|cookie|(?:^|[-_])(?:(?:api|access|auth|subscription)-?key|token|secret))$", re.IGNORECASE
+KEYS = (
+    Key("url", "URL", required=True, example="https://api.example.com/v1"),
+    Key("auth", "Authentication", choices=tuple(_WAYS)),
+    Key("header", "Header", example="X-Api-Key", when=("auth", ("header",))),
+    Key("parameter", example="api_key", when=("auth", ("query",))),
+    Key("token", secret=True, when=("auth", ("bearer", "header", "query"))),
+    Key("username", example="me", when=("auth", ("basic",))),
+    Key("password", secret=True, when=("auth", ("basic",))),
+    Key("token_url", "Token URL", example="https://login.example.com/token", when=("auth", (_OAUTH,))),
+    Key("client_id", "Client ID", when=("auth", (_OAUTH,))),
+    Key("client_secret", secret=True, when=("auth", (_OAUTH,))),
+    Key("scope", example="read", when=("auth", (_OAUTH,))),
+    Key("test_path", "Path for a test", example="me"),
+    *(Key(name, in_form=False) for name in ("headers", "params", "timeout", "verify", "cert", "cert_key", "follow_redirects")),
 )
+"""What a description usually has, for completion and forms."""
 _EXAMPLE = 'type = "https",  url = "https://api.example.com/v1",  auth = "bearer",  token = %secret NAME'
 
 
@@ -85,7 +98,7 @@ def make(spec: Spec, reveal: Access) -> ApiClient:
     transport = LateBinding(_attachments(api, opening_s), reveal, _tls(api.parts))
     # Shown with its references, in the one spelling that a URL keeps legible.
     path = quote(api.marked.restore(api.url.path), safe="/%:@!$&'()*+,;=~")
-    return ApiClient(
+    client = ApiClient(
         transport=transport,
         test_path=api.parts.get("test_path"),
         base_url=api.url._replace(netloc=api.url.netloc.rpartition("@")[2], path=path, query="", fragment="").geturl(),
@@ -94,6 +107,8 @@ def make(spec: Spec, reveal: Access) -> ApiClient:
         timeout=httpx.Timeout(timeout, connect=opening_s),
         follow_redirects=api.parts.get("follow_redirects", False),
     )
+    make_portable(client, spec, reveal)
+    return client
 
 
 def check(client: ApiClient) -> None:
@@ -145,6 +160,11 @@ def _read(spec: Spec) -> _Api:
         port, host = url.port, url.hostname
     except ValueError:
         port, host, url = None, None, urlsplit("")
+    if host is None and re.match(r"https?://", marked.text):
+        raise ConnectionSpecError(
+            "the url has a port that is none, or a host that is none",
+            hint=f'url = "{scheme_of(spec)}://api.example.com:8443/v1"   (a port is a number up to 65535)',
+        )
     if url.scheme not in {"http", "https"} or not host or (scheme_of(spec) == "https" and url.scheme != "https"):
         raise ConnectionSpecError(
             f"the url is not the address of an API of type {scheme_of(spec)!r}",
@@ -185,12 +205,6 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
             raise ConnectionSpecError(f"the value of {key!r} is of the wrong kind", hint=_EXAMPLE)
         if key in _IN_CLEAR and names_in(str(item)):
             raise ConnectionSpecError(f"a reference stands in {key!r}, which is no place for one", hint=f"write {key} in clear")
-    for name, item in parts.get("headers", {}).items():
-        if not names_in(str(item)) and _CREDENTIAL_HEADER.search(name):
-            raise LiteralPasswordError(
-                f"a credential stands in clear in this connection (headers.{name}); nothing was opened",
-                hint=f"store it:  %secret set my_key   then write  {name} = %secret my_key",
-            )
 
 
 def _way(parts: Mapping[str, Any]) -> str:

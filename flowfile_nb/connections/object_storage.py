@@ -1,149 +1,230 @@
 """
-Cloud storage, as an fsspec filesystem with late binding.
+Places for files, as fsspec filesystems with late binding: what S3, Azure, Google and SFTP have in common.
 
-What fsspec keeps of a filesystem's arguments, shows and pickles, never holds a value: the libraries are given an object that
-reads it when a request is signed. The options are those of Flowfile 0.23.3 (`shared/cloud_storage/storage_options.py`).
+What fsspec keeps of a filesystem's arguments, shows and writes never holds a value: the libraries are given an object that
+reads it when a request is signed or a connection is opened. Paths are whole, as fsspec's: `lake.open("bucket/2026/sales.csv")`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import re
+import socket
+from collections.abc import Awaitable
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from flowfile_nb.backend import FlowfileConnection
-from flowfile_nb.connections.access import access_of
+from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import missing
-from flowfile_nb.connections.failures import explain
-from flowfile_nb.connections.flowfile import require_literals
-from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
-
-Reveal = Callable[[str], str]
-
-
-class _Family(NamedTuple):
-    """A kind of cloud storage: the library's module, and ours that makes its filesystem."""
-
-    library: str
-    ours: str
-    scheme: str
-    place: str
-    """Flowfile's name of the part that says where it is."""
-
-
-_FAMILIES = {
-    "s3": _Family("s3fs", "s3", "s3", "aws_region"),
-    "adls": _Family("adlfs", "azure", "abfs", "azure_account_name"),
-    "gcs": _Family("gcsfs", "gcs", "gs", "gcs_project_id"),
-}
+from flowfile_nb.connections.failures import chain, explain
+from flowfile_nb.connections.keys import Key
+from flowfile_nb.connections.portable import make_portable
+from flowfile_nb.connections.spec import Spec
+from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, parts_of
+from flowfile_nb.connections.timeouts import limit_s
+from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError, MissingDriverError
 
 # What a service says to somebody it knows, who may not list everything: the key is right.
 _KNOWN = ("accessdenied", "access denied", "authorizationpermissionmismatch", "authorizationfailure", "does not have")
 
 
-def open_filesystem(connection: FlowfileConnection, reveal: Reveal, remedy: str) -> Any:
-    """
-    Return the filesystem of a cloud connection; nothing is opened yet.
+class Place(NamedTuple):
+    """What a filesystem's description leads to."""
 
-    Args:
-        connection: As Flowfile has it.
-        reveal: Returns the value of a secret part; called when a request is signed, never earlier.
-        remedy: What to do when a secret is refused.
-
-    Raises:
-        ConnectionSpecError: If the entry cannot be used here.
-        MissingDriverError: If the library is not installed.
-    """
-    require_literals(connection)
-    kind = str(connection.parts.get("storage_type"))
-    family = _FAMILIES.get(kind)
-    if family is None:
-        raise ConnectionSpecError(
-            f"the connection {connection.name!r} is of type {kind!r}, which is not known here",
-            hint=f"known are {', '.join(_FAMILIES)}",
-        )
-    try:
-        library = import_module(family.library)
-    except ModuleNotFoundError as error:
-        raise missing(error.name or family.library, family.scheme) from None
-    ours = import_module(f"flowfile_nb.connections.{family.ours}")
-    try:
-        plain, arguments = ours.arguments(library, connection.parts, set(connection.secrets), reveal)
-        filesystem = _guarded(plain, connection.name)(**arguments, skip_instance_cache=True)
-    except FlowfileNbError:
-        raise
-    except Exception as error:  # noqa: BLE001 - the libraries raise what they like
-        raise explain(error, _target(connection), [], access_of(reveal), remedy) from None
-    filesystem.flowfile_nb_target = _target(connection)
-    filesystem.flowfile_nb_access = access_of(reveal)
-    filesystem.flowfile_nb_remedy = remedy
-    return filesystem
+    root: str
+    """The bucket or container; empty for all."""
+    path: str
+    """Below it, without slashes at its ends; empty for all."""
+    server: str
+    """The URL of what is asked, where that is known: it is looked for before the library waits for it."""
+    text: str
+    """All of it, to be read: `s3://sales/2026`."""
 
 
-def check(filesystem: Any) -> None:
-    """
-    Ask the service once, so that what is wrong is said now.
+class ObjectStorage:
+    """A `families.Family` of filesystems; what differs between kinds is in its subclasses. One object for each connection."""
 
-    Raises:
-        ConnectionFailedError: If it does not answer, or does not know the key. A key that may not list everything is fine.
-    """
-    try:
-        filesystem.ls("", refresh=True)
-    except FlowfileNbError:
-        close(filesystem)
-        raise
-    except Exception as error:  # noqa: BLE001 - as above
-        if _is_known(error):
+    library: ClassVar[str]
+    """The module that brings the filesystem."""
+    grammar: ClassVar[Grammar]
+
+    def __init__(self) -> None:
+        self.note = ""
+        self._place = Place("", "", "", "")
+        self._credentials = Credentials({}, Access(str))
+
+    @property
+    def KEYS(self) -> tuple[Key, ...]:  # noqa: N802 - what every family has
+        """What a description may have, for completion and for the panel's form."""
+        return self.grammar.keys
+
+    def make(self, spec: Spec, reveal: Access) -> Any:
+        """
+        Return the filesystem; nothing is opened yet.
+
+        Raises:
+            ConnectionSpecError: If the description cannot be used.
+            MissingDriverError: If the library is not installed.
+        """
+        parts = self.described(spec)
+        self._place, self._credentials = self.place(parts), Credentials(parts, reveal)
+        try:
+            import_module(self.library)
+            plain, arguments = self.arguments(parts, self._credentials)
+            native = _guarded(plain)(**_options(parts, arguments), **arguments, skip_instance_cache=True)
+        except (FlowfileNbError, KeyboardInterrupt):
+            raise
+        except ModuleNotFoundError:
+            raise self._missing() from None
+        except Exception as error:  # noqa: BLE001 - the libraries raise what they like
+            raise self.explained(error) from None
+        make_portable(native, spec, reveal)
+        return native
+
+    def check(self, filesystem: Any) -> None:
+        """
+        Ask once for what the description names, so that what is wrong is said now.
+
+        Raises:
+            ConnectionFailedError: If nobody answers, the key is not known, or nothing of that name is there.
+        """
+        try:
+            self.ask(filesystem)
+        except (FlowfileNbError, KeyboardInterrupt):
+            self.close(filesystem)
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            if _is_known(error):
+                self.note = f"The key is known, and may not list {self._place.root or 'everything'}."
+                return
+            self.close(filesystem)
+            raise self.explained(_first(error)) from None
+
+    def target(self, filesystem: Any) -> str:
+        """Return where a filesystem leads, such as `s3://sales/2026`."""
+        return self._place.text
+
+    def close(self, filesystem: Any) -> None:
+        """Forget what was listed; the library closes its sockets when the last reference to the filesystem goes."""
+        filesystem.invalidate_cache()
+
+    def described(self, spec: Spec) -> Parts:
+        """Return what a description says, checked. Raises ConnectionSpecError."""
+        parts = parts_of(spec, self.grammar)
+        self.require(parts)
+        return parts
+
+    def require(self, parts: Parts) -> None:
+        """Let parts pass that make sense together. Raises ConnectionSpecError."""
+        raise NotImplementedError
+
+    def place(self, parts: Parts) -> Place:
+        """Return where parts lead."""
+        raise NotImplementedError
+
+    def arguments(self, parts: Parts, credentials: Credentials) -> tuple[type, dict[str, Any]]:
+        """Return the library's class, and what to make it with; no value is among that."""
+        raise NotImplementedError
+
+    async def first(self, filesystem: Any, root: str, prefix: str) -> str | None:
+        """Return the first name in a bucket that begins so, or None. It asks once, however much there is."""
+        raise NotImplementedError
+
+    async def roots(self, filesystem: Any) -> None:
+        """Ask for the buckets there are."""
+        await filesystem._ls("", refresh=True)  # noqa: SLF001 - fsspec's way to ask within a time
+
+    def ask(self, filesystem: Any) -> None:
+        """Ask for what the description names, within the time that opening may take."""
+        self._reach()
+        question = asyncio.wait_for(self._question(filesystem), limit_s(self._credentials.access))
+        asked = asyncio.run_coroutine_threadsafe(_awaited(question), filesystem.loop)
+        try:
+            asked.result()
+        except KeyboardInterrupt:
+            asked.cancel()
+            raise
+
+    def explained(self, error: BaseException) -> FlowfileNbError:
+        """Return our error for a library's."""
+        place, names, access = self._place, self._credentials.names, self._credentials.access
+        if isinstance(error, FileNotFoundError) and place.root:
+            error = LookupError("no such bucket")
+        # Without the URL, which some quote: a host may be called anything.
+        text = re.sub(r"\"[^\"]*\"|'[^']*'", "", f"{type(error).__name__} {error}").lower()
+        if re.search(r"certificate|ssl:|sslerror", text):
+            return ConnectionFailedError(
+                f"could not open {place.text}: the encrypted connection could not be set up",
+                hint='a certificate authority of your own:  verify = "/path/to/ca.pem"   in the description',
+                driver=access.shown(error),
+            )
+        return explain(error, place.text, names, access)
+
+    def _missing(self) -> MissingDriverError:
+        return missing(self.library, self.grammar.scheme)
+
+    def _reach(self) -> None:
+        """Look whether anybody listens. The libraries try for a minute, and then say less of the reason."""
+        url = urlsplit(self._place.server)
+        host = url.hostname or ""
+        if not host or (getproxies().get(url.scheme) and not proxy_bypass(host)):
             return
-        close(filesystem)
-        raise explain(
-            _first(error), filesystem.flowfile_nb_target, [], filesystem.flowfile_nb_access, filesystem.flowfile_nb_remedy
-        ) from None
+        port = url.port or (80 if url.scheme == "http" else 443)
+        socket.create_connection((host, port), timeout=limit_s(self._credentials.access)).close()
+
+    async def _question(self, filesystem: Any) -> None:
+        root, path = self._place.root, self._place.path
+        if not root:
+            await self.roots(filesystem)
+            return
+        if not path:
+            await self.first(filesystem, root, "")
+            return
+        for prefix in (f"{path}/", path):
+            name = await self.first(filesystem, root, prefix)
+            if name is not None and (name == path or name.startswith(f"{path}/")):
+                return
+        raise ConnectionFailedError(
+            f"there is nothing at {self._place.text}",
+            hint=f"check the path: its bucket {root!r} is there;  --no-test  opens it to write the first file",
+        )
 
 
-def target(filesystem: Any) -> str:
-    """Return where a filesystem leads, such as `s3:// eu-central-1`."""
-    found: str = filesystem.flowfile_nb_target
-    return found
+async def _awaited(question: Awaitable[None]) -> None:
+    await question
 
 
-def close(filesystem: Any) -> None:
-    """Forget what was listed; the library closes its sockets when the last reference to the filesystem goes."""
-    filesystem.invalidate_cache()
+def _options(parts: Parts, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return what the description gives the library directly, which is nothing that the description has other keys for."""
+    options: dict[str, Any] = dict(parts.get("options", {}))
+    if taken := sorted({*arguments, "endpoint_url", "skip_instance_cache"} & options.keys()):
+        raise ConnectionSpecError(
+            f"{', '.join(map(repr, taken))} in options is set from the description's other keys",
+            hint="leave it out of [options]",
+        )
+    return options
 
 
-def _target(connection: FlowfileConnection) -> str:
-    family = _FAMILIES[connection.parts["storage_type"]]
-    place = connection.parts.get("endpoint_url") or connection.parts.get(family.place)
-    return (
-        f"{family.scheme}:// {'at ' if connection.parts.get('endpoint_url') else ''}{place}" if place else f"{family.scheme}://"
-    )
-
-
-def _guarded(plain: type, name: str) -> type:
-    """Return the library's class without what would carry a filesystem elsewhere: the value would have to go along."""
+def _guarded(plain: type) -> type:
+    """Return the library's class without what would carry a filesystem elsewhere with its arguments."""
 
     def refuse(self: object, *args: object, **options: object) -> Any:
-        raise TypeError(f"this connection is not pickled, nor written as JSON: open it where it is used:  %connect {name}")
+        raise TypeError("this filesystem is not written as JSON: pickle it, or open it where it is used:  %connect NAME")
 
     refused = dict.fromkeys(("__reduce__", "__reduce_ex__", "to_json", "to_dict"), refuse)
     return type(plain.__name__, (plain,), {**refused, "__module__": plain.__module__, "__doc__": plain.__doc__})
 
 
-def _chain(error: BaseException | None) -> list[BaseException]:
-    """Return an error and what led to it."""
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        error = error.__cause__ or error.__context__
-    return found
-
-
-def _first(error: Exception) -> BaseException:
+def _first(error: BaseException) -> BaseException:
     """Return the service's own error where the library has put another round it, whose text says less."""
-    return next((one for one in reversed(_chain(error)) if hasattr(one, "response") or hasattr(one, "error_code")), error)
+    errors = chain(error)
+    said = [one for one in errors if getattr(one, "error_code", None)]
+    said += [one for one in reversed(errors) if hasattr(one, "response")]
+    return said[0] if said else error
 
 
-def _is_known(error: Exception) -> bool:
-    text = " ".join(f"{getattr(one, 'error_code', '')} {one}" for one in _chain(error)).lower()
-    return any(word in text for word in _KNOWN)
+def _is_known(error: BaseException) -> bool:
+    text = " ".join(f"{type(one).__name__} {one} {getattr(one, 'error_code', '')}" for one in chain(error)).lower()
+    return any(said in text for said in _KNOWN)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from flowfile_nb.backend import FlowfileConnection
-from flowfile_nb.connections.access import access_of
+from flowfile_nb.backend import FlowfileConnection, Part
+from flowfile_nb.connections import flowfile
+from flowfile_nb.connections.access import Access, access_of
 from flowfile_nb.connections.families import Kind, Reveal, family_of, form_of
 from flowfile_nb.connections.spec import read_spec, scheme_of, secrets_in
 from flowfile_nb.core.names import quoted
@@ -57,7 +58,7 @@ def open_connection(
         require: Raises unless a secret of that name can be used.
         reveal: Returns the value of a secret; called at each new connection, never earlier. An `Access` can also tell more.
         test: Whether to open it once now.
-        as_: Another native form than the family's own: `duckdb`, `adbc`, `ibis`, `uri`.
+        as_: Another native form than the family's own: `duckdb`, `polars`, `adbc`, `ibis`, `uri`.
 
     Raises:
         ConnectionSpecError, NoSuchSecretError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
@@ -71,29 +72,27 @@ def open_connection(
     return Opened(native, family, secrets_in(spec), scheme_of(spec))
 
 
-def open_flowfile_connection(connection: FlowfileConnection, reveal_part: Reveal, *, test: bool = True) -> Opened:
+def open_flowfile_connection(
+    connection: FlowfileConnection, part_of: Callable[[str], Part], access: Access, *, test: bool = True
+) -> Opened:
     """
     Return the native object for a connection that was saved in Flowfile: an `Engine`, or an fsspec filesystem.
 
     Args:
         connection: As Flowfile has it.
-        reveal_part: Returns the value of a secret part; called at each new database connection or request, never earlier.
+        part_of: Returns a secret part as it is saved now; called at each new database connection or request, never earlier.
+        access: Whatever else may be asked of the session.
         test: Whether to open it once now.
 
     Raises:
         ConnectionSpecError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
     """
-    from flowfile_nb.connections import database, flowfile, object_storage
-
-    remedy = flowfile.remedy(connection)
-    kind: Kind
-    if connection.kind == "database":
-        kind, native = database, database.make(flowfile.database_spec(connection), reveal_part, remedy)
-    else:
-        kind, native = object_storage, object_storage.open_filesystem(connection, reveal_part, remedy)
+    spec = flowfile.spec_of(connection)
+    family = family_of(spec)
+    native = family.make(spec, flowfile.access_to(connection, part_of, access))
     if test:
-        kind.check(native)
-    return Opened(native, kind, [name for name in connection.secrets.values() if name], flowfile.scheme_of(connection))
+        family.check(native)
+    return Opened(native, family, [name for name in connection.secrets.values() if name], flowfile.scheme_of(connection))
 
 
 def _require_all(names: Sequence[str], require: Require) -> None:

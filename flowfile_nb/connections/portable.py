@@ -28,8 +28,9 @@ class _Reduce:
     def __call__(self, protocol: int = 0) -> tuple[Any, ...]:
         if self._only_here:
             raise UsageError(f"{self._only_here}; it was not sent elsewhere", hint="keep the data in a file or on a server")
-        spec = self._spec
-        described = spec.marked.restore(spec.marked.text) if isinstance(spec, UrlSpec) else spec.parts
+        spec, described = self._spec, self._access.description
+        if described is None:
+            described = spec.marked.restore(spec.marked.text) if isinstance(spec, UrlSpec) else spec.parts
         return self._access.reopen, (described, self._access.timeout_s)
 
     def __repr__(self) -> str:
@@ -48,6 +49,30 @@ def make_portable(native: Any, spec: Spec, access: Access, *, only_here: str = "
     """
     if access.reopen is not None:
         native.__reduce_ex__ = _Reduce(spec, access, only_here)
+
+
+class _Refusal:
+    """What pickle asks, of an object that stays here."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __call__(self, protocol: int = 0) -> tuple[Any, ...]:
+        raise UsageError(
+            f"{self._what} is open in the process that opened it; it was not sent elsewhere",
+            hint="send the connection without --as, which opens anew there, or open it there by its name:  %connect NAME",
+        )
+
+
+def keep_here(native: Any, what: str) -> None:
+    """
+    Refuse to pickle *native*: where it is loaded it would be a connection to nowhere.
+
+    Args:
+        native: An open connection of a library that keeps it.
+        what: What it is: `an Ibis backend`.
+    """
+    native.__reduce_ex__ = _Refusal(what)
 
 
 def make_variants_portable(engine: Engine, origin: Engine | None = None) -> None:

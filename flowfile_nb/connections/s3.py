@@ -2,84 +2,170 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
+from urllib.parse import SplitResult
 
+from flowfile_nb.connections.keys import Key
+from flowfile_nb.connections.object_storage import ObjectStorage, Place
+from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, Restore, all_or_none, digest, one_of
+from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.errors import ConnectionSpecError
 
-_TIMEOUT_S = 10
 _ROLE_SESSION = "flowfile_nb"
+_ALIASES = {
+    "aws_access_key_id": "access_key_id",
+    "aws_secret_access_key": "secret_access_key",
+    "aws_session_token": "session_token",
+    "aws_region": "region",
+    "region_name": "region",
+    "endpoint": "endpoint_url",
+}
 
 
-def arguments(
-    s3fs: Any, parts: Mapping[str, Any], secrets: set[str], reveal: Callable[[str], str]
-) -> tuple[type, dict[str, Any]]:
-    """
-    Return the class of filesystem for a connection, and its arguments; no value is among them.
+def _from_url(url: SplitResult, text: Restore) -> Parts:
+    user_info, _, bucket = url.netloc.rpartition("@")
+    parts: Parts = {"bucket": text(bucket), "prefix": text(url.path).strip("/")}
+    if user_info:
+        parts |= {"access_key_id": text(url.username), "secret_access_key": text(url.password)}
+    return {key: item for key, item in parts.items() if item}
 
-    Raises:
-        ConnectionSpecError: If the connection has no complete key.
-    """
-    region, endpoint = parts.get("aws_region"), parts.get("endpoint_url")
-    client: dict[str, Any] = {"region_name": region} if region else {}
-    if not parts.get("verify_ssl", True):
-        client["verify"] = False
-    # Tried again once by the client, as in Flowfile, and then by s3fs: a server that is not there is said within seconds.
-    config: dict[str, Any] = {"connect_timeout": _TIMEOUT_S, "retries": {"mode": "standard", "max_attempts": 2}}
-    if endpoint:
-        # Services that are not Amazon's seldom have a host for each bucket.
-        config["s3"] = {"addressing_style": "path"}
-    session = _session(parts, secrets, reveal)
-    return s3fs.S3FileSystem, {
-        "session": session,
-        "endpoint_url": endpoint,
-        "client_kwargs": client,
-        "config_kwargs": config,
+
+class S3(ObjectStorage):
+    """`s3://bucket/prefix`: an `s3fs.S3FileSystem`."""
+
+    library = "s3fs"
+    grammar = Grammar(
+        "s3",
+        (
+            Key("bucket", example="sales"),
+            Key("prefix", example="2026/q1"),
+            Key("region", example="eu-central-1"),
+            Key("endpoint_url", "Endpoint, if it is not Amazon's", example="https://minio.example.com"),
+            Key("access_key_id", "Access key ID", example="AKIA…"),
+            Key("secret_access_key", secret=True),
+            Key("session_token", secret=True),
+            Key("profile", "Profile, instead of a key", example="analytics"),
+            Key("role_arn", "Role", example="arn:aws:iam::123456789012:role/reader"),
+            Key("addressing_style", choices=("path", "virtual")),
+            *(Key(name, in_form=False) for name in ("anonymous", "verify", "options")),
+        ),
+        {"access_key_id", "secret_access_key", "session_token"},
+        _from_url,
+        'type = "s3",  bucket = "sales",  access_key_id = "AKIA…",  secret_access_key = %secret NAME',
+        _ALIASES,
+    )
+
+    def require(self, parts: Parts) -> None:
+        """Let parts pass that are one way to log in."""
+        all_or_none(parts, "access_key_id", "secret_access_key")
+        one_of(parts, "access_key_id", "profile", "anonymous")
+        one_of(parts, "role_arn", "anonymous")
+        if parts.get("addressing_style", "path") not in {"path", "virtual"}:
+            raise ConnectionSpecError("addressing_style is one of two", hint='addressing_style = "path"   or  "virtual"')
+        if "session_token" in parts and "access_key_id" not in parts:
+            raise ConnectionSpecError("there is a session_token, and no key", hint=self.grammar.example)
+        if "prefix" in parts and "bucket" not in parts:
+            raise ConnectionSpecError("there is a prefix, and no bucket", hint=self.grammar.example)
+
+    def place(self, parts: Parts) -> Place:
+        """Return bucket and prefix; without a bucket the endpoint or region tells where that is."""
+        bucket, prefix, endpoint = parts.get("bucket", ""), parts.get("prefix", ""), parts.get("endpoint_url", "")
+        where = f"at {endpoint}" if endpoint else parts.get("region", "") if not bucket else ""
+        text = "s3://" + "/".join(filter(None, [bucket, prefix])) + (f" {where}" if where else "")
+        return Place(bucket, prefix, endpoint, text)
+
+    def arguments(self, parts: Parts, credentials: Credentials) -> tuple[type, dict[str, Any]]:
+        """Return s3fs's class, and a session that knows how to sign."""
+        region, endpoint = parts.get("region"), parts.get("endpoint_url")
+        client: dict[str, Any] = {"region_name": region} if region else {}
+        if parts.get("verify", True) is not True:
+            client["verify"] = parts["verify"]
+        # Tried again once by the client, as in Flowfile, and then by s3fs: a server that is not there is said within seconds.
+        config: dict[str, Any] = {
+            "connect_timeout": limit_s(credentials.access),
+            "retries": {"mode": "standard", "max_attempts": 2},
+        }
+        if endpoint:
+            # Services that are not Amazon's seldom have a host for each bucket.
+            config["s3"] = {"addressing_style": parts.get("addressing_style", "path")}
+        return import_module(self.library).S3FileSystem, {
+            "anon": bool(parts.get("anonymous")),
+            "session": _session(parts, credentials),
+            "endpoint_url": endpoint,
+            "client_kwargs": client,
+            "config_kwargs": config,
+        }
+
+    async def first(self, filesystem: Any, root: str, prefix: str) -> str | None:
+        """Ask for one name."""
+        found = await filesystem._call_s3("list_objects_v2", Bucket=root, Prefix=prefix, MaxKeys=1)  # noqa: SLF001 - as s3fs itself
+        return next((str(item["Key"]) for item in found.get("Contents", [])), None)
+
+
+def key_of(parts: Parts, credentials: Credentials) -> dict[str, str]:
+    """Return the key of a description as it is at this moment, by botocore's names; empty where it has none."""
+    return {
+        key: credentials.read(parts[key]) for key in ("access_key_id", "secret_access_key", "session_token") if key in parts
     }
 
 
-def _session(parts: Mapping[str, Any], secrets: set[str], reveal: Callable[[str], str]) -> Any:
-    from aiobotocore.credentials import AioCredentials, AioDeferredRefreshableCredentials
+def _session(parts: Parts, credentials: Credentials) -> Any:
     from aiobotocore.session import AioSession
+
+    session = AioSession(profile=parts["profile"]) if "profile" in parts else AioSession()
+    if "access_key_id" in parts:
+        session = _with_credentials(session, _late_key(parts, credentials))
+    if "role_arn" in parts:
+        session = _with_credentials(AioSession(), _assumed_role(session, parts, credentials))
+    return session
+
+
+def _late_key(parts: Parts, credentials: Credentials) -> Any:
+    from aiobotocore.credentials import AioCredentials
     from botocore.credentials import ReadOnlyCredentials
 
-    method = parts.get("auth_method")
-    if method == "aws-cli":
-        return AioSession(profile=parts.get("aws_profile"))
-    if method == "iam_role":
-
-        async def assume_role() -> dict[str, Any]:
-            async with AioSession().create_client("sts", region_name=parts.get("aws_region")) as sts:
-                answer = await sts.assume_role(RoleArn=parts.get("aws_role_arn"), RoleSessionName=_ROLE_SESSION)
-            given = answer["Credentials"]
-            return {
-                "access_key": given["AccessKeyId"],
-                "secret_key": given["SecretAccessKey"],
-                "token": given["SessionToken"],
-                "expiry_time": given["Expiration"].isoformat(),
-            }
-
-        return _with_credentials(AioSession(), AioDeferredRefreshableCredentials(assume_role, "sts-assume-role"))
-    if method != "access_key":
-        return AioSession()
-    key_id = parts.get("aws_access_key_id")
-    if not key_id or "aws_secret_access_key_id" not in secrets:
-        raise ConnectionSpecError(
-            "this connection has no access key, or no secret access key",
-            hint="edit it in Flowfile and enter both",
-        )
-
     class LateCredentials(AioCredentials):  # type: ignore[misc]
-        """The key id, and the secret key as it is stored at the moment a request is signed."""
+        """The key as it is stored at the moment a request is signed."""
 
         def __init__(self) -> None:
-            super().__init__(key_id, None)
+            super().__init__("late", None)
 
         async def get_frozen_credentials(self) -> ReadOnlyCredentials:
-            token = reveal("aws_session_token_id") if "aws_session_token_id" in secrets else None
-            return ReadOnlyCredentials(key_id, reveal("aws_secret_access_key_id"), token or None, None)
+            key = key_of(parts, credentials)
+            return ReadOnlyCredentials(key["access_key_id"], key["secret_access_key"], key.get("session_token") or None, None)
 
-    return _with_credentials(AioSession(), LateCredentials())
+    return LateCredentials()
+
+
+def _assumed_role(session: Any, parts: Parts, credentials: Credentials) -> Any:
+    """Return a role's short-lived key, got with the session's own login; with another key of that a new one is got."""
+    from aiobotocore.credentials import AioDeferredRefreshableCredentials
+
+    async def assume_role() -> dict[str, Any]:
+        async with session.create_client("sts", region_name=parts.get("region")) as sts:
+            answer = await sts.assume_role(RoleArn=parts["role_arn"], RoleSessionName=_ROLE_SESSION)
+        given = answer["Credentials"]
+        for key in ("SecretAccessKey", "SessionToken"):
+            credentials.access.learn("key of a role", given[key])
+        return {
+            "access_key": given["AccessKeyId"],
+            "secret_key": given["SecretAccessKey"],
+            "token": given["SessionToken"],
+            "expiry_time": given["Expiration"].isoformat(),
+        }
+
+    class Role(AioDeferredRefreshableCredentials):  # type: ignore[misc]
+        """The role's key; got anew where the key that it was got with is another by now."""
+
+        async def get_frozen_credentials(self) -> Any:
+            now = digest(*key_of(parts, credentials).values())
+            if getattr(self, "_got_with", now) != now:
+                self._frozen_credentials = self._expiry_time = None
+            self._got_with = now
+            return await super().get_frozen_credentials()
+
+    return Role(assume_role, "sts-assume-role")
 
 
 def _with_credentials(session: Any, credentials: Any) -> Any:

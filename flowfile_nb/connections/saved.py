@@ -257,6 +257,11 @@ def _target(spec: Spec) -> str:
         user = f"{found['user']}@" if found["user"] else ""
         return spec.marked.restore(f"{found['scheme']}{user}{found['rest']}")
     parts, place = spec.parts, _place(spec.parts)
+    bucket = parts.get("bucket", parts.get("container"))
+    if bucket is not None and "url" not in parts:
+        at = " at ".join(str(parts[key]) for key in ("account", "endpoint_url", "endpoint") if key in parts)
+        prefix = f"/{parts['prefix']}" if "prefix" in parts else ""
+        return f"{parts['type']}://{bucket}{prefix}" + (f" at {at}" if at else "")
     if place in _URLS:
         return _target(read_spec(parts[place]))
     login = parts.get("username", parts.get("user"))

@@ -6,28 +6,20 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 
+from flowfile_nb.connections.literals import is_credential, misplaced, refuse_literals, refuse_literals_in_url
 from flowfile_nb.core.references import StandIns, names_in, reference
 from flowfile_nb.core.secret import Secret
-from flowfile_nb.errors import ConnectionSpecError, LiteralPasswordError
+from flowfile_nb.errors import ConnectionSpecError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z][A-Za-z0-9+.-]*:(?=[/?]|$)")
-# The last word of a key that holds a credential: `password`, `aws_secret_access_key`, `sas_token` …
-_CREDENTIAL = re.compile(
-    r"(?:^|[_\W])(?:password|passwd|passphrase|pwd|secret|token|apikey|api_?key|access_?key|secret_?key|account_?key|private_?key"
-    r"|credentials?)$",
-    re.IGNORECASE,
-)
-_EMBEDDED = re.compile(r"(?:^|[;&?\s])(?:password|passwd|pwd)\s*=\s*[^;&\s]", re.IGNORECASE)
-# From the first `:` to the last `@`, so that a password with an unescaped `@`, `/` or `?` is seen whole; a port is none.
-_USER_INFO = re.compile(r"[^:]+://[^:/@?]*:(?!\d+(?:[/?]|$))(?P<password>.+)@", re.DOTALL)
-# Not of an address in brackets; of several hosts the first.
-_PORT = re.compile(r"[^:]+://[^:/@?\[]*:(?P<port>[^@/?,]+)(?:[/?,]|$)")
 _TOML_STRING = re.compile(
     r"""\"{3}(?:\\.|[^\\])*?\"{3} | '{3}[\s\S]*?'{3} | "(?:\\.|[^"\\\n])*" | '[^'\n]*' | \#.*""", re.VERBOSE
 )
+_KEY_LINE = re.compile(r"^[ \t]*(?:\[(?P<table>[\w.-]+)\]|(?P<key>[\w.-]+)[ \t]*=)", re.MULTILINE)
 _BOTH_FORMS = 'write a URL:  postgresql://app:%secret NAME@host/database   or TOML lines:  type = "postgresql"'
+
+__all__ = ["Spec", "TableSpec", "UrlSpec", "is_credential", "read_spec", "read_toml", "scheme_of", "secrets_in"]
 
 
 class UrlSpec(NamedTuple):
@@ -61,7 +53,7 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
     """
     if not isinstance(description, str):
         parts = {key: _plain(item) for key, item in description.items()}
-        _refuse_literals(parts)
+        refuse_literals(parts)
         return _table(parts)
     if re.search("[\ud800-\udfff]", description):
         raise ConnectionSpecError("the description is not valid Unicode (it has half of a surrogate pair)", hint=_BOTH_FORMS)
@@ -73,10 +65,12 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
         if len(lines) > 1:
             raise ConnectionSpecError("a URL stands alone; there is another line after it", hint=_BOTH_FORMS)
         marked = StandIns(lines[0].strip())
-        _refuse_literal_in_url(marked)
+        refuse_literals_in_url(marked)
         return UrlSpec(marked)
+    if _URL.match(StandIns(lines[0].strip()).text):
+        raise misplaced("the kind of connection")
     parts = read_toml(description)
-    _refuse_literals(parts)
+    refuse_literals(parts)
     return _table(parts)
 
 
@@ -85,47 +79,11 @@ def scheme_of(spec: Spec) -> str:
     return spec.marked.text.partition(":")[0] if isinstance(spec, UrlSpec) else str(spec.parts["type"])
 
 
-def is_credential(key: str) -> bool:
-    """Return whether what stands under a key is a password, by the key's last word."""
-    return _CREDENTIAL.search(key) is not None
-
-
 def secrets_in(spec: Spec) -> list[str]:
     """Return the names of the secrets a connection needs, each once."""
     if isinstance(spec, UrlSpec):
         return [name for name in dict.fromkeys(spec.marked.names) if name]
     return list(dict.fromkeys(name for text in _strings(spec.parts) for name in names_in(text)))
-
-
-def _refuse_literals(parts: Mapping[str, Any], path: str = "") -> None:
-    for key, item in parts.items():
-        if isinstance(item, Mapping):
-            _refuse_literals(item, f"{path}{key}.")
-        elif isinstance(item, str) and item and not names_in(item) and (is_credential(key) or _EMBEDDED.search(item)):
-            raise _literal_password(f"{path}{key}")
-
-
-def _refuse_literal_in_url(marked: StandIns) -> None:
-    user_info = _USER_INFO.match(marked.text)
-    password = marked.restore(user_info["password"]) if user_info else ""
-    if password and not names_in(password):
-        raise _literal_password("in the part before the @")
-    port = _PORT.match(marked.text)
-    if port and not port["port"].isdigit() and marked.restore(port["port"]) == port["port"]:
-        # A password may stand there, too, where the host was forgotten.
-        raise ConnectionSpecError(
-            "this is not a URL that a connection can be made of: what stands behind the host's `:` is no port",
-            hint="postgresql://user:%secret NAME@host:5432/database   (the port is a number)",
-        )
-    query = parse_qsl(marked.text.partition("?")[2])
-    _refuse_literals({key: marked.restore(item) for key, item in query}, "?")
-
-
-def _literal_password(place: str) -> LiteralPasswordError:
-    return LiteralPasswordError(
-        f"a password stands in clear in this connection ({place}); nothing was opened",
-        hint="store it:  %secret set my_pw   and delete it from the cell, with  %secret my_pw  in its place",
-    )
 
 
 def _plain(item: Any) -> Any:
@@ -136,9 +94,15 @@ def _plain(item: Any) -> Any:
     return item
 
 
-def _table(parts: dict[str, Any]) -> TableSpec:
+def _table(parts: dict[str, Any]) -> Spec:
+    url = parts.get("url")
+    if parts.keys() == {"url"} and isinstance(url, str) and _URL.match(url):
+        # As it stands in a connections.toml.
+        return read_spec(url)
     if not isinstance(parts.get("type"), str):
         raise ConnectionSpecError("the description says no type", hint='type = "postgresql"   (or mysql, sqlite, duckdb …)')
+    if names_in(parts["type"]):
+        raise misplaced("the type")
     return TableSpec(parts)
 
 
@@ -158,13 +122,30 @@ def read_toml(text: str) -> dict[str, Any]:
     try:
         parsed = tomllib.loads(_quote_bare(marked))
     except (ValueError, RecursionError) as error:
+        if twice := _twice(text) if "Cannot" in str(error) else "":
+            raise ConnectionSpecError(f"the key {twice!r} stands twice", hint="leave one of the two lines out") from None
         # Not all of them are TOMLDecodeError: a number of 5,000 digits and brackets a thousand deep are Python's own.
         # Only the place is taken from the parser's message: the rest can quote the text.
         place = re.search(r"\(at [^)]*\)", str(error))
         raise ConnectionSpecError(
             f"the description is neither a URL nor TOML {place[0] if place else ''}".rstrip(), hint=_BOTH_FORMS
         ) from None
-    return {key: _restore(marked, item) for key, item in parsed.items()}
+    restored: dict[str, Any] = _restore(marked, parsed)
+    return restored
+
+
+def _twice(text: str) -> str:
+    """Return the first key that stands twice in a table, or table that does, of text that the parser refused; empty if none."""
+    seen, table = set(), ""
+    for line in _KEY_LINE.finditer(_TOML_STRING.sub("", text)):
+        if line["table"] is not None:
+            table = name = line["table"]
+        else:
+            name = f"{table}.{line['key']}" if table else line["key"]
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
 
 
 def _quote_bare(marked: StandIns) -> str:
@@ -185,7 +166,7 @@ def _restore(marked: StandIns, item: Any) -> Any:
     if isinstance(item, list):
         return [_restore(marked, inner) for inner in item]
     if isinstance(item, dict):
-        return {key: _restore(marked, inner) for key, inner in item.items()}
+        return {marked.restore(key): _restore(marked, inner) for key, inner in item.items()}
     return item
 
 

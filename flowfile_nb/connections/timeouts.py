@@ -26,6 +26,10 @@ _ARGUMENTS = {
 # libpq takes whole seconds, and no fewer than two (postgresql.org, "connect_timeout").
 _LEAST_OF_LIBPQ_S = 2
 _TRINO_ANSWER_S = 30
+# Those that wait in C, where no interrupt is heard, or whose limit ends with the TCP connection: by driver or by database.
+_UNBOUNDED = {
+    *("clickhousedb", "databricks", "mysqlconnector", "mysqldb", "oracledb", "psycopg2", "pymssql", "pyodbc", "snowflake"),
+}
 
 
 def limited(dialect: Dialect, named: dict[str, Any], access: Access) -> dict[str, Any]:
@@ -49,6 +53,15 @@ def limited(dialect: Dialect, named: dict[str, Any], access: Access) -> dict[str
         # Its `connect_timeout` ends with the TCP connection: a server that accepts and says nothing would be waited for.
         named.setdefault("read_timeout", limit)
     return named
+
+
+def bound_s(dialect: Dialect, named: dict[str, Any], access: Access) -> float | None:
+    """Return how long to wait for a driver that does not end by itself in time; None for one that does."""
+    if not {dialect.driver, dialect.name} & _UNBOUNDED:
+        return None
+    argument = _ARGUMENTS.get(dialect.driver) or _ARGUMENTS.get(f"{dialect.name}+{dialect.driver}") or ""
+    own = named.get(argument)
+    return float(own) if isinstance(own, (int, float)) else limit_s(access)
 
 
 def limit_s(access: Access) -> float:

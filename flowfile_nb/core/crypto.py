@@ -98,6 +98,7 @@ class Keychain:
     def __init__(self, master_key: bytes) -> None:
         self._master_key = master_key
         self._master = _fernet(master_key)
+        self._id = ""
         self._users: dict[int, tuple[str, Fernet]] = {}
 
     def __repr__(self) -> str:
@@ -106,9 +107,11 @@ class Keychain:
     @property
     def key_id(self) -> str:
         """8 hex digits that name the master key and tell nothing about it (truncated HMAC-SHA256)."""
-        import hmac
+        if not self._id:
+            import hmac
 
-        return hmac.digest(self._master_key, b"flowfile_nb key id v1", "sha256").hex()[:8]
+            self._id = hmac.digest(self._master_key, b"flowfile_nb key id v1", "sha256").hex()[:8]
+        return self._id
 
     def encrypt_secret(self, value: str, user_id: int, made_at: int | None = None) -> str:
         """Return the token of *value* under the key of user *user_id*; it says that it was made now, or at *made_at*."""
@@ -129,7 +132,7 @@ class Keychain:
             DamagedSecretError: If no key of this chain opens it.
         """
         keys: tuple[Fernet, ...]
-        prefix, key = self._user(user_id)
+        prefix, key = self._users.get(user_id) or self._user(user_id)
         if token.startswith(prefix):
             # Nearly every token: of the current format, and the row's owner is who it names.
             body, keys = token[len(prefix) :], (key,)

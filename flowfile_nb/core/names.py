@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
 from flowfile_nb.errors import InvalidNameError, InvalidValueError
 
@@ -12,6 +11,7 @@ MAX_VALUE_BYTES = 512 * 1024
 UNDO_DAYS = 7
 """For how long a value is kept that another has replaced."""
 _MANY = 5_000
+_OTHERS = re.compile("[^A-Za-z0-9]+")
 
 
 def require_name(name: object) -> str:
@@ -23,7 +23,9 @@ def require_name(name: object) -> str:
     """
     if not isinstance(name, str) or not name.strip():
         raise InvalidNameError("a secret needs a name", hint="%secret set prod_pw")
-    if any(ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 for char in name):
+    if not name.isprintable() and any(
+        ord(char) < 32 or 127 <= ord(char) < 160 or 0xD800 <= ord(char) < 0xE000 for char in name
+    ):
         raise InvalidNameError(
             "a secret's name cannot hold line breaks or other control characters",
             hint="letters, digits, spaces and punctuation are fine:  %secret set prod_pw",
@@ -65,7 +67,6 @@ def require_value(value: object) -> str:
     return value
 
 
-@lru_cache(maxsize=4096)  # asked at each use of a secret
 def environment_variable(name: str) -> str:
     """
     Return the variable that overrides secret *name*, as Flowfile spells it.
@@ -73,7 +74,9 @@ def environment_variable(name: str) -> str:
     >>> environment_variable("prod-db password")
     'FLOWFILE_SECRET_PROD_DB_PASSWORD'
     """
-    return "FLOWFILE_SECRET_" + re.sub(r"[^A-Za-z0-9]+", "_", name).upper()
+    # Asked at each use of a secret, and most names are what the pattern leaves as it is.
+    usual = "__" not in name and name.isidentifier() and name.isascii()
+    return "FLOWFILE_SECRET_" + (name if usual else _OTHERS.sub("_", name)).upper()
 
 
 def quoted(name: str) -> str:

@@ -35,12 +35,15 @@ ELSEWHERE = {"ls": "list", "show": "list", "add": "set", "create": "set", "rm": 
 HELP = {"help", "-h", "--help"}
 # The parts of argparse's messages that name only what we have defined.
 _OUR_WORDS = re.compile(r"the following arguments are required: .+|argument [^:]+: (?:expected|not allowed with) .+")
+_NO_NUMBER = re.compile(r"argument (--[a-z-]+): invalid (?:int|float) value")
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # argparse quotes what it did not understand, which might be a value: only our own words are shown.
         what = message if _OUR_WORDS.fullmatch(message) else "an option is unknown, or there is a word too many"
+        if found := _NO_NUMBER.match(message):
+            what = f"{found[1]} takes a number"
         raise UsageError(f"{self.prog}  was not understood: {what}", hint=self.epilog or "%secret?  is the help page")
 
 

@@ -12,7 +12,8 @@ from flowfile_nb.connections import project_file, saved
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError, NoPromptError, StoreError, UsageError
-from flowfile_nb.notebook.connect_table import connections_table, near, variable_of
+from flowfile_nb.notebook.connect_table import connections_table
+from flowfile_nb.notebook.connection_rows import near, variable_of
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.variable import require_free, require_variable
 from flowfile_nb.notebook.waiting import said_if_slow
@@ -147,9 +148,16 @@ def _edit(shell: InteractiveShell, args: Namespace) -> None:
         raise UsageError(
             f"{args.name} is saved in Flowfile, and is edited there", hint="to describe one here:  %%connect NAME --save"
         )
-    option = "" if definition.origin else " --save"
     set_next_input: Any = shell.set_next_input
-    set_next_input(f"%%connect {definition.name}{option}\n{definition.text}", replace=False)
+    set_next_input(cell_of(definition), replace=False)
+
+
+def cell_of(definition: Definition) -> str:
+    """Return the cell that describes a connection; for one of Flowfile's, which has no description, the line that opens it."""
+    if definition.flowfiles is not None:
+        return f"%connect {quoted(definition.name)}"
+    option = "" if definition.origin else " --save"
+    return f"%%connect {definition.name}{option}\n{definition.text}"
 
 
 def _delete(args: Namespace) -> None:

@@ -35,7 +35,7 @@ def require_variable(name: str) -> None:
         UsageError: Otherwise.
     """
     if not name.isidentifier() or keyword.iskeyword(name):
-        raise UsageError(f"{name!r} cannot be the name of a variable", hint="%%connect warehouse")
+        raise UsageError(f"{name!r} cannot be the name of a variable", hint=f"%%connect {variable_of_flowfiles(name)}")
 
 
 def require_free(shell: InteractiveShell, name: str, *, replace: bool) -> None:

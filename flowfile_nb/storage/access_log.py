@@ -64,13 +64,28 @@ class AccessLog:
         """Whether a record is kept."""
         return self._environ.get("FLOWFILE_NB_LOG", "").lower() not in {"off", "0", "no", "false"}
 
-    def used(self, name: str) -> None:
-        """Record that a value was read, unless the same was recorded less than a minute ago."""
-        self._record_once(name, name, OK)
+    def used(self, name: str, outcome: str = OK) -> None:
+        """Record that a value was read, or why not, unless the same was recorded less than a minute ago."""
+        now = monotonic()
+        key = name if outcome == OK else f"{name}\0{outcome}"
+        if now < self.again_at.get(key, 0.0):
+            return
+        self.again_at[key] = now + SAME_USE_S
+        if now - self._second >= 1.0:
+            self._second, self._in_second = now, 0
+        self._in_second += 1
+        if self._in_second <= AT_ONCE:
+            self.record(READ, name, outcome)
+            return
+        self._waiting.append((time(), name, outcome))
+        if not self._is_writer_due:
+            self._is_writer_due = True
+            start_new_thread(self._write_later, ())
+            atexit.register(self.flush)
 
     def refused(self, name: str, error: BaseException) -> None:
         """Record that a value was not given out, and the class of the reason; once a minute."""
-        self._record_once(f"{name}\0{type(error).__name__}", name, type(error).__name__)
+        self.used(name, type(error).__name__)
 
     def record(self, operation: str, name: str, outcome: str = OK, *, to: str = "") -> None:
         """
@@ -115,23 +130,6 @@ class AccessLog:
         self._forget()
         if os.path.exists(self.path):
             os.unlink(self.path)
-
-    def _record_once(self, key: str, name: str, outcome: str) -> None:
-        now = monotonic()
-        if now < self.again_at.get(key, 0.0):
-            return
-        self.again_at[key] = now + SAME_USE_S
-        if now - self._second >= 1.0:
-            self._second, self._in_second = now, 0
-        self._in_second += 1
-        if self._in_second <= AT_ONCE:
-            self.record(READ, name, outcome)
-            return
-        self._waiting.append((time(), name, outcome))
-        if not self._is_writer_due:
-            self._is_writer_due = True
-            start_new_thread(self._write_later, ())
-            atexit.register(self.flush)
 
     def _write_later(self) -> None:
         sleep(1.0)

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.errors import StoreError
 from flowfile_nb.storage.database import (
@@ -54,6 +54,7 @@ class ActiveDatabase:
         self._connection: sqlite3.Connection | None = None
         self._open_file: tuple[int, str, int, int] | None = None
         self._fresh_until = 0.0
+        self._is_alone = False
         self._inherited: list[sqlite3.Connection] = []
         self.has_shares = False
         """Whether it has the table that shares secrets with groups."""
@@ -65,6 +66,12 @@ class ActiveDatabase:
         """Its path, or None if there is none yet."""
         with self.reading():
             return self._open_file[1] if self._open_file else None
+
+    @property
+    def recent_location(self) -> str | None:
+        """`location` as of `recent`."""
+        with self.mutex:
+            return self._open_file[1] if self._open_file and monotonic() < self._fresh_until else self.location
 
     def close(self) -> None:
         """Close it; the next call opens it again."""
@@ -81,6 +88,7 @@ class ActiveDatabase:
             # In a forked child the parent's may be held for ever by a thread that is not here.
             self._process, self._process_mutex = os.getpid(), RLock()
             self._fresh_until = 0.0  # the connection is the parent's
+            self._is_alone = False  # so is the lock
         return self._process_mutex
 
     @contextmanager
@@ -101,23 +109,34 @@ class ActiveDatabase:
         """
         from flowfile_nb.storage.lock import exclusive
 
-        make_private_directory(self._paths.directory)
         # Always in this order, or two threads would wait for each other.
-        with self.mutex, exclusive(self._paths.lock, wait=wait) as held:
-            yield held
+        with self.mutex:
+            if self._is_alone:
+                yield True
+                return
+            make_private_directory(self._paths.directory)
+            with exclusive(self._paths.lock, wait=wait) as held:
+                # What another process did while it had the lock is seen.
+                self._fresh_until = 0.0
+                self._is_alone = held
+                try:
+                    yield held
+                finally:
+                    self._is_alone = False
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The database that holds the secrets now, made where there is none, to write while no other process does."""
         with self.alone():
-            with translated(self._paths.database):
-                db = self.current()
+            try:
+                db = self.recent()
                 if db is None:
                     create_database(self._paths.database)
                     db = self.current()
                 assert db is not None
-            with translated(self._paths.catalog if self.in_catalog else self._paths.database):
                 yield db
+            except FOREIGN as error:
+                raise self.error(error) from None
 
     @contextmanager
     def ours(self, *, create: bool = False) -> Iterator[sqlite3.Connection | None]:
@@ -170,13 +189,24 @@ class ActiveDatabase:
         """Whether Flowfile's catalog is what holds the secrets, as of the last look."""
         return self._open_file is not None and self._open_file[1] == self._paths.catalog
 
+    def first(self, query: str, *arguments: object) -> Any:
+        """
+        Return the first row of a query, from the database that was looked up a moment ago.
+
+        Rows may have moved since: None, where there is no row, is no answer yet, and `current` is to be asked.
+        """
+        # `reading` and `mutex` written out: the calls would be a fifth of a warm read.
+        with self._process_mutex if self._process == os.getpid() else self.mutex:
+            if monotonic() >= self._fresh_until or self._connection is None:
+                return None
+            try:
+                return self._connection.execute(query, arguments).fetchone()
+            except FOREIGN as error:
+                raise self.error(error) from None
+
     def recent(self) -> sqlite3.Connection | None:
-        """Return what `current` does, or did a moment ago. Rows may have moved since: what is not found here, look up there."""
-        if monotonic() < self._fresh_until:
-            return self._connection
-        db = self.current()
-        self._fresh_until = monotonic() + _MOMENT_S
-        return db
+        """Return what `current` does, or did a moment ago; who is `alone` has looked since then."""
+        return self._connection if monotonic() < self._fresh_until else self.current()
 
     def current(self) -> sqlite3.Connection | None:
         """Return the connection to the database that holds the secrets now, opening it where it changed under us."""
@@ -188,11 +218,13 @@ class ActiveDatabase:
             except OSError:
                 continue
             if file == self._open_file:
+                self._fresh_until = monotonic() + _MOMENT_S
                 return self._connection
             db = self._open(path)
             if db is not None:
                 self._forget()
                 self._connection, self._open_file = db, file
+                self._fresh_until = monotonic() + _MOMENT_S
                 self.has_shares = has_table(db, "resource_grants")
                 return db
         self._forget()

@@ -13,7 +13,7 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from flowfile_nb.errors import StoreError
 from flowfile_nb.storage.database import connect, create_database, has_table, transaction
@@ -22,15 +22,21 @@ from flowfile_nb.storage.paths import Paths
 SUFFIX = " (flowfile_nb)"
 COPY = "copy"
 _CATALOG = "catalog"
+# So many copies are looked up one by one: reading all of a large catalog would be a tenth of a cold read, and more.
+_FEW = 100
 _OWN = "SELECT encrypted_value FROM secrets WHERE user_id = ? AND name = ? ORDER BY id LIMIT 1"
 
 
-class _Row(NamedTuple):
-    id: int
-    name: str
-    token: str
-    user_id: int
-    mark: str
+class _Row:
+    # No NamedTuple: to make its first one costs a cold process a millisecond, and with a catalog each comes by here.
+    __slots__ = ("id", "mark", "name", "token", "user_id")
+
+    def __init__(self, row_id: int, name: str, token: str, user_id: int, mark: str) -> None:
+        self.id = row_id
+        self.name = name
+        self.token = token
+        self.user_id = user_id
+        self.mark = mark
 
 
 def move_rows(paths: Paths, catalog: sqlite3.Connection) -> None:
@@ -142,11 +148,20 @@ def _insert(catalog: sqlite3.Connection, moving: list[_Row], ours: set[tuple[int
 
 def _changes(rows: list[_Row], catalog: sqlite3.Connection) -> list[tuple[_Row, str | None]]:
     """Return the copies that the catalog has otherwise by now, each with its token there; None where it is deleted."""
+    copies = [row for row in rows if row.mark == COPY]
+    if len(copies) <= _FEW and all(_is_as_there(row, catalog) for row in copies):
+        return []
+    # What an index does not lead to may be there all the same.
     there = {}
     for name, token, user_id in catalog.execute("SELECT name, encrypted_value, user_id FROM secrets ORDER BY id DESC"):
         there[user_id, name] = token
-    now = [(row, there.get((row.user_id, row.name))) for row in rows if row.mark == COPY]
+    now = [(row, there.get((row.user_id, row.name))) for row in copies]
     return [(row, token) for row, token in now if token != row.token]
+
+
+def _is_as_there(row: _Row, catalog: sqlite3.Connection) -> bool:
+    found = catalog.execute(_OWN, (row.user_id, row.name)).fetchone()
+    return found is not None and found[0] == row.token
 
 
 def _apply(ours: sqlite3.Connection, changes: list[tuple[_Row, str | None]]) -> None:

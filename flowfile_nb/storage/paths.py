@@ -96,11 +96,14 @@ def make_private_directory(path: str) -> None:
         StoreError: If it cannot be made or written.
     """
     try:
-        if not os.path.isdir(path):
+        try:
+            mode = os.stat(path).st_mode
+        except FileNotFoundError:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with suppress(FileExistsError):
                 os.mkdir(path, 0o700)
-        if sys.platform != "win32" and os.stat(path).st_mode & 0o077:
+            mode = os.stat(path).st_mode
+        if sys.platform != "win32" and mode & 0o077:
             # Flowfile does the same at each start. Nothing readable by others was in a file of ours.
             os.chmod(path, 0o700)
     except OSError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoSuchSecretError, NothingToUndoError, SecretExistsError, StoreError
 from flowfile_nb.storage.active import ActiveDatabase
-from flowfile_nb.storage.database import ALL, FOREIGN, columns, readable, transaction
+from flowfile_nb.storage.database import ALL, columns, readable, transaction
 from flowfile_nb.storage.own_facts import OwnFacts
 from flowfile_nb.storage.paths import Paths
 
@@ -81,21 +81,14 @@ class Store(OwnFacts):
 
     def find(self, user_id: int, name: str) -> Row | None:
         """Return the row *name* means for a user: the own one with the lowest id, else the shared one with the lowest id."""
-        # `reading` written out: it would be a fifth of a warm read.
-        active = self.active
-        with active.mutex:
-            try:
-                for look in (active.recent, active.current):
-                    db = look()
-                    if db is not None:
-                        found = db.execute(_OWN, (name, user_id)).fetchone()
-                        if found is None and active.has_shares:
-                            found = db.execute(_SHARED, (user_id, name)).fetchone()
-                        if found is not None:
-                            return self._row(name, *found)
-            except FOREIGN as error:
-                raise active.error(error) from None
-        return None
+        found = self.active.first(_OWN, name, user_id)
+        if found is None:
+            with self.active.reading() as db:
+                if db is not None:
+                    found = db.execute(_OWN, (name, user_id)).fetchone()
+                    if found is None and self.active.has_shares:
+                        found = db.execute(_SHARED, (user_id, name)).fetchone()
+        return None if found is None else self._row(name, *found)
 
     def names(self, user_id: int) -> list[str]:
         """Return the names a user can use, each once, the oldest first."""
@@ -320,7 +313,8 @@ class Store(OwnFacts):
     def _row(self, name: str, row_id: int, stored_name: object, token: bytes, owner_id: object) -> Row:
         if stored_name != name or not isinstance(owner_id, int):
             raise self.damaged()
-        return Row(row_id, name, readable(token), owner_id)
+        # `readable` written out: every warm read comes by here.
+        return Row(row_id, name, token.decode("utf-8", "replace"), owner_id)
 
     def damaged(self) -> StoreError:
         """Return the error for a database whose index and rows do not fit each other any more."""

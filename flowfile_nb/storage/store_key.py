@@ -35,6 +35,8 @@ class StoreKey:
         self._previous: Keychain | None = None
         self._version: tuple[object, ...] | None = None
         self._proved: tuple[object, ...] | None = None
+        self.last_proved: Keychain | None = None
+        """What `proved_keychain` has returned last; it may be another by now."""
 
     def keychain(self, *, create: bool = False) -> Keychain:
         """
@@ -66,14 +68,15 @@ class StoreKey:
             # Reading could do without; what is written now would be under a key that is about to go.
             self._finish_rotation()
             keychain = self.keychain()
-        proof = (keychain.key_id, self._store.location)
+        proof = (keychain.key_id, self._store.active.recent_location)
         if proof != self._proved:
             keychain = self._fitting(keychain)
             if self._store.fact("key_id") != keychain.key_id:
                 self._store.set_fact("key_id", keychain.key_id)
                 if self._paths.keychain:
                     self._store.set_fact("key_home", "keychain")
-            self._proved = (keychain.key_id, self._store.location)
+            self._proved = (keychain.key_id, self._store.active.recent_location)
+        self.last_proved = keychain
         return keychain
 
     def decrypt(self, row: Row) -> str:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from tests.benchmarks.cold_read import cold_read
+from tests.benchmarks.connect import connect
 from tests.benchmarks.durable_add import durable_add
 from tests.benchmarks.first_use import first_use
 from tests.benchmarks.guard import guard
@@ -39,6 +40,7 @@ _ALL: tuple[Callable[[Effort], Iterator[Row]], ...] = (
     redaction,
     guard,
     scan,
+    connect,
 )
 BENCHMARKS = {benchmark.__name__: benchmark for benchmark in _ALL}
 

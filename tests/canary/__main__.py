@@ -6,7 +6,6 @@ The same table of channels and values as in test_canary.py, against any IPython 
 
 from __future__ import annotations
 
-import os
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,7 +37,10 @@ def send(kernel: CanaryKernel, channel: Channel, name: str) -> list[str]:
 
 def make_store(home: Path, values: dict[str, str]) -> None:
     """Store values where a kernel with that home finds them."""
-    vault = Vault({**os.environ, "HOME": str(home), "FLOWFILE_SECURE_STORAGE_PATH": str(home / ".config/flowfile")})
+    # Both, or the store would be beside the Flowfile of whoever runs this, in the real home.
+    vault = Vault(
+        {"FLOWFILE_SECURE_STORAGE_PATH": str(home / ".config/flowfile"), "FLOWFILE_STORAGE_DIR": str(home / ".flowfile")}
+    )
     for name, value in values.items():
         vault.set(name, value, replace=False)
     vault.store.close()

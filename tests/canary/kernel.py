@@ -96,7 +96,11 @@ class CanaryKernel:
                 self._client.input(next(answers))
             if self._client.iopub_channel.socket in ready:
                 state = self._next_state(request)
-        self.messages.append(self._client.get_shell_msg(timeout=_PATIENCE_S))
+        # A slow kernel is asked for its information twice while it starts, and the second answer is still to be read.
+        while (
+            not self.messages or self.messages[-1]["parent_header"].get("msg_id") != request or not _is_reply(self.messages[-1])
+        ):
+            self.messages.append(self._client.get_shell_msg(timeout=_PATIENCE_S))
 
     def settle(self) -> None:
         """Wait for what went through the file descriptors: it comes after its cell, here and in the server's log."""
@@ -160,7 +164,8 @@ def canary_kernel(home: Path, *, guarded: bool) -> Iterator[CanaryKernel]:
     """Start a kernel whose home is *home*, and end it at the end."""
     log = home / "server.log"
     # Where it sees that a test runs, ipykernel leaves the file descriptors alone.
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    not_ours = ("PYTEST_CURRENT_TEST", "FLOWFILE_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(not_ours)}
     environment = {**inherited, "HOME": str(home), "IPYTHONDIR": str(home / ".ipython"), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     manager = KernelManager()
     manager.kernel_spec.argv[0] = sys.executable
@@ -174,6 +179,10 @@ def canary_kernel(home: Path, *, guarded: bool) -> Iterator[CanaryKernel]:
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=False)
+
+
+def _is_reply(message: dict[str, Any]) -> bool:
+    return str(message["header"]["msg_type"]).endswith("_reply")
 
 
 def _texts(item: Any) -> list[str]:

@@ -83,6 +83,12 @@ def test_a_name_says_nothing_about_the_cause(error: OSError) -> None:
     assert "closed the connection" in explain(error, "x://h", [], Access(str)).message
 
 
+def caused(error: Exception, cause: Exception) -> Exception:
+    """Return an error as a library raises it that has put its own round the socket's."""
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
@@ -97,6 +103,16 @@ def test_a_name_says_nothing_about_the_cause(error: OSError) -> None:
         ),
         (OSError(1130, "Host '1.2.3.4' is not allowed to connect to this MariaDB server"), "let this user in from here"),
         (OSError(3159, "Connections using insecure transport are prohibited"), "takes encrypted connections only"),
+        (OSError("Code: 193. DB::Exception: Wrong password for user app"), "refused the user or the password"),
+        (OSError("Code: 192. DB::Exception: Unknown user app"), "refused the user or the password"),
+        (OSError("Code: 516. DB::Exception: app: Authentication failed: password is incorrect"), "refused the user"),
+        (OSError("Code: 81. DB::Exception: Database sales doesn't exist"), "has no database of that name"),
+        (OSError("HTTP status 400: Port 9000 is for clickhouse-client program."), "what answers on that port is no such"),
+        (
+            caused(OSError('Retries exceeded ("Connection refused")'), ConnectionRefusedError(111, "Connection refused")),
+            "nothing listens",
+        ),
+        (caused(RuntimeError("no words"), TimeoutError("timed out")), "did not answer in time"),
         (RuntimeError("something new"), "the driver raised RuntimeError"),
     ],
 )

@@ -87,7 +87,7 @@ def test_a_package_brings_a_form(shell: Shell) -> None:
     shell.run("%connect db --as dict")
     assert shell.real.user_ns["db"] == {"password": "the value", "checked": True}
     assert shell.complete("%connect db --as di") == ["dict"]
-    assert {"adbc", "dict", "duckdb", "ibis", "uri"} == set(shell.complete("%%connect db --as "))
+    assert {"adbc", "dict", "duckdb", "ibis", "polars", "uri"} == set(shell.complete("%%connect db --as "))
     shell.run("%connect -x db")
 
 
@@ -96,6 +96,8 @@ def test_without_the_package_the_scheme_is_unknown() -> None:
     """What neither a family nor SQLAlchemy knows is said to be unknown."""
     with pytest.raises(UnknownSchemeError):
         fnb.connect("weather://station/7")
+    with pytest.raises(UnknownSchemeError, match="did you mean 'sftp'"):
+        fnb.connect("stfp://station/7")
 
 
 @pytest.mark.usefixtures("home")
@@ -117,3 +119,48 @@ def test_what_is_offered_by_tab() -> None:
     assert {"postgresql", "sqlite", "weather"} <= set(families.kinds())
     assert "password" in families.keys_of("postgresql")
     assert families.keys_of("weather") == ()
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packages that are installed, and do not load."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name, source in [("raises_at_once", "1 / 0"), ("wants_another", "import not_installed_at_all"), ("is_empty", "")]:
+        (tmp_path / f"{name}.py").write_text(source)
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        where = name if name != "is_empty" else "is_empty:Family"
+        points = f"[flowfile_nb.connectors]\n{name.replace('_', '')} = {where}\n[flowfile_nb.forms]\n{name} = {where}\n"
+        (info / "entry_points.txt").write_text(points)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_broken_package_is_named_where_it_is_used(shell: Shell) -> None:
+    """Its kind and its form are refused with its name and two lines; what it raised is not shown."""
+    for name in ("raises_at_once", "wants_another", "is_empty"):
+        for cell in (f"%%connect w\n{name.replace('_', '')}://h/x", f"%%connect w --as {name}\nsqlite://"):
+            shown = shell.run(cell)
+
+            assert f"MissingDriverError: the package '{name}' brings connections of type" in shown
+            assert "does not load" in shown
+            assert len(shown.strip().split("\n")) == 2
+
+
+@pytest.mark.usefixtures("broken", "weather")
+def test_a_broken_package_does_not_stand_in_the_way(shell: Shell) -> None:
+    """Of other kinds, the list, the help page and Tab; not even below its own."""
+    fnb.secrets["pw"] = "the value"
+    shell.run("%%connect station --save\nweather://app:%secret pw@station/7")
+    shell.run("%%connect bad --save --no-test\nraisesatonce://h/x")
+
+    assert "Connected: w = sqlite://" in shell.run("%%connect w\nsqlite://")
+    assert "UnknownSchemeError" in shell.run("%%connect w --replace\nnobodysown://h/x")
+    shell.run("%connect")
+    assert "weather" in shell.result._repr_html_()
+    assert {'"weather"', '"raisesatonce"'} <= set(shell.complete('%%connect w\ntype = "'))
+    assert "raisesatonce://" in shell.complete("%%connect w\n")
+    assert "password = " not in shell.complete('%%connect w\ntype = "raisesatonce"\npa')
+    for name in ("w", "station"):
+        shell.run(f"%connect -x {name}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import pickle
 import sqlite3
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pymysql
 import pytest
 
@@ -257,3 +260,62 @@ def test_a_project_does_not_change_where_its_name_leads(
     assert "mine.db" in shell.run("%connect files")
     shell.run("%connect")
     assert [row[1] for row in shell.result.rows] == ["open", "hidden by your saved one"]
+
+
+def test_idle_connections_are_dropped_when_its_password_is_replaced(catalog: Path, postgres: Postgres) -> None:
+    """A pooled one that was opened with the former password is not handed out again; with a deleted one there is none."""
+    save_warehouse(catalog, postgres)
+    engine = session.open_flowfiles("warehouse").native
+    with engine.connect() as connection:
+        former = connection.connection.driver_connection
+
+    fnb.secrets["warehouse"] = "not the password"
+    with pytest.raises(ConnectionFailedError):
+        engine.connect()
+    assert former.closed
+    fnb.secrets["warehouse"] = postgres.password
+    with engine.connect() as connection:
+        later = connection.connection.driver_connection
+    execute(catalog, "DELETE FROM secrets WHERE name = 'warehouse'")
+    with pytest.raises(NoSuchSecretError):
+        engine.connect()
+
+    assert later.closed
+
+
+def test_an_error_names_its_secret_and_the_age(catalog: Path, postgres: Postgres) -> None:
+    """By the secret's own name; where another has that, by the connection's."""
+    save_warehouse(catalog, postgres, username="nobody")
+    with pytest.raises(ConnectionFailedError) as refused:
+        session.open_flowfiles("warehouse")
+    assert "with secret 'warehouse' (stored" in refused.value.message
+
+    fnb.secrets["shop"] = "something else"
+    save_warehouse(catalog, postgres, "shop", username="nobody")
+    with pytest.raises(ConnectionFailedError) as refused:
+        session.open_flowfiles("shop")
+    assert "with secret of the connection 'shop' (stored" in refused.value.message
+
+
+def test_a_worker_opens_it_from_its_own_catalog(catalog: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pickle holds where it leads and no value. A process without it says so; one where it leads elsewhere refuses."""
+    save_warehouse(catalog, postgres)
+    engine = session.open_flowfiles("warehouse").native
+    data = pickle.dumps(engine, protocol=0)
+
+    assert postgres.password.encode() not in data
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(pd.read_sql, ("SELECT 42 AS answer", engine))["answer"][0] == 42
+        pool.close()
+        pool.join()
+    loaded = pickle.loads(pickle.dumps(pickle.loads(data)))
+    execute(catalog, "UPDATE database_connections SET host = 'elsewhere.example.com'")
+    with pytest.raises(ConnectionSpecError, match="was changed in Flowfile"):
+        loaded.connect()
+    monkeypatch.setenv("FLOWFILE_DB_PATH", str(catalog.parent / "another.db"))
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        with pytest.raises(NoSuchSecretError, match="is not stored here"):
+            pool.apply(pd.read_sql, ("SELECT 42 AS answer", engine))
+        pool.close()
+        pool.join()
+    engine.dispose()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import copy
 import json
 import logging
+import multiprocessing
 import pickle
 import sys
 import traceback
@@ -243,16 +243,36 @@ def test_no_place_has_the_value(
 
 
 @pytest.mark.parametrize("module", [pickle, cloudpickle])
-def test_a_client_is_not_pickled(server: Server, module: Any) -> None:
-    """It refuses, and says nothing of the value."""
+@pytest.mark.parametrize("parts", WAYS)
+def test_a_client_is_sent_as_its_description(server: Server, module: Any, parts: dict[str, Any]) -> None:
+    """Pickled it holds the reference; where it is loaded, that store's value is used for each request."""
     fnb.secrets["key"] = ASCII_CANARY
-    with fnb.connect({"type": "http", "url": server.url, "token": "%secret key"}) as api:
-        api.get("/")
+    with fnb.connect({"type": "http", "url": server.url, **parts}, test=False) as api:
+        data = module.dumps(api)
+    fnb.secrets["key"] = "another"
 
-        for act in (module.dumps, copy.deepcopy):
-            with pytest.raises(TypeError) as caught:
-                act(api)
-            assert "hunter2" not in str(caught.value)
+    with pickle.loads(data) as loaded:
+        assert str(loaded.base_url) == str(api.base_url)
+        assert "hunter2" not in repr(data)
+        loaded.get("/")
+        assert "hunter2" not in repr(server.requests[-1])
+
+
+def test_a_client_in_another_process(server: Server) -> None:
+    """A worker that is started anew asks its own store."""
+    fnb.secrets["key"] = "tok"
+    api = fnb.connect({"type": "http", "url": server.url, "token": "%secret key"}, test=False)
+
+    with api, multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(_status, (api,)) == 200
+        pool.close()
+        pool.join()
+
+    assert server.requests[-1].headers["authorization"] == "Bearer tok"
+
+
+def _status(api: Any) -> int:
+    return int(api.get("/").status_code)
 
 
 @pytest.mark.parametrize("parts", WAYS)

@@ -74,6 +74,31 @@ def test_a_mapping_with_secrets() -> None:
         f'type = "x"\naws_secret_access_key = "{CANARY}"',
         {"type": "postgresql", "password": CANARY},
         {"type": "postgresql", "query": {"token": CANARY}},
+        f"postgresql://app@h/x?sslpassword={CANARY}",
+        f"mysql://app@h/x?ssl_key_password={CANARY}",
+        f"duckdb:///md:x?motherduck_token={CANARY}",
+        f"bigquery://p?credentials_base64={CANARY}",
+        f"mssql+pyodbc://?odbc_connect=DRIVER%3DX%3BPWD%3D%7B{CANARY}%7D",
+        f"https://{CANARY}@h/x",
+        f"https://{CANARY}:@h/x",
+        f'type = "mssql"\nodbc_connect = "UID=%secret user;PWD={CANARY}"',
+        f'type = "mssql"\nodbc_connect = "UID=%secret user;PWD={{a}}}}{CANARY}}}"',
+        f'type = "postgresql"\n[connect_args]\nsslPassword = "{CANARY}"',
+        f'type = "postgresql"\n[connect_args]\ndsn = "host=h password={CANARY}"',
+        f'type = "postgresql"\n[connect_args]\nsslkey = """-----BEGIN PRIVATE KEY-----\n{CANARY}"""',
+        f'type = "postgresql"\nhost = "app:{CANARY}@h"',
+        f'type = "postgresql"\nurl = "postgresql://app:{CANARY}@h/x"',
+        f'url = "postgresql://app:{CANARY}@h/x"',
+        f'type = "postgresql"\npassword = ["{CANARY}"]',
+        f'type = "x"\npass = "{CANARY}"',
+        f'type = "x"\npw = "{CANARY}"',
+        f'type = "x"\napiToken = "{CANARY}"',
+        f'type = "x"\n[options.proxy]\nhttps = "http://me:{CANARY}@proxy:3128"',
+        f'type = "https"\nurl = "https://h"\n[headers]\nAuthorization = "Bearer {CANARY}"',
+        f'type = "https"\nurl = "https://h"\n[headers]\nX-API-Key = "{CANARY}"',
+        f'type = "https"\nurl = "https://h?access_token={CANARY}"',
+        f'type = "azure"\nconnection_string = "AccountName=a;AccountKey={CANARY}"',
+        {"type": "snowflake", "passcode": 123456},
     ],
 )
 def test_literal_passwords_are_refused(description: Any) -> None:
@@ -96,6 +121,12 @@ def test_literal_passwords_are_refused(description: Any) -> None:
         "sqlite://",
         "duckdb:///:memory:",
         "postgresql://app:prefix-%secret pw@h/x",
+        "https://%secret token@h/x",
+        "https://me:%secret pw@h/x?page=2",
+        'type = "mssql"\nodbc_connect = "UID=app;PWD={a;%secret pw}"',
+        'type = "https"\nurl = "https://h"\n[headers]\nAuthorization = "Bearer %secret token"',
+        'type = "x"\nhost = "%secret user:%secret pw@h"',
+        'type = "x"\npassword = false\nbypass = "yes"\nmax_tokens = 5\ncompass = "n"',
         'type = "postgresql"\npassword = ""\naws_access_key_id = "AKIA"\nsslkey = "/path"\npassword_file = "/x"',
     ],
 )
@@ -123,6 +154,50 @@ def test_toml_without_a_type(description: Any) -> None:
     """TOML has to say what it describes."""
     with pytest.raises(ConnectionSpecError, match="type"):
         read_spec(description)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['url = "postgresql://app:%secret pw@h/x"', "url = 'postgresql://app:${secret:pw}@h/x'\n", "# mine\nurl = 'sqlite://'"],
+)
+def test_a_url_under_its_key(body: str) -> None:
+    """As it stands in a connections.toml: the same as the URL by itself."""
+    assert isinstance(read_spec(body), UrlSpec)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "%secret kind://app@h/x",
+        "${secret:kind}://app@h/x",
+        'type = %secret kind\nhost = "h"',
+        'type = "postgresql"\n%secret key = "h"',
+        'type = "postgresql"\n[connect_args]\n"${secret:key}" = "h"',
+        "postgresql://app@h/x?${secret:key}=1",
+        {"type": "postgresql", "${secret:key}": "h"},
+    ],
+)
+def test_a_reference_where_no_value_can_be(description: Any) -> None:
+    """In the place of a kind, a key, an option's name: said, and not taken for a text."""
+    with pytest.raises(ConnectionSpecError, match="cannot hold one") as caught:
+        read_spec(description)
+
+    assert len(str(caught.value).split("\n")) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ('type = "postgresql"\nhost = "h1"\n# host = "h"\nhost = "h2"', "host"),
+        ('type = "postgresql"\n[query]\na = "\\na = 1"\nb = 1\nb = 2', "query.b"),
+        ('type = "postgresql"\n[query]\na = 1\n[query]\nb = 2', "query"),
+        ('type = "postgresql"\npassword = %secret a\npassword = %secret b', "password"),
+    ],
+)
+def test_a_key_that_stands_twice(body: str, key: str) -> None:
+    """Which one is said."""
+    with pytest.raises(ConnectionSpecError, match=f"the key '{key}' stands twice"):
+        read_spec(body)
 
 
 def test_a_broken_reference_in_a_body() -> None:
@@ -164,3 +239,20 @@ def test_what_is_no_port_may_be_a_password(url: str) -> None:
         read_spec(url)
 
     assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "example"),
+    [
+        ("https://api.example.com:abc/v1", "https://api.example.com:8443/v1"),
+        ("sftp://files.example.com:abc/x", "sftp://user:%secret NAME@host:22/path"),
+        ("mysql://h:abc/x", "mysql://user:%secret NAME@host:5432/database"),
+    ],
+)
+def test_a_port_that_is_none_is_shown_right(url: str, example: str) -> None:
+    """By an example of the same kind."""
+    with pytest.raises(ConnectionSpecError, match="is no port") as refused:
+        read_spec(url)
+
+    assert example in refused.value.hint
+    assert "abc" not in str(refused.value)

@@ -60,7 +60,7 @@ def port(tmp_path: Path) -> Iterator[int]:
 
 def test_late_binding(port: int) -> None:
     """Pandas reads with the hard password; a wrong one is refused in two lines, and a deleted one stops the next connection."""
-    fnb.secrets["ch"] = HARD_PASSWORD
+    fnb.secrets["ch"] = fnb.secrets["right"] = HARD_PASSWORD
     url = f"clickhouse+native://app:%secret ch@127.0.0.1:{port}/default"
 
     engine = fnb.connect(url)
@@ -72,6 +72,9 @@ def test_late_binding(port: int) -> None:
         fnb.connect(url)
     assert "wrong-canary" not in str(caught.value)
     assert len(str(caught.value).split("\n")) == 2
+    assert "the server refused the user or the password" in caught.value.message
+    with pytest.raises(ConnectionFailedError, match="has no database of that name"):
+        fnb.connect(f"clickhouse+native://app:%secret right@127.0.0.1:{port}/nowhere")
 
     del fnb.secrets["ch"]
     with pytest.raises(NoSuchSecretError):

@@ -122,3 +122,32 @@ def test_s3_requests_are_signed(s3: Server) -> None:
     assert s3.last.headers["x-amz-security-token"] == CANARY
     assert "hunter2" not in str(caught.value) + repr(connection.sql("SELECT * FROM duckdb_secrets()").fetchall())
     connection.close()
+
+
+def test_a_key_is_for_the_place_that_is_described(s3: Server) -> None:
+    """Below the bucket's prefix requests are signed; a request for another bucket is sent without the key."""
+    fnb.secrets["key"] = CANARY
+    parts = {"type": "s3", "endpoint_url": s3.url, "access_key_id": "AKIAEXAMPLE", "secret_access_key": "%secret key"}
+
+    connection = fnb.connect({**parts, "bucket": "bucket", "prefix": "2026"}, as_="duckdb")
+    with pytest.raises(duckdb.Error):
+        connection.sql("SELECT * FROM 's3://bucket/2026/data.parquet'")
+    signed = "Credential=AKIAEXAMPLE/" in s3.last.headers["authorization"]
+    asked = len(s3.requests)
+    with pytest.raises(duckdb.Error):
+        connection.sql("SELECT * FROM 's3://other/data.parquet'")
+
+    assert signed
+    assert not any("authorization" in request.headers for request in s3.requests[asked:])
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "parts", [{"type": "gs", "bucket": "b"}, {"type": "s3", "bucket": "b", "profile": "p"}, {"type": "sftp", "host": "h"}]
+)
+def test_what_duckdb_takes_no_credentials_of(parts: dict[str, Any]) -> None:
+    """It says what works instead."""
+    with pytest.raises(ConnectionSpecError) as refused:
+        fnb.connect(parts, as_="duckdb")
+
+    assert "duckdb.register_filesystem(lake)" in refused.value.hint

@@ -76,7 +76,7 @@ def test_everything_is_in_it(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
 
     assert {name for name in inside if ".dist-info/" not in name} == package
-    assert {"flowfile_nb/py.typed", "flowfile_nb/notebook/panel.js", "flowfile_nb/notebook/panel.css"} <= inside
+    assert {"flowfile_nb/py.typed", "flowfile_nb/notebook/panel_shell.js", "flowfile_nb/notebook/panel.css"} <= inside
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in inside)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import flowfile_nb as fnb
 from flowfile_nb import session
+from flowfile_nb.connections import families
 from flowfile_nb.errors import FlowfileNbError, LiteralPasswordError, UsageError
 from notebooks.throwaway import Postgres
 from tests.support.shell import Shell
@@ -202,3 +205,42 @@ def test_a_module_is_not_replaced(shell: Shell) -> None:
 
     assert "is an imported module" in shown
     assert shell.real.user_ns["pd"].__name__ == "json"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("%%connect my-db\nsqlite://", "hint: %%connect my_db"),
+        ("%%connect 2026\nsqlite://", "hint: %%connect connection_2026"),
+        ("%%connect db --timeout soon\nsqlite://", "--timeout takes a number"),
+    ],
+)
+def test_what_a_line_should_have_been(shell: Shell, line: str, words: str) -> None:
+    """The hint is the line to type."""
+    shown = shell.run(line)
+
+    assert words in shown
+    assert "soon" not in shown
+    assert len(shown.strip().split("\n")) == 2
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in families.kinds() if kind not in {"clickhousedb", "http", "postgres", "sqlserver"}]
+)
+def test_the_help_page_has_an_example_of_each_kind(shell: Shell, kind: str) -> None:
+    """Where people look first; other names of the same kind are left out."""
+    page = shell.run("%connect help")
+
+    assert f"{kind}://" in page or f'type = "{kind}"' in page
+
+
+def test_the_examples_of_the_help_page_are_right(shell: Shell) -> None:
+    """Each URL on it can be typed as it is, where its driver is installed."""
+    fnb.secrets["pw"] = fnb.secrets["prod_pw"] = "a value"
+    page = shell.run("%connect help")
+    kinds = "postgresql|mysql|mssql|oracle|sqlite|clickhouse|trino"
+    urls = re.findall(rf"^ *((?:{kinds})://.*?)(?: {{3}}|$)", page, re.MULTILINE)
+    assert len(urls) >= 7
+
+    for url in urls:
+        assert "Bound (not tested)" in shell.run(f"%%connect example --no-test\n{url}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -405,6 +406,31 @@ def test_after_a_fork_nothing_of_the_parents_is_used(store: Store, monkeypatch: 
     assert store.active._inherited == [parents]
     store.close()
     store.close()
+
+
+def test_a_child_does_not_have_the_lock_of_its_parent(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is forked while its parent writes is not alone."""
+    real = os.getpid()
+    with store.active.alone():
+        monkeypatch.setattr(os, "getpid", lambda: real + 1)
+
+        with store.active.alone(wait=False) as held:
+            assert not held
+
+
+def test_who_got_the_lock_writes_to_the_database_that_is_there_then(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another process exchanged while it had the lock is seen, however short the wait for it was."""
+    store.put(1, "a", "token", replace=False)
+    monkeypatch.setattr("flowfile_nb.storage.active.monotonic", lambda: 0.0)
+    assert store.find(1, "a") is not None
+    catalog = write_flowfile_catalog(home)
+
+    store.put(1, "b", "token", replace=False)
+
+    with contextlib.closing(sqlite3.connect(catalog)) as theirs:
+        assert theirs.execute("SELECT count(*) FROM secrets WHERE name = 'b'").fetchone() == (1,)
 
 
 def test_a_flowfile_from_before_groups(store: Store, home: Path) -> None:

@@ -91,9 +91,10 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             for name, item in {"Content-Length": str(len(said.body)), **said.headers}.items():
                 self.send_header(name, item)
             self.end_headers()
-            self.wfile.write(said.body)
+            if self.command != "HEAD":
+                self.wfile.write(said.body)
 
-        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - the library's names
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - the library's names
 
         def log_message(self, *args: Any) -> None:
             pass

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections import database
 from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.forms.uri import text_of
+from flowfile_nb.connections.portable import keep_here
 from flowfile_nb.connections.spec import Spec, TableSpec, secrets_in
 from flowfile_nb.connections.timeouts import libpq_limit
 from flowfile_nb.core.references import fill
@@ -49,7 +51,12 @@ class Adbc:
             raise ConnectionSpecError("connect_args are for another driver than ADBC's", hint="leave --as adbc out, or them")
         connect = _connect(backend)
         try:
-            return connect(_place_with_values(spec, url, reveal))
+            if backend == "postgresql":
+                # It waits in C, where no interrupt is heard.
+                limit_s = float(libpq_limit(reveal))
+                made = within(limit_s, lambda: connect(_place_with_values(spec, url, reveal)), lambda late: late.close())
+            else:
+                made = connect(_place_with_values(spec, url, reveal))
         except FlowfileNbError:
             raise
         except Exception as error:  # noqa: BLE001 - the driver's text can hold the whole URL
@@ -57,6 +64,8 @@ class Adbc:
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
             raise KeyboardInterrupt from None
+        keep_here(made, "an ADBC connection")
+        return made
 
     def check(self, connection: Any) -> None:
         """Do nothing: it is open."""

@@ -13,10 +13,13 @@ from urllib.parse import unquote, urlsplit
 
 from flowfile_nb.connections import database, dialects
 from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import explain
-from flowfile_nb.connections.spec import Spec, TableSpec, scheme_of, secrets_in
-from flowfile_nb.connections.timeouts import libpq_limit
+from flowfile_nb.connections.s3 import S3, key_of
+from flowfile_nb.connections.spec import Spec, scheme_of, secrets_in
+from flowfile_nb.connections.storage_parts import Credentials, Parts
+from flowfile_nb.connections.timeouts import libpq_limit, limit_s
 from flowfile_nb.core.references import fill, names_in
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, MissingDriverError
 
@@ -26,11 +29,11 @@ if TYPE_CHECKING:
 
 _EXTENSIONS = {"mysql": "mysql", "mariadb": "mysql", "postgresql": "postgres", "sqlite": "sqlite"}
 _S3 = {
-    "aws_access_key_id": "key_id",
-    "aws_secret_access_key": "secret",
-    "aws_session_token": "session_token",
-    "aws_region": "region",
+    "access_key_id": "key_id",
+    "secret_access_key": "secret",
+    "session_token": "session_token",
 }
+_OTHER_STORAGE = {"abfs", "abfss", "az", "gcs", "gs", "sftp", "ssh"}
 _TAKEN = {"main", "memory", "system", "temp"}
 
 
@@ -56,13 +59,19 @@ class DuckDB:
         except ModuleNotFoundError:
             raise missing("duckdb", "duckdb") from None
 
-        s3 = spec if isinstance(spec, TableSpec) and scheme_of(spec) == "s3" else None
-        self._place = "s3://" if s3 else database.place_of(database.url_of(spec))
+        kind = scheme_of(spec).lower()
+        if kind in _OTHER_STORAGE:
+            raise ConnectionSpecError(
+                f"DuckDB takes no credentials of type {kind!r} from here",
+                hint="leave --as duckdb out, then  duckdb.register_filesystem(lake)",
+            )
+        s3 = S3().described(spec) if kind == "s3" else None
+        self._place = S3().place(s3).text if s3 is not None else database.place_of(database.url_of(spec))
         try:
-            return _s3(duckdb, s3, reveal) if s3 else _database(duckdb, spec, reveal)
+            return _database(duckdb, spec, reveal) if s3 is None else _s3(duckdb, s3, reveal)
         except FlowfileNbError:
             raise
-        except duckdb.Error as error:
+        except (duckdb.Error, TimeoutError) as error:
             raise explain(error, self._place, secrets_in(spec), reveal) from None
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
@@ -98,12 +107,21 @@ def _database(duckdb: Any, spec: Spec, reveal: Access) -> DuckDBPyConnection:
         if kind == "sqlite":
             connection.execute(f"ATTACH {_literal(path)} AS {backend} (TYPE sqlite)")
             connection.execute(f"USE {backend}")
-        else:
-            _attach(connection, kind, url, reveal)
+            return connection  # type: ignore[no-any-return]
     except BaseException:
         connection.close()
         raise
-    return connection  # type: ignore[no-any-return]
+
+    def attached() -> DuckDBPyConnection:
+        try:
+            _attach(connection, kind, url, reveal)
+        except BaseException:
+            connection.close()
+            raise
+        return connection  # type: ignore[no-any-return]
+
+    # It waits in C, where no interrupt is heard; and is closed by who uses it, or the closing would wait, too.
+    return within(max(limit_s(reveal), float(libpq_limit(reveal))), attached, lambda late: late.close())
 
 
 def _attach(connection: Any, kind: str, url: URL, reveal: Access) -> None:
@@ -131,13 +149,23 @@ def _attach(connection: Any, kind: str, url: URL, reveal: Access) -> None:
     connection.execute(f"USE {alias}")
 
 
-def _s3(duckdb: Any, spec: TableSpec, reveal: Access) -> DuckDBPyConnection:
-    parts: Mapping[str, Any] = spec.parts
-    named = {ours: fill(str(parts[key]), reveal) for key, ours in _S3.items() if key in parts}
+def _s3(duckdb: Any, parts: Parts, reveal: Access) -> DuckDBPyConnection:
+    if unknown := {"profile", "role_arn", "verify", "options"} & parts.keys():
+        raise ConnectionSpecError(
+            f"{' and '.join(sorted(unknown))} are not taken by --as duckdb",
+            hint="leave --as duckdb out, then  duckdb.register_filesystem(lake)",
+        )
+    named = {_S3[key]: item for key, item in key_of(parts, Credentials(parts, reveal)).items()}
+    if "region" in parts:
+        named["region"] = parts["region"]
+    if "bucket" in parts:
+        # A key is used for the place that it was described for, and for no other.
+        named["scope"] = "/".join(filter(None, ["s3:/", parts["bucket"], parts.get("prefix")]))
     if (endpoint := parts.get("endpoint_url")) is not None:
         place = urlsplit(endpoint)
+        style = "vhost" if parts.get("addressing_style") == "virtual" else "path"
         # Services that are not Amazon's seldom have a host for each bucket.
-        named |= {"endpoint": place.netloc, "use_ssl": str(place.scheme != "http").lower(), "url_style": "path"}
+        named |= {"endpoint": place.netloc, "use_ssl": str(place.scheme != "http").lower(), "url_style": style}
     connection = duckdb.connect()
     try:
         _load(duckdb, connection, "httpfs")

@@ -8,6 +8,7 @@ from flowfile_nb.connections import database
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.forms.duckdb import DuckDB
+from flowfile_nb.connections.portable import keep_here
 from flowfile_nb.connections.spec import Spec
 from flowfile_nb.errors import ConnectionSpecError
 
@@ -37,11 +38,16 @@ class Ibis:
         url = database.url_of(spec)
         backend = url.get_backend_name()
         self._place = database.place_of(url)
+        made = None
         if backend == "duckdb":
-            return ibis.duckdb.from_connection(DuckDB().make(spec, reveal))
-        if backend in {"postgresql", "sqlite"}:
+            made = ibis.duckdb.from_connection(DuckDB().make(spec, reveal))
+        elif backend in {"postgresql", "sqlite"}:
             connection = database.opened(spec, reveal)
-            return getattr(ibis, "postgres" if backend == "postgresql" else backend).from_connection(connection)
+            made = getattr(ibis, "postgres" if backend == "postgresql" else backend).from_connection(connection)
+        if made is not None:
+            # It would be pickled as a backend without a connection.
+            keep_here(made, "an Ibis backend")
+            return made
         raise ConnectionSpecError(
             f"databases of type {backend!r} are not opened for Ibis here",
             hint="duckdb, postgresql and sqlite are; for others  ibis.….from_connection(engine.raw_connection())",

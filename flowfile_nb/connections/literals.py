@@ -1,0 +1,151 @@
+"""Credentials that stand in clear where people usually write them, and references where none can stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from flowfile_nb.core.references import StandIns, names_in
+from flowfile_nb.errors import ConnectionSpecError, LiteralPasswordError
+
+# The last word of a key that holds a credential: `password`, `sslpassword`, `aws_secret_access_key`, `apiKey`, `sas_token` …
+_CREDENTIAL = re.compile(
+    r"(?:password|passwd|passphrase|passcode|pwd)$"
+    r"|(?:^|[_\W])(?:pass|pw|secret|token|apikey|api_?key|access_?key|secret_?key|account_?key|private_?key"
+    r"|credentials?(?:_json|_base64)?|connection_?string|sig|signature)$",
+    re.IGNORECASE,
+)
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_HEADER = re.compile(
+    r"(?:authorization|cookie|(?:^|[-_])(?:(?:api|access|auth|subscription)-?key|token|secret))$", re.IGNORECASE
+)
+# In an ODBC string, a DSN, a storage account's connection string, the query of a signed URL.
+_EMBEDDED = re.compile(
+    r"(?:^|[;&?\s'\"])(?:\w*password|passwd|pwd|accountkey|sharedaccesskey|sharedaccesssignature|sig)\s*=\s*(?P<value>\{(?:[^}]|\}\})*|[^;&\s]+)",
+    re.IGNORECASE,
+)
+_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY")
+# From the first `:` to the last `@`, so that a password with an unescaped `@`, `/` or `?` is seen whole; a port is none.
+_USER_INFO = re.compile(r"[^:]+://[^:/@?]*:(?!\d+(?:[/?]|$))(?P<password>.+)@", re.DOTALL)
+_USER_ALONE = re.compile(r"https?://(?P<user>[^:/@?#]+):?@", re.IGNORECASE)
+# Not of an address in brackets; of several hosts the first.
+_PORT = re.compile(r"[^:]+://[^:/@?\[]*:(?P<port>[^@/?,]+)(?:[/?,]|$)")
+_HOSTS = {"account", "bootstrap_servers", "host", "hostname", "server"}
+_BEFORE_HOST = re.compile(r"[^/@:\s]*:[^@]+@")
+
+
+def is_credential(key: str) -> bool:
+    """Return whether what stands under a key is a password, by the key's last word."""
+    return _CREDENTIAL.search(_WORDS.sub("_", key)) is not None
+
+
+def refuse_literals(parts: Mapping[str, Any], path: str = "") -> None:
+    """
+    Let a description's parts pass only if no password stands in clear in them, however deep, and each reference is in a value.
+
+    Args:
+        parts: The parts.
+        path: What stands before a key in an error: `connect_args.`
+
+    Raises:
+        LiteralPasswordError: If one does.
+        ConnectionSpecError: If a key is a reference.
+    """
+    for key, item in parts.items():
+        if names_in(str(key)):
+            raise misplaced("a key")
+        secret = is_credential(str(key)) or _HEADER.search(str(key)) is not None
+        _refuse_literal(str(key), item, f"{path}{key}", secret=secret)
+
+
+def refuse_literals_in_url(marked: StandIns) -> None:
+    """
+    Let a URL pass only if no password stands in clear in it, and each reference stands where a value can.
+
+    Args:
+        marked: The URL, with stand-ins.
+
+    Raises:
+        LiteralPasswordError: If one does.
+        ConnectionSpecError: If what stands in the port's place is none, or a reference where no value can be.
+    """
+    _refuse_user_info(marked)
+    port = _PORT.match(marked.text)
+    if port and not port["port"].isdigit() and marked.restore(port["port"]) == port["port"]:
+        # A password may stand there, too, where the host was forgotten.
+        raise ConnectionSpecError(
+            "this is not a URL that a connection can be made of: what stands behind the host's `:` is no port",
+            hint=f"{_example_of(marked.text)}   (the port is a number)",
+        )
+    _refuse_in_query(marked)
+
+
+def misplaced(place: str) -> ConnectionSpecError:
+    """Return the error for a reference in the place of a key, a type: where no value can stand."""
+    return ConnectionSpecError(
+        f"a reference to a secret stands in the place of {place}, which cannot hold one",
+        hint="write that in clear, and the reference in the place of a value:  password = %secret NAME",
+    )
+
+
+def _refuse_literal(key: str, item: Any, path: str, *, secret: bool) -> None:
+    if isinstance(item, Mapping):
+        refuse_literals(item, f"{path}.")
+    elif isinstance(item, (list, tuple)):
+        for inner in item:
+            _refuse_literal(key, inner, path, secret=secret)
+    elif isinstance(item, str):
+        if (secret and item and not names_in(item)) or _holds_password(key, item):
+            raise _literal_password(path)
+        if "://" in item:
+            marked = StandIns(item)
+            _refuse_user_info(marked)
+            _refuse_in_query(marked)
+    elif secret and isinstance(item, (int, float)) and not isinstance(item, bool):
+        raise _literal_password(path)
+
+
+def _holds_password(key: str, text: str) -> bool:
+    """Return whether a text that is no password itself has one in it, beside references or not."""
+    if _PEM.search(text):
+        return True
+    marked = StandIns(text)
+    if any(not names_in(marked.restore(found["value"])) for found in _EMBEDDED.finditer(marked.text)):
+        return True
+    before = _BEFORE_HOST.match(marked.text) if key.lower() in _HOSTS else None
+    return before is not None and not names_in(marked.restore(before[0]))
+
+
+def _refuse_user_info(marked: StandIns) -> None:
+    user_info = _USER_INFO.match(marked.text)
+    password = marked.restore(user_info["password"]) if user_info else ""
+    if password and not names_in(password):
+        raise _literal_password("in the part before the @")
+    # Of an API, a user without a password is a token.
+    alone = _USER_ALONE.match(marked.text)
+    if alone and not names_in(marked.restore(alone["user"])):
+        raise _literal_password("in the part before the @")
+
+
+def _refuse_in_query(marked: StandIns) -> None:
+    query = parse_qsl(marked.text.partition("?")[2])
+    if any(marked.restore(key) != key for key, _ in query):
+        raise misplaced("an option's name")
+    refuse_literals({key: marked.restore(item) for key, item in query}, "?")
+
+
+def _example_of(url: str) -> str:
+    scheme = url.partition(":")[0].lower()
+    if scheme in {"http", "https"}:
+        return f"{scheme}://api.example.com:8443/v1"
+    place = "host:22/path" if scheme in {"sftp", "ssh"} else "host:5432/database"
+    return f"{scheme}://user:%secret NAME@{place}"
+
+
+def _literal_password(place: str) -> LiteralPasswordError:
+    return LiteralPasswordError(
+        f"a password stands in clear in this connection ({place}); nothing was opened",
+        hint="store it:  %secret set my_pw   and delete it from the cell, with  %secret my_pw  in its place",
+    )

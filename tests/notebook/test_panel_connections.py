@@ -1,0 +1,363 @@
+"""The kernel's side of the panel's tab of connections: what it answers, how it tests, what a form makes of a definition."""
+
+from __future__ import annotations
+
+import json
+import queue
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import flowfile_nb as fnb
+from flowfile_nb import session
+from flowfile_nb.backend import FlowfileConnection
+from flowfile_nb.connections import families
+from flowfile_nb.connections.form import Fields, body_of, fields_of
+from flowfile_nb.connections.keys import Key
+from flowfile_nb.connections.saved import Definition
+from flowfile_nb.connections.spec import read_spec
+from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, LiteralPasswordError
+from flowfile_nb.notebook.body_completion import complete_body
+from flowfile_nb.notebook.panel import SecretPanel
+from notebooks.throwaway import Postgres
+from tests.support.kernel import TIMEOUT_S
+from tests.support.processes import free_port
+from tests.support.shell import Shell
+
+CANARY = "canary-p@ss:w/or d?#%\"'\\ü"
+BODY = 'type = "postgresql"\nhost = "db.example.com"\nport = 5432\npassword = %secret prod_pw'
+
+
+class FrontEnd:
+    """Asks as the panel's script does, through the widget's comm, and hears what is sent back: an answer, or later."""
+
+    def __init__(self, panel: SecretPanel, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.panel = panel
+        self.said: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.heard: list[dict[str, Any]] = []
+        monkeypatch.setattr(SecretPanel, "send", lambda _, content: self.said.put(json.loads(json.dumps(content))))
+
+    def ask(self, op: str, **question: Any) -> dict[str, Any]:
+        """Ask one question and return the answer that has its id."""
+        data = {"method": "custom", "content": {"op": op, "id": "view-1", **question}}
+        self.panel.comm.handle_msg({"content": {"data": data}, "buffers": []})
+        return self.hear(lambda message: message.get("id") == "view-1")
+
+    def hear(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Return the first message that is wanted; how a test went can come before the answer that it has begun."""
+        while not (found := [message for message in self.heard if wanted(message)]):
+            self.heard.append(self.said.get(timeout=TIMEOUT_S))
+        self.heard = [message for message in self.heard if message is not found[0]]
+        return found[0]
+
+    def test(self, name: str, **question: Any) -> dict[str, Any]:
+        """Test a connection and return how it went."""
+        answer = self.ask("test", name=name, **{"origin": "", **question})
+        assert answer["op"] == "testing", answer
+        return self.hear(lambda message: message["op"] == "tested" and message["trial"] == answer["trial"])
+
+
+@pytest.fixture
+def front_end(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FrontEnd:
+    monkeypatch.chdir(tmp_path)
+    return FrontEnd(fnb.panel(), monkeypatch)
+
+
+def saved(name: str) -> str:
+    """Return the text of a saved definition."""
+    return session.backend().connection_bodies()[name]
+
+
+# The list
+
+
+def test_the_list_tells_what_the_magic_tells(front_end: FrontEnd, tmp_path: Path) -> None:
+    """Saved here, in Flowfile and in a project's file; each with its secrets, and whether they are there."""
+    fnb.secrets["prod_pw"] = "hunter2"
+    session.backend().save_connection("warehouse", BODY)
+    session.backend().note_connection("", "warehouse", "", 1_700_000_000)
+    session.backend().save_connection("broken", "no description")
+    theirs = FlowfileConnection("their sales", "database", {"database_type": "mysql", "host": "h"}, {"password": "theirs"})
+    session.backend().flowfile_connections = lambda: {"their sales": theirs}  # type: ignore[method-assign]
+    (tmp_path / "connections.toml").write_text('[warehouse]\nurl = "sqlite://"\n[other]\nurl = "sqlite://"\n', encoding="utf-8")
+
+    answer = front_end.ask("connections")
+
+    rows = {row["key"].split(" ")[0] + " " + row["name"]: row for row in answer["rows"]}
+    assert list(rows) == ["here broken", "here warehouse", "Flowfile their sales", "project warehouse", "project other"]
+    mine = rows["here warehouse"]
+    assert (mine["kind"], mine["target"]) == ("postgresql", "postgresql://db.example.com:5432")
+    assert (mine["secrets"], mine["used_at"], mine["kept"]) == ([["prod_pw", False]], 1_700_000_000, "saved")
+    assert rows["here broken"]["problem"]
+    assert rows["Flowfile their sales"]["secrets"] == [["theirs", True]]
+    assert rows["project warehouse"]["state"] == "hidden by your saved one"
+    assert (rows["project other"]["state"], rows["project other"]["kept"]) == ("asks first", "connections.toml")
+
+
+def test_a_projects_file_that_cannot_be_read_hides_nothing_else(front_end: FrontEnd, tmp_path: Path) -> None:
+    """It is said beside the list."""
+    session.backend().save_connection("warehouse", BODY)
+    (tmp_path / "connections.toml").write_text("no TOML", encoding="utf-8")
+
+    answer = front_end.ask("connections")
+
+    assert [row["name"] for row in answer["rows"]] == ["warehouse"]
+    assert "is not TOML" in answer["problem"]
+
+
+# The form
+
+
+def test_a_form_saves_what_a_cell_would(front_end: FrontEnd) -> None:
+    """Text, a number, a choice, a secret by name and further TOML; the magic opens what was saved, and a panel is told."""
+    values = {"host": " db.example.com ", "port": "5432", "database": "sales", "sslmode": "require", "username": ""}
+    question = {"kind": "postgresql", "values": values, "secrets": {"password": "a b"}, "more": '[connect_args]\nkey = "x"'}
+
+    answer = front_end.ask("save_connection", name="warehouse", replace=False, **question)
+
+    assert answer["text"] == "Saved warehouse. In any notebook:  %connect warehouse"
+    assert front_end.said.get(timeout=TIMEOUT_S) == {"op": "changed"}
+    assert saved("warehouse") == (
+        'type = "postgresql"\nhost = "db.example.com"\nport = 5432\ndatabase = "sales"\npassword = %secret "a b"\n'
+        'sslmode = "require"\n[connect_args]\nkey = "x"'
+    )
+    told = front_end.ask("definition", name="warehouse")
+    assert told["values"] == {key: value.strip() for key, value in values.items() if value}
+    assert (told["secrets"], told["more"]) == ({"password": "a b"}, '[connect_args]\nkey = "x"')
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ({"name": "a b"}, "cannot be the name of a variable"),
+        ({"name": "taken"}, "a connection named taken is saved already"),
+        ({"values": {"host": ""}}, "Host is missing"),
+        ({"values": {"host": "h", "port": "many"}}, "Port is not a number"),
+        ({"more": "password = 'hunter2 hunter2'"}, "a password stands in clear"),
+        ({"more": "host = 'twice'"}, "neither a URL nor TOML"),
+        ({"more": "[half"}, "neither a URL nor TOML"),
+        ({"values": {"host": "db?password=x"}}, "a password stands in clear"),
+        ({"text": "postgresql://app:hunter2@h/x"}, "a password stands in clear"),
+        ({"text": "  "}, "is empty"),
+    ],
+)
+def test_what_a_cell_refuses_a_form_does_not_save(front_end: FrontEnd, question: dict[str, Any], message: str) -> None:
+    """An error with a hint, and nothing is saved or changed."""
+    session.backend().save_connection("taken", BODY)
+    fields = {"name": "new", "kind": "postgresql", "values": {"host": "h"}, "secrets": {}, "more": "", "replace": False}
+
+    answer = front_end.ask("save_connection", **{**fields, **question})
+
+    assert (answer["op"], bool(answer["hint"])) == ("error", True)
+    assert message in answer["message"]
+    assert "hunter2" not in json.dumps(answer)
+    assert session.backend().connection_bodies() == {"taken": BODY}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        BODY,
+        'type = "https"\nurl = "https://api.example.com"\ntoken = "${secret:t}"\nverify = false\n[headers]\nA = "b"',
+        'type = "postgresql"\nhost = "${secret:host}"\nport = "5432"\npassword = "pre-${secret:pw}"\nodd = [1, 2]',
+        'type = "kafka"\nbootstrap_servers = "b:9092"\nsasl_password = %secret "a } b"\n[extra_config]\n"client.id" = "x"',
+        'type = "trino"\nhost = "h"\ncatalog = "c"\n[query]\nsource = "s"\n[engine]\npool_size = 2',
+        'type = "oracle+cx_oracle"\nhost = "h"\nservice_name = "s"\npassword = %secret pw',
+        'type = "rqlite"\nhost = "h"\nlevel = "strong"',
+    ],
+)
+def test_what_a_form_opens_it_saves_again(body: str) -> None:
+    """Nothing of a definition is lost or changed by opening it in the form and saving it."""
+    definition = Definition("any", body)
+    fields = fields_of(definition)
+
+    assert fields is not None
+    again = Definition("any", body_of(fields))
+    # As parts: the order of keys means nothing.
+    assert read_spec(again.description) == read_spec(definition.description)
+
+
+@pytest.mark.parametrize("body", ["sqlite://", "postgresql://app:${secret:pw}@h/x", "# mine\n" + BODY, "no description"])
+def test_what_only_text_can_say_is_edited_as_text(front_end: FrontEnd, body: str) -> None:
+    """A URL, a comment, and what is not understood."""
+    session.backend().save_connection("any", body)
+
+    answer = front_end.ask("definition", name="any")
+
+    assert answer["text"] == body
+    assert "values" not in answer
+
+
+def test_each_kind_has_a_form(front_end: FrontEnd) -> None:
+    """Labels and names differ within a kind; what must be filled in is, and what may hold a secret says so."""
+    kinds = front_end.ask("kinds")["kinds"]
+    assert {"postgresql", "snowflake", "https", "kafka", "sqlite"} <= set(kinds)
+
+    for kind in kinds:
+        keys = front_end.ask("keys", kind=kind)["keys"]
+        assert len({key["name"] for key in keys}) == len({key["label"] for key in keys}) == len(keys) > 0, kind
+        for key in keys:
+            assert key["label"]
+            assert key["when"] is None or key["when"][0] in {other["name"] for other in keys}
+
+
+def test_a_third_partys_kind_gets_a_form(front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names alone are enough: what sounds like a credential may hold a secret. Declared keys say more."""
+    family = SimpleNamespace(KEYS=("station_url", "api_key", Key("unit", choices=("C", "F"))))
+    monkeypatch.setattr(families, "_family", lambda kind: family)
+
+    keys = front_end.ask("keys", kind="weather")["keys"]
+
+    assert [(key["label"], key["secret"], key["choices"]) for key in keys] == [
+        ("Station URL", False, []),
+        ("API key", True, []),
+        ("Unit", False, ["C", "F"]),
+    ]
+    assert families.keys_of("weather") == ("station_url", "api_key", "unit")
+    body = body_of(Fields("weather", {"station_url": "x"}, {"api_key": "k"}, ""))
+    assert body == 'type = "weather"\nstation_url = "x"\napi_key = %secret k'
+
+
+def test_delete_and_cell_are_those_of_the_magic(front_end: FrontEnd) -> None:
+    """The cell is the one of `%connect NAME --edit`, with the model in whose output it was asked for."""
+    session.backend().save_connection("warehouse", BODY)
+
+    cell = front_end.ask("cell", name="warehouse", origin="")
+    assert (cell["text"], cell["view"]) == (f"%%connect warehouse --save\n{BODY}", front_end.panel.model_id)
+
+    assert front_end.ask("delete_connection", name="warehouse")["text"].startswith("Deleted the connection warehouse.")
+    assert session.backend().connection_bodies() == {}
+    for op in ("delete_connection", "definition", "cell", "test"):
+        assert front_end.ask(op, name="warehouse", origin="")["op"] == "error"
+
+
+# Testing
+
+
+def test_a_test_opens_and_binds_nothing(front_end: FrontEnd, postgres: Postgres) -> None:
+    """It says where it has connected; nothing stays open, and no value is in what is said."""
+    fnb.secrets["pg"] = postgres.password
+    url = f"postgresql://{postgres.user}:${{secret:pg}}@{postgres.host}:{postgres.port}/{postgres.database}"
+    session.backend().save_connection("warehouse", url)
+
+    said = front_end.test("warehouse")
+
+    assert said["text"].startswith(f"Connected to postgresql://{postgres.user}@{postgres.host}:{postgres.port}/")
+    assert session.opened == {}
+    assert postgres.password not in json.dumps(said)
+
+
+def test_a_test_that_fails_is_told_in_two_lines(front_end: FrontEnd) -> None:
+    """What happened to which target with which secret, and what to do; a missing secret is named."""
+    session.backend().save_connection(
+        "nobody", f'type = "postgresql"\nhost = "127.0.0.1"\nport = {free_port()}\npassword = %secret pw'
+    )
+    assert "no secret named 'pw'" in front_end.test("nobody")["message"]
+
+    fnb.secrets["pw"] = CANARY
+    said = front_end.test("nobody")
+
+    assert "with secret 'pw' (stored just now): nothing listens on that host and port" in said["message"]
+    assert said["hint"].startswith("check host and port")
+    assert CANARY not in json.dumps(said, ensure_ascii=False)
+
+
+def test_a_foreign_error_of_a_test_is_told_by_its_class_alone(front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third party's family may raise anything, with the value in it."""
+    session.backend().save_connection("any", "sqlite://")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError(CANARY)
+
+    monkeypatch.setattr(session, "open_connection", fail)
+
+    said = front_end.test("any")
+
+    assert said["message"] == "That did not work: RuntimeError."
+    assert CANARY not in json.dumps(said, ensure_ascii=False)
+
+
+@pytest.fixture
+def silent(front_end: FrontEnd) -> Iterator[str]:
+    """A saved connection to a server that accepts and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        body = f"mysql://app@127.0.0.1:{server.getsockname()[1]}/x?connect_timeout=2"
+        session.backend().save_connection("silent", body)
+        yield "silent"
+
+
+def test_what_is_given_up_is_not_heard_of_again(front_end: FrontEnd, silent: str) -> None:
+    """Other questions are answered meanwhile; a second test ends within its timeout, and the first says nothing."""
+    first = front_end.ask("test", name=silent, origin="")
+    assert front_end.ask("list")["op"] == "list"
+    assert front_end.ask("give_up", trial=first["trial"])["op"] == "done"
+
+    second = front_end.ask("test", name=silent, origin="")
+    said = front_end.hear(lambda message: message["op"] == "tested")
+
+    assert said["trial"] == second["trial"] != first["trial"]
+    assert "the server did not answer in time" in said["message"]
+    assert front_end.said.empty()
+    assert front_end.heard == []
+
+
+def test_a_projects_connection_is_agreed_to_as_it_was_read(front_end: FrontEnd, tmp_path: Path) -> None:
+    """What is shown is what is agreed to: a file that was changed meanwhile is shown again."""
+    path = tmp_path / "connections.toml"
+    path.write_text('[local]\nurl = "sqlite:///one.db"\n', encoding="utf-8")
+    origin = str(path.resolve())
+    shown = front_end.ask("test", name="local", origin=origin)
+    assert shown["op"] == "ask"
+    assert "It leads to  sqlite:///one.db  and uses no secret." in shown["question"]
+
+    path.write_text('[local]\nurl = "sqlite:///other.db"\n', encoding="utf-8")
+    again = front_end.ask("test", name="local", origin=origin, agreed=shown["digest"])
+    assert (again["op"], "other.db" in again["question"]) == ("ask", True)
+
+    assert "other.db" in front_end.test("local", origin=origin, agreed=again["digest"])["text"]
+    assert "other.db" in front_end.test("local", origin=origin)["text"]
+
+
+# Cells
+
+
+def test_a_cell_that_changes_something_is_told_to_the_panels(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret stored, a connection saved, opened or closed; not a cell that changes nothing, and not without the extension."""
+    front_end = FrontEnd(fnb.panel(), monkeypatch)
+    for cell in (
+        "import flowfile_nb\nflowfile_nb.secrets['pw'] = 'hunter2'",
+        "%%connect local --save\nsqlite://",
+        "%connect -x local",
+        "%connect local --delete --yes",
+    ):
+        shell.run(cell)
+        assert front_end.said.get(timeout=TIMEOUT_S) == {"op": "changed"}, cell
+    shell.run("1 + 1")
+    assert front_end.said.empty()
+
+    shell.run("%unload_ext flowfile_nb")
+    shell.run("flowfile_nb.secrets['other'] = 'hunter2'")
+    assert front_end.said.empty()
+
+
+def test_keys_choices_are_completed_in_a_cell_too(shell: Shell) -> None:
+    """What the form offers, Tab offers."""
+    found = complete_body('sslmode = "re', ["%%connect db", 'type = "postgresql"'])
+
+    assert found is not None
+    assert '"require"' in found[1]
+    assert complete_body("host = ", ["%%connect db", 'type = "postgresql"']) is None
+
+
+def test_errors_of_a_form_are_ours() -> None:
+    """Each is one that a notebook shows in two lines."""
+    with pytest.raises(ConnectionSpecError, match="Account is missing"):
+        body_of(Fields("snowflake", {}, {}, ""))
+    with pytest.raises(LiteralPasswordError):
+        body_of(Fields("snowflake", {"account": "a"}, {}, "password = 'in clear'"))
+    with pytest.raises(FlowfileNbError):
+        body_of(Fields("", {}, {}, ""))
