@@ -22,7 +22,10 @@ ROOMS = {
     "flowfile_connections": {"errors", "core", "storage", "backend"},
     "vault": {"errors", "core", "storage", "backend", "checkup", "listing", "flowfile_connections"},
     "connections": {"errors", "core", "backend", "connections"},
-    "session": {"errors", "core", "backend", "vault", "connections"},
+    # The kernel's side of a team: the port over HTTP.
+    "team": {"errors", "core", "backend", "connections", "team"},
+    "broker": {"errors", "core", "storage", "backend", "vault", "connections", "broker"},
+    "session": {"errors", "core", "backend", "vault", "connections", "team"},
     "lifecycle": {"errors", "core", "storage", "backend", "vault", "lifecycle"},
     # A bar in a terminal, which both the command line and the notebook draw.
     "progress": set(),
@@ -32,7 +35,8 @@ ROOMS = {
     "__main__": {"errors", "session", "checkup", "lifecycle", "scan", "importing"},
     # `backend` for the data it shows: Listing.
     "notebook": {
-        *("errors", "core", "backend", "session", "connections", "progress", "lifecycle", "scan", "importing", "notebook"),
+        *("errors", "core", "backend", "session", "connections", "progress", "lifecycle", "scan", "importing"),
+        *("team", "notebook"),
     },
 }
 
@@ -48,7 +52,7 @@ LIBRARIES = {
         *("connections/database.py", "connections/dialects.py", "connections/pooled.py", "connections/portable.py"),
         *("connections/forms", "connections/timeouts.py"),
     },
-    "httpx": {"connections/http_api.py", "connections/http_transport.py", "connections/http_oauth.py"},
+    "httpx": {"team/client.py", "connections/http_api.py", "connections/http_transport.py", "connections/http_oauth.py"},
     "confluent_kafka": {"connections/kafka.py"},
     "aiobotocore": {"connections/s3.py"},
     "botocore": {"connections/s3.py"},

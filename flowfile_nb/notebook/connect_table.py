@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from flowfile_nb import session
-from flowfile_nb.backend import Known, SecretBackend
+from flowfile_nb.backend import Known, SecretBackend, TeamConnection
 from flowfile_nb.connections import project_file, saved
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.connections.toml_text import printable
@@ -37,7 +37,9 @@ def connections_table(backend: SecretBackend, folder: Path, file: Path | None = 
         known = saved.own(backend)
         notes.append(str(error))
     uses = backend.used_connections()
-    missing = set(backend.missing(name for definition in known for name in definition.outline.secrets))
+    # The secrets of a shared one are its owner's to have.
+    needed = [name for definition in known if not definition.shared for name in definition.outline.secrets]
+    missing = set(backend.missing(needed))
     seen: set[str] = set()
     bound: set[str] = set()
     rows = []
@@ -57,11 +59,13 @@ def connections_table(backend: SecretBackend, folder: Path, file: Path | None = 
 
 def variable_of(definition: Definition) -> str:
     """Return the variable that a definition is bound to."""
-    return definition.name if definition.flowfiles is None else variable_of_flowfiles(definition.name)
+    foreign = definition.flowfiles is not None or definition.shared
+    return variable_of_flowfiles(definition.name) if foreign else definition.name
 
 
 def _row(definition: Definition, uses: dict[tuple[str, str], Known], missing: set[str], *, hidden: bool) -> tuple[str, ...]:
     outline = definition.outline
+    missing = set() if definition.shared else missing
     known = uses.get((definition.origin, definition.name))
     state = "open" if variable_of(definition) in session.opened and not hidden else ""
     if hidden:
@@ -87,9 +91,19 @@ def _row_of_open(name: str) -> tuple[str, ...]:
 def _from(definition: Definition) -> str:
     if definition.flowfiles is not None:
         return "saved in Flowfile"
+    if definition.team is not None:
+        return _from_team(definition.team)
     if not definition.origin:
         return "saved"
     return printable(near(Path(definition.origin)))
+
+
+def _from_team(team: TeamConnection) -> str:
+    groups = ", ".join(map(printable, team.groups))
+    if team.own:
+        return f"saved; shared with {groups}" if groups else "saved"
+    may = "reads and writes" if team.access == "write" else "reads only"
+    return f"shared by {printable(team.owner)}" + (f" with {groups}" if groups else "") + f"; brokered, {may}"
 
 
 def near(path: Path) -> str:

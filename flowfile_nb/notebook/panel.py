@@ -4,12 +4,13 @@ The panel of `%secret`: names, and a form to add one.
 A notebook saves the synced traits of its widgets, so nothing about a secret is in one, names neither. The front end asks by
 custom messages and is answered by custom messages; a value comes as a binary buffer, outside the JSON.
 
-    {op: "list"}                 → {op: "list", names: [name, …]}, or {op: "setup"} where docker mode waits for a master
-                                    key; that is made in the browser and never comes here
-    {op: "describe", names}      → {op: "describe", columns: [names, owners, sharers, updated_at, used_at]}
+    {op: "list"}                 → {op: "list", names: [name, …], team: whether there is one}, or {op: "setup"} where docker
+                                    mode waits for a master key; that is made in the browser and never comes here
+    {op: "describe", names}      → {op: "describe", columns: [names, owners, sharers, updated_at, used_at, shared_with, modes]}
     {op: "set", name, replace}   → {op: "done", text}, then the list; the value is the only buffer
     {op: "delete", name}         → {op: "done", text}, then the list
     {op: "used_by", name}        → {op: "used_by", connections: [name, …]}
+    in a team, also those of `panel_team`
     anything that fails          → {op: "error", message, hint}
 
 Each answer carries the `id` of its question.
@@ -76,7 +77,12 @@ def _handle(widget: SecretPanel, message: _Message, buffers: _Buffers) -> None:
 
 def _answer(message: _Message, buffers: _Buffers) -> dict[str, Any]:
     try:
-        return _OPERATIONS[message["op"]](message, buffers)
+        if (answer := _OPERATIONS.get(message["op"])) is not None:
+            return answer(message, buffers)
+        # Imported here: nobody without a team needs it.
+        from flowfile_nb.notebook.panel_team import OPERATIONS
+
+        return OPERATIONS[message["op"]](message)
     except FlowfileNbError as error:
         return {"op": "error", "message": error.message, "hint": error.hint}
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the kernel lives on
@@ -87,7 +93,7 @@ def _answer(message: _Message, buffers: _Buffers) -> dict[str, Any]:
 def _list(message: _Message, buffers: _Buffers) -> dict[str, Any]:
     if session.backend().awaits_key():
         return {"op": "setup"}
-    return {"op": "list", "names": session.backend().names()}
+    return {"op": "list", "names": session.backend().names(), "team": session.team_in_use() is not None}
 
 
 def _describe(message: _Message, buffers: _Buffers) -> dict[str, Any]:
@@ -100,7 +106,8 @@ def _set(message: _Message, buffers: _Buffers) -> dict[str, Any]:
         raise UsageError("no value came with the message; nothing was stored", hint="type it again")
     value = bytes(buffers[0]).decode()
     replaced = session.store(message["name"], value, replace=message["replace"])
-    kept = f" Its previous value is kept for {UNDO_DAYS} days:  %secret undo {quoted(message['name'])}" if replaced else ""
+    kept = f" Its previous value is kept for {UNDO_DAYS} days:  %secret undo {quoted(message['name'])}"
+    kept = kept if replaced and session.backend().keeps_previous else ""
     short = f" It has under {MIN_CHARACTERS} characters: outputs are not masked for it." if len(value) < MIN_CHARACTERS else ""
     return {"op": "done", "text": f"{'Replaced' if replaced else 'Saved'} {message['name']}.{short}{kept}"}
 
