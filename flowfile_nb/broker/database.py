@@ -171,7 +171,9 @@ def _make_private_file(path: str | None) -> None:
     except FileExistsError:
         mode = stat.S_IMODE(os.stat(path).st_mode)
         if sys.platform != "win32" and mode & 0o077:
-            raise StoreError(f"{path} can be read by others on this host (mode {mode:04o})", hint=f"chmod 600 '{path}'") from None
+            raise StoreError(
+                f"{path} can be read by others on this host (mode {mode:04o})", hint=f"chmod 600 '{path}'"
+            ) from None
     except OSError as error:
         raise StoreError(f"cannot make {path}: {error.strerror}", hint="make its folder writable for the broker") from None
 
