@@ -127,7 +127,7 @@ class Client:
             return self._http
 
     def _knock(self) -> None:
-        """Try the unix socket once, so that what is wrong with it is said: it is not there, nobody listens, or it is not for us."""
+        """Try the unix socket once, so that it is said what is wrong: it is not there, nobody listens, or it is not for us."""
         import socket
 
         with socket.socket(socket.AF_UNIX) as probe:
