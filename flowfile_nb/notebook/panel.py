@@ -35,7 +35,7 @@ from flowfile_nb.notebook.table import secrets_table
 from flowfile_nb.notebook.trials import Trials
 
 _HERE = Path(__file__).parent
-_PARTS = ("parts", "rows", "setup", "secrets", "fields", "form", "connections", "shell")
+_PARTS = ("parts", "rows", "setup", "secrets", "fields", "form", "connections", "team", "shell")
 _FALLBACK_ROWS = 20
 
 _Message = Mapping[str, Any]
@@ -47,7 +47,7 @@ class SecretPanel(anywidget.AnyWidget):
 
     # A widget has one module, and no files to import.
     _esm = "".join((_HERE / f"panel_{name}.js").read_text(encoding="utf-8") for name in _PARTS)
-    _css = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("panel.css", "panel_connections.css"))
+    _css = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("panel.css", "panel_connections.css", "panel_team.css"))
 
     def __init__(self) -> None:
         super().__init__()
