@@ -348,3 +348,26 @@ def test_a_scan_goes_on_past_what_is_shared(shared: Double, be: Be, shell: Shell
 
     assert "mine" in repr(shell.result)
     assert "not known in this kernel: prod_pw" in repr(shell.result)
+
+
+def test_the_log_is_the_brokers(broker: Double, be: Be, shell: Shell) -> None:
+    """Who did what, with which statement and outcome; of one name, and not to be deleted."""
+    be("alice").set("prod_pw", VALUE, replace=False)
+    session.backend().reveal("prod_pw")
+    use = {"at": 1_764_000_001.0, "caller": "bob", "action": "use", "name": "prod_pw", "rows": 1234, "state": "complete"}
+    broker.log.append({**use, "statement": "select *\n  from orders"})
+
+    shell.run("%secret log prod_pw")
+    lines = repr(shell.result).split("\n")
+    shell.run("%secret log prod_pw --last 1")
+    last = repr(shell.result)
+
+    assert lines[2].split()[2:] == ["bob", "use", "prod_pw", "select", "*", "from", "orders", "1,234", "complete"]
+    assert lines[3].split()[2:] == ["alice", "reveal", "prod_pw"]
+    assert "1 of 2 entries" in last
+    assert VALUE not in last + repr(lines)
+    for line in ("%secret log", "%secret log --clear", "%secret log prod_pw --last 0"):
+        shell.run(line)
+        assert isinstance(shell.error, UsageError), line
+    shell.run("%secret log nothing")
+    assert "no secret named 'nothing'" in str(shell.error)
