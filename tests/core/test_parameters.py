@@ -18,8 +18,6 @@ from flowfile_nb.core.parameters import from_json, to_json
 from flowfile_nb.errors import UsageError
 
 _ZONES = st.none() | st.integers(-1439, 1439).map(lambda minutes: dt.timezone(dt.timedelta(minutes=minutes)))
-    lambda zone: dt.timezone(dt.datetime(2020, 7, 1, tzinfo=zone).utcoffset() or dt.timedelta())
-)
 _VALUES = st.recursive(
     st.none()
     | st.booleans()
