@@ -70,8 +70,7 @@ class Changes:
             self._stop.wait(_AGAIN_S)
 
     def _poll(self) -> None:
-        with self._engine.connect() as connection:
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             seen = policy = None
             while not self._stop.is_set():
                 # Changes when another connection has committed anything, a note of a use too: the count says what it was.

@@ -52,7 +52,7 @@ class Store:
     def reading(self) -> Iterator[Connection]:
         """Give a connection in a transaction that sees one state of the store."""
         with _translated(), self._engine.connect() as connection:
-            yield connection.execution_options(isolation_level="REPEATABLE READ") if not self.is_sqlite else connection
+            yield connection if self.is_sqlite else connection.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
     def writing(self, *, policy: bool = False, durable: bool = True) -> Iterator[Connection]:
@@ -65,9 +65,10 @@ class Store:
         """
         with _translated(), self._engine.connect() as connection:
             if self.is_sqlite:
-                connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-                connection = connection.execution_options(writing=True)
-                connection.commit()
+                # Straight to the driver: inside a transaction SQLite does not take it.
+                driver: Any = connection.connection.driver_connection
+                driver.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                connection.execution_options(writing=True)
             with connection.begin():
                 if policy and not self.is_sqlite:
                     # One change of policy at a time: two that each look first and then write could both find an owner left.
@@ -171,7 +172,9 @@ def _make_private_file(path: str | None) -> None:
     except FileExistsError:
         mode = stat.S_IMODE(os.stat(path).st_mode)
         if sys.platform != "win32" and mode & 0o077:
-            raise StoreError(f"{path} can be read by others on this host (mode {mode:04o})", hint=f"chmod 600 '{path}'") from None
+            raise StoreError(
+                f"{path} can be read by others on this host (mode {mode:04o})", hint=f"chmod 600 '{path}'"
+            ) from None
     except OSError as error:
         raise StoreError(f"cannot make {path}: {error.strerror}", hint="make its folder writable for the broker") from None
 
@@ -209,7 +212,7 @@ def _migrate(engine: Engine) -> None:
             return
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
-            connection = connection.execution_options(writing=True)
+            connection.execution_options(writing=True)
         with connection.begin():
             if engine.dialect.name != "sqlite":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
