@@ -29,6 +29,10 @@ ROOMS = {
     "scan": {"errors", "core", "backend", "progress", "scan"},
     # `connections` for what it takes as a definition: one that it does not understand is not saved.
     "importing": {"errors", "core", "backend", "connections", "importing"},
+    # The team's service. Nothing of it runs where a member's code does.
+    "broker": {"errors", "core", "storage", "backend", "vault", "connections", "broker"},
+    # What a member's kernel has of it.
+    "team": {"errors", "core", "backend", "connections", "team"},
     "__main__": {"errors", "session", "checkup", "lifecycle", "scan", "importing"},
     # `backend` for the data it shows: Listing.
     "notebook": {
@@ -46,9 +50,12 @@ LIBRARIES = {
     "anywidget": {"notebook/panel.py"},
     "sqlalchemy": {
         *("connections/database.py", "connections/dialects.py", "connections/pooled.py", "connections/portable.py"),
-        *("connections/forms", "connections/timeouts.py"),
+        *("connections/forms", "connections/timeouts.py", "broker", "team"),
     },
     "httpx": {"connections/http_api.py", "connections/http_transport.py", "connections/http_oauth.py"},
+    "pyarrow": {"broker", "team"},
+    "adbc_driver_postgresql": {"broker"},
+    "pymysql": {"broker"},
     "confluent_kafka": {"connections/kafka.py"},
     "aiobotocore": {"connections/s3.py"},
     "botocore": {"connections/s3.py"},
