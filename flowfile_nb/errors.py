@@ -29,6 +29,17 @@ Every exception this package raises on purpose.
     ├── ImportSourceError           what `%secret import` was pointed at cannot be read, understood or rewritten
     ├── MissingDriverError          (also an ImportError) what to install
     ├── ConnectionFailedError       the other side said no, or said nothing
+    ├── BrokerError                 the team's broker does not answer, or cannot do its work
+    ├── NotAllowedError             the broker knows who calls, and refuses; or does not know who calls
+    │   ├── SharedSecretError       the value of a shared secret is not shown to those it is shared with
+    │   ├── WriteShareError         sharing for writing needs a clear yes
+    │   ├── BindingError            a credential was asked for a target that its owner has not fixed
+    │   └── RevokedError            what was allowed is not any more; a running query was ended
+    ├── NoSuchConnectionError       (also a KeyError) no connection of that name that you may use
+    ├── NoSuchGroupError            (also a KeyError) no group of that name that you may see
+    ├── GroupError                  a change that a group's rules do not allow: its last owner, a name twice
+    ├── LimitError                  a query needed more memory, time, rows or sessions than the broker gives
+    ├── QueryError                  the database did not accept a statement, or the broker does not
     └── UnsupportedPlatformError    browser-only Python
 
 No message and no hint ever holds a value, a key, a token or a DSN.
@@ -188,3 +199,51 @@ class ConnectionFailedError(FlowfileNbError):
 
 class UnsupportedPlatformError(FlowfileNbError):
     """Browser-only Python: credentials are not stored there."""
+
+
+class BrokerError(FlowfileNbError):
+    """The team's broker does not answer, or cannot do its work: no key, no store, no audit."""
+
+
+class NotAllowedError(FlowfileNbError):
+    """The broker refuses: the caller is unknown to it, or may not do that."""
+
+
+class SharedSecretError(NotAllowedError):
+    """The value of a shared secret was asked for; it is used by the broker, and shown to its owner alone."""
+
+
+class WriteShareError(NotAllowedError):
+    """A credential would be shared for writing, and nobody has said yes to what that means."""
+
+
+class BindingError(NotAllowedError):
+    """A credential was asked for a target that its owner has not fixed, or what fixes it does not fit the stored row."""
+
+
+class RevokedError(NotAllowedError):
+    """What was allowed when it began is not allowed any more."""
+
+
+class NoSuchConnectionError(FlowfileNbError, KeyError):
+    """No connection of that name, neither your own nor shared with you; or no credential that you may use for it."""
+
+    __str__ = FlowfileNbError.__str__
+
+
+class NoSuchGroupError(FlowfileNbError, KeyError):
+    """No group of that name in which you are."""
+
+    __str__ = FlowfileNbError.__str__
+
+
+class GroupError(FlowfileNbError):
+    """A change that the rules of groups do not allow: the last owner goes, a name is taken, somebody is in it already."""
+
+
+class LimitError(FlowfileNbError):
+    """A query needed more than the broker gives: memory, time, rows, or sessions at once."""
+
+
+class QueryError(FlowfileNbError):
+    """A statement was not accepted, by the database or by the broker before it."""

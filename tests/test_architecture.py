@@ -22,21 +22,20 @@ ROOMS = {
     "flowfile_connections": {"errors", "core", "storage", "backend"},
     "vault": {"errors", "core", "storage", "backend", "checkup", "listing", "flowfile_connections"},
     "connections": {"errors", "core", "backend", "connections"},
-    "session": {"errors", "core", "backend", "vault", "connections"},
+    "session": {"errors", "core", "backend", "vault", "connections", "team"},
     "lifecycle": {"errors", "core", "storage", "backend", "vault", "lifecycle"},
+    "broker": {"errors", "core", "storage", "backend", "vault", "connections", "broker"},
+    "team": {"errors", "core", "backend", "connections", "team"},
     # A bar in a terminal, which both the command line and the notebook draw.
     "progress": set(),
     "scan": {"errors", "core", "backend", "progress", "scan"},
     # `connections` for what it takes as a definition: one that it does not understand is not saved.
     "importing": {"errors", "core", "backend", "connections", "importing"},
-    # The team's service. Nothing of it runs where a member's code does.
-    "broker": {"errors", "core", "storage", "backend", "vault", "connections", "broker"},
-    # What a member's kernel has of it.
-    "team": {"errors", "core", "backend", "connections", "team"},
-    "__main__": {"errors", "session", "checkup", "lifecycle", "scan", "importing"},
+    "__main__": {"errors", "session", "checkup", "lifecycle", "scan", "importing", "broker"},
     # `backend` for the data it shows: Listing.
     "notebook": {
         *("errors", "core", "backend", "session", "connections", "progress", "lifecycle", "scan", "importing", "notebook"),
+        "team",
     },
 }
 
@@ -44,7 +43,7 @@ ROOMS = {
 LIBRARIES = {
     "cryptography": {"core/crypto.py", "core/sealed.py", "storage/master_key.py", "connections/dialects.py"},
     "keyring": {"storage/keychain_home.py", "importing/elsewhere.py"},
-    "sqlite3": {"storage", "scan/history.py"},
+    "sqlite3": {"storage", "scan/history.py", "broker/importing.py"},
     "IPython": {"notebook", "extension.py", "__init__.py"},
     "ipywidgets": {"notebook"},
     "anywidget": {"notebook/panel.py"},
@@ -52,6 +51,7 @@ LIBRARIES = {
         *("connections/database.py", "connections/dialects.py", "connections/pooled.py", "connections/portable.py"),
         *("connections/forms", "connections/timeouts.py", "broker", "team"),
     },
+    "alembic": {"broker"},
     "httpx": {"connections/http_api.py", "connections/http_transport.py", "connections/http_oauth.py"},
     "pyarrow": {"broker", "team"},
     "adbc_driver_postgresql": {"broker"},

@@ -99,6 +99,7 @@ class Keychain:
         self._master_key = master_key
         self._master = _fernet(master_key)
         self._users: dict[int, tuple[str, Fernet]] = {}
+        self._binding: dict[int, bytes] = {}
 
     def __repr__(self) -> str:
         return f"<Keychain {self.key_id}>"
@@ -116,6 +117,20 @@ class Keychain:
         plain = value.encode()
         token = key.encrypt(plain) if made_at is None else key.encrypt_at_time(plain, made_at)
         return prefix + token.decode()
+
+    def bind(self, facts: bytes, user_id: int) -> str:
+        """
+        Return what only a holder of user *user_id*'s key can make of *facts*: 64 hex digits (HMAC-SHA256).
+
+        Its key is derived from the user key (HKDF-SHA256, info `flowfile-nb-binding`), which encrypts and nothing else.
+        """
+        import hmac
+
+        key = self._binding.get(user_id)
+        if key is None:
+            hkdf = HKDF(algorithm=SHA256(), length=32, salt=_SALT, info=b"flowfile-nb-binding")
+            key = self._binding[user_id] = hkdf.derive(derive_user_key(self._master_key, user_id))
+        return hmac.digest(key, facts, "sha256").hex()
 
     def decrypt_secret(self, token: str, user_id: int) -> str:
         """

@@ -1,0 +1,181 @@
+"""A caller's saved connections: keep, list, read, delete."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import delete, select, update
+
+from flowfile_nb.broker.definitions import definition_of, place
+from flowfile_nb.broker.desk import Desk, secrets_of
+from flowfile_nb.broker.directory import Who
+from flowfile_nb.broker.grants import access_of, manageable, reachable, remove_grants, shares_of
+from flowfile_nb.broker.keeping import canonical, saved_by_proof
+from flowfile_nb.broker.model import Caller
+from flowfile_nb.broker.shown import ConnectionInfo
+from flowfile_nb.broker.tables import CONNECTION, SECRET, bindings, connections, secrets
+from flowfile_nb.connections.spec import read_spec, scheme_of
+from flowfile_nb.core.names import require_name, suggest
+from flowfile_nb.errors import (
+    ConnectionSpecError,
+    InvalidNameError,
+    MissingDriverError,
+    NoSuchConnectionError,
+    NotAllowedError,
+    SecretExistsError,
+)
+
+MAX_BODY = 64 * 1024
+
+
+class ConnectionsDesk(Desk):
+    """The part of `Team` that keeps descriptions of connections; they hold references, never a value."""
+
+    def connections(self, caller: Caller) -> list[ConnectionInfo]:
+        """Return what a caller may use: own ones, then those shared with groups of his. An own one shadows others."""
+        with self._looking(caller) as (connection, who):
+            rows = reachable(connection, who, CONNECTION)
+            shares = shares_of(connection, CONNECTION, {row.id for row in rows if row.grant_id is None})
+        found: dict[str, tuple[int, ConnectionInfo]] = {}
+        for row in rows:
+            if row.name in found:
+                first, info = found[row.name]
+                if first == row.id and row.group_name:
+                    info.groups.append(row.group_name)
+                continue
+            own = row.grant_id is None
+            kind, target = described(row.body)
+            info = ConnectionInfo(
+                row.name,
+                row.owner,
+                "" if own else row.granted_by or "",
+                [share.group for share in shares.get(row.id, [])] if own else [row.group_name],
+                kind,
+                target,
+                "owner" if own else "manage" if manageable(row, rows) else "use",
+                access_of(row),
+                secrets_of(row.body),
+            )
+            found[row.name] = row.id, info
+        return [info for _, info in found.values()]
+
+    def connection_body(self, caller: Caller, name: str) -> str:
+        """Return the description of a connection that the caller may use. Raises NoSuchConnectionError."""
+        with self._looking(caller) as (connection, who):
+            return str(self._reach(connection, who, name)[0].body)
+
+    def save_connection(self, caller: Caller, name: str, body: str, *, replace: bool = True) -> bool:
+        """
+        Keep the description of a connection: an own one, or one that was shared with the caller to manage.
+
+        A credential that is shared goes to no new place by that: whoever leads it elsewhere must enter it again.
+
+        Returns:
+            Whether the credential is fixed to what the description says. False: its owner enters it (again), or the broker does
+            not serve such a connection.
+
+        Raises:
+            ConnectionSpecError: If *body* cannot be understood, or holds a password in clear.
+            SecretExistsError: If there is one of that name, and *replace* is not said.
+        """
+        keys = self._keys()
+        require_name(name)
+        if len(body.encode(errors="surrogatepass")) > MAX_BODY:
+            raise InvalidNameError("the description is too long", hint=f"up to {MAX_BODY // 1024} KiB")
+        read_spec(body)
+        with self._changing(caller) as (connection, who):
+            rows = reachable(connection, who, CONNECTION, name)
+            known = rows[0] if rows and manageable(rows[0], rows) else None
+            if known is not None and not replace:
+                raise SecretExistsError(
+                    f"there is a connection named {name!r}", hint="save it under another name, or replace it"
+                )
+            row = {
+                "name": name,
+                "body": body,
+                "owner_id": who.id if known is None else known.owner_id,
+                "saved_by": who.id,
+                "updated_at": int(self._now()),
+            }
+            if known is None:
+                made = connections.insert().values(**row, mac="").returning(connections.c.id)
+                saved_id = connection.execute(made).scalar_one()
+            else:
+                saved_id = known.id
+            saved = SimpleNamespace(**row, id=saved_id)
+            saved.mac = saved_by_proof(keys, saved)
+            change = update(connections).where(connections.c.id == saved_id)
+            connection.execute(change.values(**row, mac=saved.mac))
+            bound = self._rebind(connection, keys, saved, known)
+            owner = who.name if known is None else known.owner
+            self._note(connection, who, "save", name, owner=owner, detail="" if bound else "no credential is fixed to it")
+        return bound
+
+    def delete_connection(self, caller: Caller, name: str) -> None:
+        """
+        Delete a connection of one's own, or one that was shared to manage, with its shares and what it fixes.
+
+        Raises:
+            NoSuchConnectionError: If the caller can use none of that name.
+            NotAllowedError: If it was shared with him for use only.
+        """
+        with self._changing(caller) as (connection, who):
+            row, rows = self._reach(connection, who, name)
+            if not manageable(row, rows):
+                raise NotAllowedError(f"{name!r} belongs to {row.owner!r}, who shared it for use", hint="ask its owner")
+            remove_grants(connection, CONNECTION, row.id)
+            connection.execute(delete(bindings).where(bindings.c.connection_id == row.id))
+            connection.execute(delete(connections).where(connections.c.id == row.id))
+            self._note(connection, who, "delete connection", name, owner=row.owner)
+
+    def _reach(self, connection: Any, who: Who, name: str) -> tuple[Any, list[Any]]:
+        rows = reachable(connection, who, CONNECTION, name)
+        if not rows:
+            raise no_such_connection(name, [row.name for row in reachable(connection, who, CONNECTION)])
+        return rows[0], rows
+
+    def _rebind(self, connection: Any, keys: Any, saved: Any, known: Any) -> bool:
+        """Fix the credential to what was saved, where that needs nobody's consent; return whether it is fixed to that."""
+        try:
+            definition = definition_of(saved.body)
+        except (ConnectionSpecError, NotAllowedError, MissingDriverError):
+            connection.execute(delete(bindings).where(bindings.c.connection_id == saved.id))
+            return False
+        secret = connection.execute(
+            select(secrets)
+            .where(secrets.c.user_id == saved.owner_id, secrets.c.name == definition.secret)
+            .order_by(secrets.c.id)
+        ).first()
+        before = connection.execute(select(bindings).where(bindings.c.connection_id == saved.id)).one_or_none()
+        if before and secret and before.secret_id == secret.id and before.target == canonical(definition.target):
+            return True
+        connection.execute(delete(bindings).where(bindings.c.connection_id == saved.id))
+        if secret is None:
+            return False
+        lent = shares_of(connection, SECRET, [secret.id]) or (
+            known is not None and shares_of(connection, CONNECTION, [saved.id])
+        )
+        return not lent and self._bind(connection, keys, saved)
+
+
+def described(body: str) -> tuple[str, str]:
+    """Return the kind of a description, and where it leads in one line without values."""
+    try:
+        target = definition_of(body).target
+        return target.kind, place(target)
+    except (ConnectionSpecError, NotAllowedError, MissingDriverError):
+        pass
+    try:
+        return scheme_of(read_spec(body)).partition("+")[0], ""
+    except ConnectionSpecError:
+        return "", ""
+
+
+def no_such_connection(name: str, known: list[str]) -> NoSuchConnectionError:
+    """Return the one error for a connection that is not there and for one that the caller may not use."""
+    near = suggest(name, known)
+    return NoSuchConnectionError(
+        f"no connection named {name!r} that you may use",
+        hint=f"did you mean {near!r}?  List yours:  %connect" if near else "list yours:  %connect",
+    )

@@ -1,0 +1,232 @@
+"""The broker's database: SQLite in its own directory, or a PostgreSQL that several replicas share."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine, event, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from flowfile_nb.broker import tables
+from flowfile_nb.broker.changes import CHANNEL, Changes
+from flowfile_nb.errors import BrokerError, FlowfileNbError, StoreError
+from flowfile_nb.storage.lock import exclusive
+from flowfile_nb.storage.paths import make_private_directory
+
+POLICY = "policy"
+"""The fact that counts changes of what is allowed."""
+_BUSY_MS = 15_000
+# Any number does that nobody else takes as an advisory lock in the same database.
+_MIGRATION_LOCK = 7_205_311_006
+_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+
+class Store:
+    """
+    An open store; its methods may be called from any thread.
+
+    Every statement stands in a transaction: `reading` for what only looks, `writing` for the rest. Errors of the database
+    become BrokerError there, without their text: that can hold a row's values or the store's own address.
+    """
+
+    def __init__(self, engine: Engine, directory: str) -> None:
+        self._engine = engine
+        self.directory = directory
+        self.changes = Changes(engine)
+
+    def __repr__(self) -> str:
+        return f"<Store on {self._engine.dialect.name}>"
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the store is a file of this host."""
+        return self._engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection in a transaction that sees one state of the store."""
+        with _translated(), self._engine.connect() as connection:
+            yield connection if self.is_sqlite else connection.execution_options(isolation_level="REPEATABLE READ")
+
+    @contextmanager
+    def writing(self, *, policy: bool = False, durable: bool = True) -> Iterator[Connection]:
+        """
+        Give a connection in a transaction that is alone in writing, and commit it at the end of the block.
+
+        Args:
+            policy: Whether what is allowed changes: all replicas ask anew then what still is.
+            durable: Whether the commit is on disk at the end even if this host stops; a note of a use need not be.
+        """
+        with _translated(), self._engine.connect() as connection:
+            if self.is_sqlite:
+                # Straight to the driver: inside a transaction SQLite does not take it.
+                driver: Any = connection.connection.driver_connection
+                driver.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                connection.execution_options(writing=True)
+            with connection.begin():
+                if policy and not self.is_sqlite:
+                    # One change of policy at a time: two that each look first and then write could both find an owner left.
+                    connection.execute(select(tables.facts).where(tables.facts.c.name == POLICY).with_for_update())
+                yield connection
+                if policy:
+                    self._count_change(connection)
+        if policy:
+            self.changes.tell()
+
+    def fact(self, connection: Connection, name: str) -> str | None:
+        """Return a fact of the store as a whole."""
+        return connection.execute(select(tables.facts.c.fact).where(tables.facts.c.name == name)).scalar()
+
+    def settle_fact(self, name: str, fact: str) -> str:
+        """Keep a fact if there is none of that name yet, and return the one that is kept."""
+        with self.reading() as connection:
+            known = self.fact(connection, name)
+        if known is None:
+            with self.writing() as connection:
+                connection.execute(insert(connection, tables.facts).values(name=name, fact=fact).on_conflict_do_nothing())
+                known = self.fact(connection, name)
+        assert known is not None
+        return known
+
+    def close(self) -> None:
+        """Close all connections and stop listening for changes."""
+        self.changes.close()
+        self._engine.dispose()
+
+    def _count_change(self, connection: Connection) -> None:
+        counted = tables.facts.c.fact.cast(sqlalchemy.BigInteger) + 1
+        connection.execute(
+            update(tables.facts).where(tables.facts.c.name == POLICY).values(fact=counted.cast(sqlalchemy.String))
+        )
+        if not self.is_sqlite:
+            # Sent with the commit, and only then.
+            connection.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def insert(connection: Connection, table: sqlalchemy.Table) -> Any:
+    """Return an INSERT that can say `on_conflict_do_nothing` and `on_conflict_do_update`, which is each database's own."""
+    return (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
+
+
+def open_store(url: str, directory: str) -> Store:
+    """
+    Open the broker's store, and make or migrate its tables. Any number of processes may do that at once.
+
+    Args:
+        url: `sqlite` for `team.db` in *directory*, a `sqlite:///PATH`, or `postgresql://…`.
+        directory: The broker's own, made 0700 where it is not there.
+
+    Raises:
+        StoreError: If it cannot be opened, its file can be read by others, or a newer version has written it. The message has
+            no part of *url*.
+    """
+    make_private_directory(directory)
+    target = _url(f"sqlite:///{os.path.join(directory, 'team.db')}" if url == "sqlite" else url)
+    if target.get_backend_name() == "sqlite":
+        _make_private_file(target.database)
+    engine = _engine(target)
+    store = Store(engine, directory)
+    try:
+        if store.is_sqlite:
+            # Several processes that switch a new file to WAL at once do not wait for each other.
+            with exclusive(os.path.join(directory, "team.lock")):
+                _migrate(engine)
+        else:
+            _migrate(engine)
+    except StoreError:
+        store.close()
+        raise
+    except sqlalchemy.exc.SQLAlchemyError:
+        store.close()
+        raise StoreError(
+            "the broker's store cannot be opened",
+            hint="check that the database is up, that its address and login are right, and that the login may make tables",
+        ) from None
+    return store
+
+
+def _url(given: str) -> sqlalchemy.URL:
+    try:
+        url = sqlalchemy.make_url(given)
+        driver = _DRIVERS[url.get_backend_name()]
+    except (sqlalchemy.exc.ArgumentError, ValueError, KeyError):
+        raise StoreError(
+            "the address of the broker's store is not one that is understood",
+            hint="--store sqlite   or   --store postgresql://user@host/database   (its password in PGPASSWORD or ~/.pgpass)",
+        ) from None
+    return url.set(drivername=driver)
+
+
+def _make_private_file(path: str | None) -> None:
+    """Make the database's file 0600 from its first moment; refuse one that others can read."""
+    if not path or path == ":memory:" or path.startswith("file:"):
+        raise StoreError("the broker's store must be a file", hint="--store sqlite:////var/lib/flowfile-nb/team.db")
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        if sys.platform != "win32" and mode & 0o077:
+            raise StoreError(
+                f"{path} can be read by others on this host (mode {mode:04o})", hint=f"chmod 600 '{path}'"
+            ) from None
+    except OSError as error:
+        raise StoreError(f"cannot make {path}: {error.strerror}", hint="make its folder writable for the broker") from None
+
+
+def _engine(url: sqlalchemy.URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        # `hide_parameters`: what is stored never stands in an error.
+        return sqlalchemy.create_engine(
+            url, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args={"connect_timeout": 10}
+        )
+    engine = sqlalchemy.create_engine(
+        url, hide_parameters=True, pool_size=10, max_overflow=20, connect_args={"timeout": _BUSY_MS / 1000}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _: Any) -> None:
+        # Python's sqlite3 would begin transactions by itself, and too late: at the first write.
+        connection.isolation_level = None
+        for pragma in ("journal_mode = WAL", "secure_delete = ON", "foreign_keys = ON", "trusted_schema = OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writing = connection.get_execution_options().get("writing")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+def _migrate(engine: Engine) -> None:
+    from flowfile_nb.broker.migrations import HEAD, upgrade, version
+
+    with engine.connect() as connection:
+        if version(connection) == HEAD:
+            return
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.execution_options(writing=True)
+        with connection.begin():
+            if engine.dialect.name != "sqlite":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            upgrade(connection)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except FlowfileNbError:
+        raise
+    except sqlalchemy.exc.SQLAlchemyError:
+        raise BrokerError(
+            "the broker's store did not do what was asked; nothing was changed",
+            hint="try again; if it stays so, the broker's administrator looks whether its database is up and has room",
+        ) from None

@@ -1,0 +1,202 @@
+"""What a description of a connection means for the broker: which one credential goes to which one target."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from flowfile_nb.broker.model import Target
+from flowfile_nb.connections.database import url_of
+from flowfile_nb.connections.drivers import DRIVERS
+from flowfile_nb.connections.spec import Spec, TableSpec, read_spec, scheme_of, secrets_in
+from flowfile_nb.core.references import names_in, reference
+from flowfile_nb.errors import ConnectionSpecError, NotAllowedError
+
+_PORTS = {
+    "postgresql": 5432,
+    "mysql": 3306,
+    "mariadb": 3306,
+    "mssql": 1433,
+    "oracle": 1521,
+    "clickhousedb": 8123,
+    "trino": 8080,
+}
+_PORTS |= {"https": 443, "http": 80, "snowflake": 443, "databricks": 443}
+_FILES = {"sqlite", "duckdb"}
+_STORAGE = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "sftp", "ftp", "ssh"}
+# A second place for what the URL says already, or files and commands of the broker's host.
+_ELSEWHERE = {"host", "hostaddr", "port", "dbname", "database", "user", "username", "password", "service", "servicefile"}
+_HOST_FILES = re.compile(
+    r"file|path|plugin|socket|command|init|infile|private|key(?!word|alive)|(?:^|_)cert$|sslcert|dsn|odbc|driver$"
+)
+_HARMLESS_FILES = {"sslrootcert", "ssl_ca", "sslcrl", "use_unicode"}
+_API_KEYS = {"type", "url", "base_url", "auth", "token", "header", "parameter", "username", "password", "test_path"}
+_API_WAYS = {"bearer", "basic", "header", "query"}
+# What each kind calls an encryption that one who listens cannot undo, and the word by which an owner does without.
+_ENCRYPTED = {"require", "verify-ca", "verify-full"}
+_IN_CLEAR = "disable"
+
+
+class Definition(NamedTuple):
+    """One credential and where it goes."""
+
+    target: Target
+    secret: str
+    """The name of the secret, as its owner knows it."""
+
+
+def definition_of(body: str | Mapping[str, Any]) -> Definition:
+    """
+    Understand a description as far as the broker serves it.
+
+    Raises:
+        ConnectionSpecError: If it cannot be understood (as in `%%connect`), or the broker does not serve that.
+        NotAllowedError: If it leads somewhere that no credential of the broker's may go: files, the broker's own host.
+    """
+    spec = read_spec(body)
+    scheme = scheme_of(spec).lower().partition("+")[0]
+    if scheme in _STORAGE:
+        raise NotAllowedError(
+            f"a credential of {scheme!r} cannot be lent: whoever uses it here would hold the keys themselves",
+            hint="ask its owner for short-lived keys, or for links that are signed for single files",
+        )
+    if scheme in _FILES:
+        raise NotAllowedError(
+            f"a {scheme} file is opened in the notebook, not by the broker: there is no credential in it to protect",
+            hint=f"%%connect NAME   and   {scheme}:///path   in your own notebook",
+        )
+    definition = _api(spec) if scheme in {"http", "https"} else _database(spec)
+    _require_one_secret(spec)
+    return definition
+
+
+def require_safe(target: Target) -> None:
+    """
+    Raise NotAllowedError if a credential would cross a network in clear and its owner has not said that it may.
+
+    `sslmode=disable` says so.
+    """
+    if is_loopback(target.host) or target.tls in _ENCRYPTED or (target.tls == _IN_CLEAR and target.kind != "http"):
+        return
+    raise NotAllowedError(
+        "this connection is not encrypted for sure, and leads to another host; the credential was not shared",
+        hint="write  ?sslmode=verify-full  (or require) into its URL; where the network is trusted:  ?sslmode=disable",
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this one, by its name or address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def place(target: Target) -> str:
+    """Return where a target is, to be read: `postgresql://app@db.example.com:5432/sales`."""
+    user = f"{target.username}@" if target.username else ""
+    return f"{target.kind}://{user}{target.host}:{target.port}/{target.database.lstrip('/')}"
+
+
+def _database(spec: Spec) -> Definition:
+    url = url_of(spec)
+    kind = url.get_backend_name()
+    if kind not in _PORTS:
+        raise ConnectionSpecError(
+            f"the broker has no connections of type {kind!r}", hint=f"it has {', '.join(sorted(set(DRIVERS) - _FILES))}"
+        )
+    if isinstance(spec, TableSpec) and spec.parts.get("connect_args"):
+        raise ConnectionSpecError(
+            "the broker takes no connect_args", hint="write them as further keys of the description, as a URL's ?key=value"
+        )
+    host = (url.host or "").lower()
+    if not host or host.startswith(("/", "@")) or any(char in host for char in ",\\?# "):
+        raise NotAllowedError(
+            "the broker connects to one host over the network, and to no socket or file of its own host",
+            hint="postgresql://user:%secret NAME@host:5432/database",
+        )
+    options: dict[str, str] = {}
+    for key, item in sorted(url.query.items()):
+        _require_option(key, item)
+        options[key] = str(item)
+    names = names_in(str(url.password or ""))
+    if len(names) != 1 or str(url.password) != reference(names[0]):
+        raise ConnectionSpecError(
+            "the broker needs one secret, and it stands for the whole password",
+            hint="postgresql://user:%secret NAME@host:5432/database",
+        )
+    tls = _tls(kind, options)
+    target = Target(kind, host, url.port or _PORTS[kind], url.database or "", url.username or "", tls, options)
+    return Definition(target, names[0])
+
+
+def _require_option(key: str, item: Any) -> None:
+    low = key.lower()
+    if not isinstance(item, str) or low in _ELSEWHERE or (_HOST_FILES.search(low) and low not in _HARMLESS_FILES):
+        raise NotAllowedError(
+            f"the broker does not take {key!r}: it would lead elsewhere, or to files of the broker's host",
+            hint="leave it out; host, port, database and user stand in their own places",
+        )
+
+
+def _tls(kind: str, options: dict[str, str]) -> str:
+    """Take what says how the connection is encrypted out of *options*, and return it in PostgreSQL's words."""
+    for key in ("sslmode", "ssl_mode", "ssl-mode"):
+        if key in options:
+            said = options.pop(key).lower().replace("_", "-")
+            return {"disabled": "disable", "required": "require", "verify-identity": "verify-full"}.get(said, said)
+    on = {key for key, item in options.items() if item.lower() in {"1", "true", "https"}}
+    if "ssl_disabled" in on:
+        return _IN_CLEAR
+    # Snowflake and Databricks have no other way than HTTPS.
+    if kind in {"snowflake", "databricks"} or on & {
+        "ssl_verify_identity",
+        "ssl_check_hostname",
+        "http_scheme",
+        "protocol",
+        "secure",
+    }:
+        return "verify-full"
+    return "verify-ca" if "ssl_ca" in options else "prefer"
+
+
+def _api(spec: Spec) -> Definition:
+    hint = 'type = "https",  url = "https://api.example.com/v1",  auth = "bearer",  token = %secret NAME'
+    if not isinstance(spec, TableSpec):
+        raise ConnectionSpecError("the broker needs to know how to send the credential to this API", hint=hint)
+    parts = spec.parts
+    way = str(parts.get("auth", "bearer"))
+    if way not in _API_WAYS or parts.keys() - _API_KEYS:
+        raise ConnectionSpecError(
+            "this description has a key, or a way to authenticate, that the broker does not take", hint=hint
+        )
+    url = urlsplit(str(parts.get("url", parts.get("base_url", ""))))
+    try:
+        port = url.port
+    except ValueError:
+        port = -1
+    if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.password or url.query or port == -1:
+        raise ConnectionSpecError("the API's url is not one that the broker can fix", hint=hint)
+    credential = str(parts.get("password" if way == "basic" else "token", ""))
+    names = names_in(credential)
+    if len(names) != 1 or credential != reference(names[0]):
+        raise ConnectionSpecError("the broker needs one secret, and it stands for the whole credential", hint=hint)
+    options: dict[str, str] = {key: str(parts[key]) for key in ("header", "parameter") if key in parts}
+    options["auth"] = way
+    tls = "verify-full" if url.scheme == "https" else _IN_CLEAR
+    path = url.path or "/"
+    username = str(parts.get("username", ""))
+    return Definition(Target(url.scheme, url.hostname, port or _PORTS[url.scheme], path, username, tls, options), names[0])
+
+
+def _require_one_secret(spec: Spec) -> None:
+    if len(secrets_in(spec)) != 1:
+        raise ConnectionSpecError(
+            "the broker needs exactly one secret in a description",
+            hint="write host, user and database themselves, not as secrets",
+        )

@@ -1,0 +1,95 @@
+"""Who is who: users, groups, and in which groups a caller is. Plain questions to the store, no decisions beyond membership."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from flowfile_nb.broker.database import insert
+from flowfile_nb.broker.model import Caller, Role
+from flowfile_nb.broker.tables import groups, memberships, revocations, users
+from flowfile_nb.core.names import require_name
+from flowfile_nb.errors import NotAllowedError
+
+MAX_NAME = 255
+
+
+class Who(NamedTuple):
+    """A caller as the store knows him."""
+
+    id: int
+    name: str
+    is_admin: bool
+    groups: dict[int, Role]
+    """By id, those of the Hub too."""
+    vouched_by: str
+    hub_groups: frozenset[str]
+
+
+def find_who(connection: Connection, caller: Caller) -> Who | None:
+    """
+    Return what the store knows of a caller; None for one who was never here.
+
+    Raises:
+        NotAllowedError: If he was shut out.
+    """
+    query = select(users.c.id, users.c.disabled, users.c.is_admin).where(users.c.username == caller.name)
+    user = connection.execute(query).one_or_none()
+    if user is None:
+        return None
+    if user.disabled:
+        raise NotAllowedError(
+            f"the user {caller.name!r} is shut out of the team's broker", hint="ask the broker's administrator"
+        )
+    is_admin = caller.is_admin or bool(user.is_admin)
+    return Who(user.id, caller.name, is_admin, roles(connection, user.id, caller.groups), caller.vouched_by, caller.groups)
+
+
+def roles(connection: Connection, user_id: int, hub_groups: Iterable[str]) -> dict[int, Role]:
+    """
+    Return a user's role in each group he is in.
+
+    Args:
+        connection: A transaction of the store.
+        user_id: Whose.
+        hub_groups: Names of groups in which the Hub has him: they count, unless he was removed from that group here.
+    """
+    removed = select(revocations.c.group_id).where(revocations.c.user_id == user_id)
+    theirs = select(groups.c.id).where(groups.c.name.in_(sorted(hub_groups)), groups.c.id.not_in(removed))
+    found: dict[int, Role] = dict.fromkeys(connection.execute(theirs).scalars(), "member")
+    own = select(memberships.c.group_id, memberships.c.role).where(memberships.c.user_id == user_id)
+    return found | {row.group_id: row.role for row in connection.execute(own)}
+
+
+def make_user(connection: Connection, name: str) -> int:
+    """
+    Return the id of a user, who is made if there is none of that name.
+
+    Raises:
+        NotAllowedError: If nobody may be called that.
+    """
+    if len(name) > MAX_NAME or require_name(name) != name.strip():
+        raise NotAllowedError(
+            "a user's name is of another form", hint=f"up to {MAX_NAME} characters, none of them blank at an end"
+        )
+    new = {"username": name, "disabled": False, "is_admin": False, "must_change_password": False}
+    connection.execute(insert(connection, users).values(new).on_conflict_do_nothing())
+    return int(connection.execute(select(users.c.id).where(users.c.username == name)).scalar_one())
+
+
+def user_named(connection: Connection, name: str) -> Any:
+    """Return the row of a user, or None."""
+    return connection.execute(select(users).where(users.c.username == name)).one_or_none()
+
+
+def group_named(connection: Connection, name: str) -> Any:
+    """Return the row of a group, or None."""
+    return connection.execute(select(groups).where(groups.c.name == name)).one_or_none()
+
+
+def owners(connection: Connection, group_id: int) -> int:
+    """Return how many owners a group has."""
+    counted = select(func.count()).where(memberships.c.group_id == group_id, memberships.c.role == "owner")
+    return connection.execute(counted).scalar_one()

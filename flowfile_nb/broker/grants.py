@@ -1,0 +1,153 @@
+"""What a caller may use, by ownership or by a grant to a group of his. One query each, whatever it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, case, delete, select
+
+from flowfile_nb.broker.database import insert
+from flowfile_nb.broker.directory import Who
+from flowfile_nb.broker.model import Access
+from flowfile_nb.broker.shown import ShareInfo
+from flowfile_nb.broker.tables import (
+    CONNECTION,
+    SECRET,
+    bindings,
+    connections,
+    grant_access,
+    grants,
+    groups,
+    memberships,
+    revocations,
+    secrets,
+    users,
+)
+
+_TABLES: dict[str, tuple[Table, Any]] = {
+    SECRET: (secrets, secrets.c.user_id),
+    CONNECTION: (connections, connections.c.owner_id),
+}
+
+
+def reachable(connection: Connection, who: Who, kind: str, name: str | None = None) -> list[Any]:
+    """
+    Return what a caller may use: own first, then by id; for each grant of a group of his one row, the widest first.
+
+    Args:
+        connection: A transaction of the store.
+        who: The caller.
+        kind: `SECRET` or `CONNECTION`.
+        name: Of what; everything if not given.
+
+    Returns:
+        Rows of the table, with `owner_id`, `owner`, `grant_id`, `permission`, `access`, `granted_by` and `group_name`; these
+        last are None for one's own.
+    """
+    table, owner = _TABLES[kind]
+    granters = users.alias("granters")
+    granted = and_(
+        grants.c.resource_type == kind,
+        grants.c.resource_id == table.c.id,
+        grants.c.group_id.in_(sorted(who.groups)),
+        owner != who.id,
+    )
+    query = (
+        select(
+            table,
+            owner.label("of"),
+            users.c.username.label("owner"),
+            grants.c.id.label("grant_id"),
+            grants.c.permission,
+            grant_access.c.access,
+            granters.c.username.label("granted_by"),
+            groups.c.name.label("group_name"),
+        )
+        .join(users, users.c.id == owner)
+        .outerjoin(grants, granted)
+        .outerjoin(grant_access, grant_access.c.grant_id == grants.c.id)
+        .outerjoin(groups, groups.c.id == grants.c.group_id)
+        .outerjoin(granters, granters.c.id == grants.c.granted_by)
+        .where((owner == who.id) | grants.c.id.is_not(None))
+        .order_by(
+            case((owner == who.id, 0), else_=1),
+            table.c.id,
+            case((grant_access.c.access == "write", 0), else_=1),
+            case((grants.c.permission == "manage", 0), else_=1),
+            grants.c.id,
+        )
+    )
+    if name is not None:
+        query = query.where(table.c.name == name)
+    return list(connection.execute(query))
+
+
+def access_of(row: Any) -> Access:
+    """Return what a row of `reachable` allows at the target."""
+    return "write" if row.grant_id is None or row.access == "write" else "read"
+
+
+def manageable(row: Any, rows: Iterable[Any]) -> bool:
+    """Return whether the caller may edit, delete and share what *row* is, of the rows of `reachable`."""
+    return row.grant_id is None or any(other.id == row.id and other.permission == "manage" for other in rows)
+
+
+def shares_of(connection: Connection, kind: str, resource_ids: Iterable[int]) -> dict[int, list[ShareInfo]]:
+    """Return the shares of each resource, by its id."""
+    query = (
+        select(grants, grant_access.c.access, groups.c.name, users.c.username)
+        .join(groups, groups.c.id == grants.c.group_id)
+        .outerjoin(grant_access, grant_access.c.grant_id == grants.c.id)
+        .outerjoin(users, users.c.id == grants.c.granted_by)
+        .where(grants.c.resource_type == kind, grants.c.resource_id.in_(sorted(resource_ids)))
+        .order_by(grants.c.id)
+    )
+    found: dict[int, list[ShareInfo]] = {}
+    for row in connection.execute(query):
+        share = ShareInfo(row.name, row.permission, row.access or "read", row.username or "")
+        found.setdefault(row.resource_id, []).append(share)
+    return found
+
+
+def set_grant(connection: Connection, of: tuple[str, int, int], *, permission: str, access: str, by: int) -> None:
+    """Make a grant, or change the one there is. *of* is a kind, the resource's id and the group's."""
+    kind, resource_id, group_id = of
+    row = {"resource_type": kind, "resource_id": resource_id, "group_id": group_id, "permission": permission, "granted_by": by}
+    made = insert(connection, grants).values(row)
+    made = made.on_conflict_do_update(
+        index_elements=["resource_type", "resource_id", "group_id"], set_={"permission": permission}
+    )
+    grant_id = connection.execute(made.returning(grants.c.id)).scalar_one()
+    noted = insert(connection, grant_access).values(grant_id=grant_id, access=access)
+    connection.execute(noted.on_conflict_do_update(index_elements=["grant_id"], set_={"access": access}))
+
+
+def remove_grants(connection: Connection, kind: str, resource_id: int, group_id: int | None = None) -> int:
+    """Remove the grants of a resource, to one group or to all; return how many. Nothing stays for a row that gets its id."""
+    which = [grants.c.resource_type == kind, grants.c.resource_id == resource_id]
+    return _remove(connection, [*which, grants.c.group_id == group_id] if group_id is not None else which)
+
+
+def remove_group(connection: Connection, group_id: int) -> None:
+    """Remove a group with all that hangs on it."""
+    _remove(connection, [grants.c.group_id == group_id])
+    connection.execute(delete(memberships).where(memberships.c.group_id == group_id))
+    connection.execute(delete(revocations).where(revocations.c.group_id == group_id))
+    connection.execute(delete(groups).where(groups.c.id == group_id))
+
+
+def targets_of(connection: Connection, secret_ids: Iterable[int]) -> dict[int, list[Any]]:
+    """Return the bindings of each secret, by its id."""
+    found: dict[int, list[Any]] = {}
+    query = select(bindings).where(bindings.c.secret_id.in_(sorted(secret_ids))).order_by(bindings.c.id)
+    for row in connection.execute(query):
+        found.setdefault(row.secret_id, []).append(row)
+    return found
+
+
+def _remove(connection: Connection, which: list[Any]) -> int:
+    ids = list(connection.execute(select(grants.c.id).where(*which)).scalars())
+    connection.execute(delete(grant_access).where(grant_access.c.grant_id.in_(ids)))
+    connection.execute(delete(grants).where(grants.c.id.in_(ids)))
+    return len(ids)

@@ -1,0 +1,154 @@
+"""A caller's secrets: keep, list, rename, delete, and show to their owner alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import delete, select, update
+
+from flowfile_nb.broker.definitions import place
+from flowfile_nb.broker.desk import Desk, own_secret
+from flowfile_nb.broker.directory import Who
+from flowfile_nb.broker.grants import reachable, remove_grants, shares_of, targets_of
+from flowfile_nb.broker.keeping import binding_of, target_from, unseal
+from flowfile_nb.broker.model import Caller
+from flowfile_nb.broker.shown import SecretInfo
+from flowfile_nb.broker.tables import SECRET, bindings, secrets, uses
+from flowfile_nb.core.crypto import token_times
+from flowfile_nb.core.names import quoted, require_name, require_value, suggest
+from flowfile_nb.errors import NoSuchSecretError, SecretExistsError, SharedSecretError
+
+
+class SecretsDesk(Desk):
+    """The part of `Team` that keeps secrets."""
+
+    def secrets(self, caller: Caller) -> list[SecretInfo]:
+        """Return what a caller may use: own ones, then those shared with groups of his. An own one shadows others."""
+        with self._looking(caller) as (connection, who):
+            rows = reachable(connection, who, SECRET)
+            ids = {row.id for row in rows}
+            shares = shares_of(connection, SECRET, {row.id for row in rows if row.grant_id is None})
+            targets = targets_of(connection, ids)
+            used = {row.secret_id: row.used_at for row in connection.execute(select(uses).where(uses.c.secret_id.in_(ids)))}
+        found: dict[str, SecretInfo] = {}
+        for row in rows:
+            info = found.get(row.name)
+            if info is not None:
+                if info.id == row.id and row.group_name:
+                    info.groups.append(row.group_name)
+                continue
+            own = row.grant_id is None
+            found[row.name] = SecretInfo(
+                row.id,
+                row.name,
+                row.owner,
+                "" if own else row.granted_by or "",
+                [share.group for share in shares.get(row.id, [])] if own else [row.group_name],
+                "in this kernel" if own else "brokered",
+                token_times([row.encrypted_value or ""])[0],
+                used.get(row.id),
+                list(dict.fromkeys(place(target_from(bound.target)) for bound in targets.get(row.id, []))),
+            )
+        return list(found.values())
+
+    def put_secret(self, caller: Caller, name: str, value: str, *, replace: bool) -> bool:
+        """
+        Keep a secret of the caller's own, and let it go where the connections lead that he has saved with it.
+
+        Returns:
+            Whether it replaced a value: then its id and its shares are as before.
+
+        Raises:
+            SecretExistsError: If there is one and *replace* was not said.
+            InvalidNameError, InvalidValueError: If no secret may be that.
+        """
+        keys = self._keys()
+        require_name(name)
+        require_value(value)
+        with self._changing(caller) as (connection, who):
+            known = own_secret(connection, who.id, name)
+            if known is not None and not replace:
+                raise SecretExistsError(
+                    f"there is a secret named {name!r}", hint=f"%secret set {quoted(name)} --replace  keeps its shares"
+                )
+            token = keys.encrypt_secret(value, who.id)
+            if known is None:
+                row = {"name": name, "encrypted_value": token, "iv": "", "user_id": who.id}
+                connection.execute(secrets.insert().values(row))
+            else:
+                connection.execute(update(secrets).where(secrets.c.id == known.id).values(encrypted_value=token, iv=""))
+                # Also those of a name that it does not have any more.
+                connection.execute(delete(bindings).where(bindings.c.secret_id == known.id))
+            self._bind_all(connection, keys, who.id, name)
+            self._note(connection, who, "set" if known is None else "replace", name, secret=name)
+        return known is not None
+
+    def rename_secret(self, caller: Caller, old: str, new: str) -> None:
+        """Rename an own secret; its shares and targets stay. Raises NoSuchSecretError, SecretExistsError, InvalidNameError."""
+        keys = self._keys()
+        require_name(new)
+        with self._changing(caller) as (connection, who):
+            known = self._own(connection, who, old)
+            if own_secret(connection, who.id, new) is not None:
+                raise SecretExistsError(
+                    f"there is a secret named {new!r}", hint="choose another name, or delete that one first"
+                )
+            bound = [
+                row
+                for row in targets_of(connection, [known.id]).get(known.id, [])
+                if row.mac == binding_of(keys, known, row.connection_id, target_from(row.target))
+            ]
+            connection.execute(update(secrets).where(secrets.c.id == known.id).values(name=new))
+            renamed = connection.execute(select(secrets).where(secrets.c.id == known.id)).one()
+            for row in bound:
+                mac = binding_of(keys, renamed, row.connection_id, target_from(row.target))
+                connection.execute(update(bindings).where(bindings.c.id == row.id).values(mac=mac))
+            self._note(connection, who, "rename", old, secret=old, detail=f"to {new}")
+
+    def delete_secret(self, caller: Caller, name: str) -> None:
+        """Delete an own secret with its shares and targets. Raises NoSuchSecretError."""
+        with self._changing(caller) as (connection, who):
+            known = self._own(connection, who, name)
+            # All of it: a later secret may get the same id.
+            remove_grants(connection, SECRET, known.id)
+            connection.execute(delete(bindings).where(bindings.c.secret_id == known.id))
+            connection.execute(delete(uses).where(uses.c.secret_id == known.id))
+            connection.execute(delete(secrets).where(secrets.c.id == known.id))
+            self._note(connection, who, "delete", name, secret=name)
+
+    def reveal_own(self, caller: Caller, name: str) -> str:
+        """
+        Return the value of a secret to its owner; that is written down first.
+
+        Raises:
+            SharedSecretError: If it is another's, who shared it for use.
+            NoSuchSecretError: If the caller may use none of that name.
+        """
+        keys = self._keys()
+        with self._looking(caller) as (connection, who):
+            row = own_secret(connection, who.id, name)
+            if row is None:
+                self._refuse(connection, who, name)
+        value = unseal(keys, row.encrypted_value, who.id)
+        self._note(None, who, "read", name, secret=name)
+        return value
+
+    def _own(self, connection: Any, who: Who, name: str) -> Any:
+        row = own_secret(connection, who.id, name)
+        if row is None:
+            self._refuse(connection, who, name)
+        return row
+
+    def _refuse(self, connection: Any, who: Who, name: str) -> None:
+        rows = reachable(connection, who, SECRET)
+        shared = next((row for row in rows if row.name == name), None)
+        if shared is not None:
+            raise SharedSecretError(
+                f"{name!r} belongs to {shared.owner!r}, who shared it for use; its value is not shown",
+                hint="use it in a connection to one of its targets:  %secret list  shows them,  %%connect NAME  opens one",
+            )
+        near = suggest(name, [row.name for row in rows])
+        raise NoSuchSecretError(
+            f"no secret named {name!r}",
+            hint=f"did you mean {near!r}?  List yours:  %secret list" if near else "list yours:  %secret list",
+        )

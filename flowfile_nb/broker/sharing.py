@@ -1,0 +1,164 @@
+"""
+Sharing with groups: who may, for what, and what is refused.
+
+As Flowfile's sharing page: only who owns or manages shares; only owners give `manage`, and write access; who manages shares for
+use, with groups of his own; a secret is shared for use alone; a stranger's answer is the same as for what is not there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from flowfile_nb.broker.connections_desk import no_such_connection
+from flowfile_nb.broker.definitions import definition_of, place, require_safe
+from flowfile_nb.broker.desk import Desk
+from flowfile_nb.broker.directory import Who, group_named
+from flowfile_nb.broker.grants import manageable, reachable, remove_grants, set_grant, shares_of, targets_of
+from flowfile_nb.broker.keeping import require_binding, target_from
+from flowfile_nb.broker.model import Access, Caller, Permission
+from flowfile_nb.broker.shown import ShareInfo, What
+from flowfile_nb.broker.tables import CONNECTION, SECRET, groups, secrets
+from flowfile_nb.core.names import quoted
+from flowfile_nb.errors import (
+    BindingError,
+    NoSuchGroupError,
+    NoSuchSecretError,
+    NotAllowedError,
+    UsageError,
+    WriteShareError,
+)
+
+_KINDS = {"secret": SECRET, "connection": CONNECTION}
+
+
+class SharingDesk(Desk):
+    """The part of `Team` that shares."""
+
+    def share(  # noqa: PLR0913 - what a share consists of
+        self,
+        caller: Caller,
+        what: What,
+        name: str,
+        group: str,
+        *,
+        permission: Permission = "use",
+        access: Access = "read",
+        confirmed: bool = False,
+    ) -> None:
+        """
+        Let the members of a group use a secret towards its targets, or a connection; a share that is there is changed.
+
+        Args:
+            caller: Who shares.
+            what: What.
+            name: Its name.
+            group: The group's.
+            permission: `manage` lets them edit, delete and share a connection.
+            access: `write` lets them do all that the account may do.
+            confirmed: That the caller has read what a share for writing means.
+
+        Raises:
+            NoSuchSecretError, NoSuchConnectionError: If it is not there, or not the caller's to share: the same answer.
+            NoSuchGroupError: If there is no such group, or, where the caller manages only, he is not in it.
+            NotAllowedError: If such a share is not made. Its hint says what to do instead.
+            WriteShareError: If write access needs a yes.
+            BindingError: If no credential is fixed to the target.
+        """
+        if permission not in {"use", "manage"} or access not in {"read", "write"}:
+            raise UsageError("a share is for 'use' or 'manage', and for 'read' or 'write'", hint="--write  and  --manage")
+        keys = self._keys()
+        with self._changing(caller) as (connection, who):
+            row = self._manageable(connection, who, what, name)
+            if what == "secret" and permission == "manage":
+                raise NotAllowedError(
+                    "a secret is shared for use only: who manages a credential would be its owner",
+                    hint=f"%secret share {quoted(name)} --group {quoted(group)}",
+                )
+            owns = row.grant_id is None
+            if not owns and (permission == "manage" or access == "write"):
+                raise NotAllowedError(
+                    f"only its owner {row.owner!r} lets others manage {name!r}, or write with it", hint="share it for reading"
+                )
+            group_id = self._group_to_share_with(connection, who, group, owns=owns)
+            self._require_targets(connection, keys, what, row)
+            if access == "write" and not confirmed:
+                raise WriteShareError(
+                    f"who may write with {name!r} may change the account's own password or find it out, on most databases;"
+                    " that members never see the value is promised for reading only",
+                    hint="if that is meant, say so: confirmed with  --write --yes",
+                )
+            set_grant(connection, (_KINDS[what], row.id, group_id), permission=permission, access=access, by=who.id)
+            secret = name if what == "secret" else ""
+            self._note(
+                connection, who, "share", name, owner=row.owner, secret=secret, detail=f"{group}: {permission}, {access}"
+            )
+
+    def unshare(self, caller: Caller, what: What, name: str, group: str) -> None:
+        """
+        End a share, at once also for what runs by it.
+
+        Raises:
+            NoSuchSecretError, NoSuchConnectionError: As `share`.
+            NoSuchGroupError: If it is not shared with a group of that name.
+        """
+        with self._changing(caller) as (connection, who):
+            row = self._manageable(connection, who, what, name)
+            known = group_named(connection, group)
+            if known is None or not remove_grants(connection, _KINDS[what], row.id, known.id):
+                raise NoSuchGroupError(f"{name!r} is not shared with a group {group!r}", hint="%secret list  shows with whom")
+            self._note(connection, who, "unshare", name, owner=row.owner, secret=name if what == "secret" else "", detail=group)
+
+    def shares(self, caller: Caller, what: What, name: str) -> list[ShareInfo]:
+        """Return with whom something is shared; for who owns or manages it. Raises as `share`."""
+        with self._looking(caller) as (connection, who):
+            row = self._manageable(connection, who, what, name)
+            return shares_of(connection, _KINDS[what], [row.id]).get(row.id, [])
+
+    def _manageable(self, connection: Connection, who: Who, what: What, name: str) -> Any:
+        if what not in _KINDS:
+            raise UsageError("what is shared is a secret or a connection", hint="%secret share NAME --group GROUP")
+        rows = reachable(connection, who, _KINDS[what], name)
+        row = rows[0] if rows and manageable(rows[0], rows) else None
+        if row is not None:
+            return row
+        if what == "connection":
+            raise no_such_connection(name, [])
+        raise NoSuchSecretError(f"no secret named {name!r} that is yours to share", hint="list yours:  %secret list")
+
+    def _group_to_share_with(self, connection: Connection, who: Who, name: str, *, owns: bool) -> int:
+        known = group_named(connection, name)
+        if known is None and name in who.hub_groups:
+            # The Hub's administrator made it; it needs a row here to be granted anything.
+            made = groups.insert().values(name=name, created_by=who.id).returning(groups.c.id)
+            return int(connection.execute(made).scalar_one())
+        if known is None or (not owns and known.id not in who.groups):
+            raise NoSuchGroupError(f"there is no group {name!r} that you can share with", hint="list yours:  %secret groups")
+        return int(known.id)
+
+    def _require_targets(self, connection: Connection, keys: Any, what: What, row: Any) -> None:
+        """Raise unless the credential is fixed to a target to which it may be lent."""
+        if what == "secret":
+            bound = [(row, binding) for binding in targets_of(connection, [row.id]).get(row.id, [])]
+            if not bound:
+                raise BindingError(
+                    f"no saved connection of yours says where {row.name!r} may go, so nobody could use it",
+                    hint="save one with it, then share:  %%connect warehouse --save   and   "
+                    f"postgresql://user:%secret {quoted(row.name)}@host/database",
+                )
+        else:
+            definition = definition_of(row.body)
+            query = select(secrets).where(secrets.c.user_id == row.owner_id, secrets.c.name == definition.secret)
+            secret = connection.execute(query.order_by(secrets.c.id)).first()
+            found = [] if secret is None else targets_of(connection, [secret.id]).get(secret.id, [])
+            bound = [(secret, binding) for binding in found if binding.connection_id == row.id]
+            if not bound or target_from(bound[0][1].target) != definition.target:
+                raise BindingError(
+                    f"no credential is fixed to {place(definition.target)}: its target was changed, or it was never entered",
+                    hint=f"its owner enters it (again):  %secret set {quoted(definition.secret)} --replace",
+                )
+        for secret, binding in bound:
+            target = target_from(binding.target)
+            require_safe(target)
+            require_binding(keys, secret, binding, target)

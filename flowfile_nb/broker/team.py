@@ -1,0 +1,59 @@
+"""The team's policy: every decision of the broker, behind one object. No network, no web; synchronous, from any thread."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from flowfile_nb.broker.audit import Audit
+from flowfile_nb.broker.connections_desk import ConnectionsDesk
+from flowfile_nb.broker.database import open_store
+from flowfile_nb.broker.groups_desk import GroupsDesk
+from flowfile_nb.broker.keeping import Keeper
+from flowfile_nb.broker.orders_desk import OrdersDesk
+from flowfile_nb.broker.secrets_desk import SecretsDesk
+from flowfile_nb.broker.sharing import SharingDesk
+from flowfile_nb.broker.tokens_desk import TokensDesk
+
+
+class Team(SecretsDesk, ConnectionsDesk, SharingDesk, GroupsDesk, OrdersDesk, TokensDesk):
+    """
+    Secrets, connections, shares, groups, uses and tokens of a team.
+
+    Methods whose first argument is a `Caller` decide by who that is; the others are the operator's, at the command line.
+    All raise our errors only. What was changed is in the store, and written down, when they return.
+    """
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Call *callback*, from any thread, whenever what is allowed may have changed, here or in another process."""
+        self._store.changes.subscribe(callback)
+
+    def require_key(self) -> None:
+        """Raise MasterKeyError if the broker has no key, and WrongKeyError if it has another than its store."""
+        self._keys()
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+
+def open_team(
+    url: str = "sqlite",
+    directory: str = "",
+    environ: Mapping[str, str] | None = None,
+    mounted_key: str = "/run/secrets/flowfile_master_key",
+) -> Team:
+    """
+    Open a broker's store.
+
+    Args:
+        url: As `database.open_store` takes it.
+        directory: The broker's own.
+        environ: May give the master key; this process's if not given.
+        mounted_key: Where a container is given the key as a file.
+
+    Raises:
+        StoreError: If it cannot be opened.
+    """
+    store = open_store(url, os.path.abspath(directory))
+    return Team(store, Keeper(store, os.environ if environ is None else environ, mounted_key), Audit(store))
