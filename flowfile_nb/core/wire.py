@@ -69,7 +69,7 @@ def facts_frame(kind: bytes, facts: Mapping[str, Any]) -> bytes:
     return frame(kind, json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace"))
 
 
-def error_frame(kind: str, message: str, hint: str = "", reference: str = "") -> bytes:
+def error_frame(kind: str, message: str, hint: str = "", reference: str = "", code: str = "") -> bytes:
     """
     Return the frame that ends an answer with an error.
 
@@ -78,8 +78,10 @@ def error_frame(kind: str, message: str, hint: str = "", reference: str = "") ->
         message: What happened. Text that is too long for a frame is cut.
         hint: The next move.
         reference: What the operator finds in his log.
+        code: The database's own code of the error, such as an SQLSTATE.
     """
-    return facts_frame(ERROR, {"type": kind, "message": message[:8192], "hint": hint[:2048], "reference": reference})
+    facts = {"type": kind, "message": message[:8192], "hint": hint[:2048], "reference": reference, "code": code}
+    return facts_frame(ERROR, facts)
 
 
 class Decoder:
@@ -101,7 +103,7 @@ class Decoder:
         """Whether the end, or an error, has come."""
         return self._ended
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
+    def feed(self, data: bytes) -> list[Frame]:
         """
         Return the frames that are complete now.
 
@@ -109,23 +111,22 @@ class Decoder:
             WireError: If this is no answer of ours: an unknown kind, a frame that is too long, data after the end.
         """
         self._held += data
+        found: list[Frame] = []
         position = 0
-        while len(self._held) - position >= _HEADER.size:
-            if self._ended:
-                break
+        while len(self._held) - position >= _HEADER.size and not self._ended:
             kind, length = _HEADER.unpack_from(self._held, position)
             if kind not in _KINDS or length > MAX_DATA_BYTES:
                 raise WireError("this is no answer of a broker", hint="is there a proxy in between, or another service?")
             end = position + _HEADER.size + length
             if len(self._held) < end:
                 break
-            found = Frame(kind, self._held[position + _HEADER.size : end])
+            found.append(Frame(kind, self._held[position + _HEADER.size : end]))
             position = end
             self._ended = kind in {END, ERROR}
-            yield found
         self._held = self._held[position:]
         if self._ended and self._held:
             raise WireError("the broker's answer goes on after its end", hint="is there a proxy in between?")
+        return found
 
     def finish(self) -> None:
         """

@@ -28,7 +28,7 @@ _VALUES = st.recursive(
     | st.dates()
     | st.times().map(lambda moment: moment.replace(fold=0))
     | st.timedeltas()
-    | st.builds(dt.datetime.replace, st.datetimes(), tzinfo=_ZONES)
+    | st.builds(dt.datetime.replace, st.datetimes(), tzinfo=_ZONES, fold=st.just(0))
     | st.decimals(allow_nan=False)
     | st.uuids(),
     lambda inner: st.lists(inner, max_size=3),

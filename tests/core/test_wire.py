@@ -89,10 +89,16 @@ def test_a_frame_is_never_longer_than_its_reader_takes() -> None:
 
 def test_an_error_says_what_happened_and_what_to_do() -> None:
     """Its frame names the class, the message, the hint and the operator's reference."""
-    found = _decoded([wire.error_frame("QueryError", "no such table", "see the list", "r1")])
+    found = _decoded([wire.error_frame("QueryError", "no such table", "see the list", "r1", "42P01")])
 
     assert found[0].kind == ERROR
-    assert found[0].facts() == {"type": "QueryError", "message": "no such table", "hint": "see the list", "reference": "r1"}
+    assert found[0].facts() == {
+        "type": "QueryError",
+        "message": "no such table",
+        "hint": "see the list",
+        "reference": "r1",
+        "code": "42P01",
+    }
 
 
 def test_an_error_of_any_length_fits_a_frame() -> None:
