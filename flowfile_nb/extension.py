@@ -183,6 +183,8 @@ def unload(shell: InteractiveShell) -> None:
         shell.magics_manager.magics[kind].pop(name, None)
     shell.Completer.custom_matchers.remove(loaded.match)
     shell.events.unregister("pre_run_cell", loaded.before_cell)
+    if panels := sys.modules.get("flowfile_nb.notebook.panel_watch"):
+        panels.unwatch(shell)
     for part in (loaded.guard, loaded.watch):
         if part is not None:
             part.uninstall()

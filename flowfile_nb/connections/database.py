@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
-from flowfile_nb.connections import dialects
+from flowfile_nb.connections import database_keys, dialects
 from flowfile_nb.connections.access import Access, access_of
 from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
 from flowfile_nb.connections.failures import explain
@@ -27,7 +27,7 @@ from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Dialect, Engine
 
-KEYS = ("host", "port", "database", "username", "password", "query", "connect_args", "engine")
+keys_of = database_keys.keys_of
 _PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args", "engine"}
 # What an error of the first statement can be told with: an engine's own URL does not hold every reference.
 _told: WeakKeyDictionary[Engine, tuple[list[str], Access, str]] = WeakKeyDictionary()

@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import DRIVERS
+from flowfile_nb.connections.keys import Key, declared
 from flowfile_nb.connections.spec import Spec, scheme_of
 from flowfile_nb.errors import ConnectionSpecError
 
@@ -57,8 +58,9 @@ class Family(Kind, Protocol):
     """
     One kind of connection, as a module or an object with these functions.
 
-    Each translates its libraries' errors, which can hold a DSN or a value, into ours. One may also have `KEYS`, the keys of its
-    descriptions, for Tab.
+    Each translates its libraries' errors, which can hold a DSN or a value, into ours. One may also have `KEYS`: the keys of its
+    descriptions, each a name or a `keys.Key`, for Tab and for the form of the panel; or a function `keys_of(kind)` that returns
+    them, where it opens several kinds.
     """
 
     def make(self, spec: Spec, reveal: Access) -> Any:
@@ -78,12 +80,19 @@ def kinds() -> list[str]:
 
 
 def keys_of(kind: str) -> tuple[str, ...]:
+    """Return the names of `declared_keys`."""
+    return tuple(key.name for key in declared_keys(kind))
+
+
+def declared_keys(kind: str) -> tuple[Key, ...]:
     """
-    Return the keys that a description of *kind* usually has; a family says its own as `KEYS`.
+    Return the keys that a description of *kind* usually has, as its family declares them.
 
     Nothing is imported that is not ours or asked for by its kind.
     """
-    return tuple(getattr(_family(kind), "KEYS", ()))
+    family = _family(kind)
+    of_kind = getattr(family, "keys_of", None)
+    return declared(of_kind(kind) if of_kind is not None else getattr(family, "KEYS", ()))
 
 
 def family_of(spec: Spec) -> Family:

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from flowfile_nb.connections.access import TIMEOUT_S, Access
 from flowfile_nb.connections.failures import explain
+from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, read_spec, scheme_of
 from flowfile_nb.core.names import quoted
 from flowfile_nb.core.references import StandIns, names_in
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 _COMMON = {"type", "url", "base_url", "auth", "headers", "params", "test_path", "follow_redirects"}
 _COMMON |= {"timeout", "verify", "cert", "cert_key"}
 _IN_CLEAR = {"auth", "cert", "cert_key", "client_auth", "header", "parameter", "test_path", "token_url", "verify"}
-KEYS = ("url", "auth", "token", "header", "parameter", "username", "password", "token_url", "client_id", "client_secret")
-"""What a description usually has, for completion."""
 _OAUTH = "oauth2_client_credentials"
 # What each way to authenticate needs, and what else it takes.
 _WAYS: dict[str, tuple[set[str], set[str]]] = {
@@ -41,6 +40,22 @@ _WAYS: dict[str, tuple[set[str], set[str]]] = {
     "query": ({"parameter", "token"}, set()),
     _OAUTH: ({"token_url", "client_id", "client_secret"}, {"scope", "audience", "client_auth"}),
 }
+KEYS = (
+    Key("url", "URL", required=True, example="https://api.example.com/v1"),
+    Key("auth", "Authentication", choices=tuple(_WAYS)),
+    Key("header", "Header", example="X-Api-Key", when=("auth", ("header",))),
+    Key("parameter", example="api_key", when=("auth", ("query",))),
+    Key("token", secret=True, when=("auth", ("bearer", "header", "query"))),
+    Key("username", example="me", when=("auth", ("basic",))),
+    Key("password", secret=True, when=("auth", ("basic",))),
+    Key("token_url", "Token URL", example="https://login.example.com/token", when=("auth", (_OAUTH,))),
+    Key("client_id", "Client ID", when=("auth", (_OAUTH,))),
+    Key("client_secret", secret=True, when=("auth", (_OAUTH,))),
+    Key("scope", example="read", when=("auth", (_OAUTH,))),
+    Key("test_path", "Path for a test", example="me"),
+    *(Key(name, in_form=False) for name in ("headers", "params", "timeout", "verify", "cert", "cert_key", "follow_redirects")),
+)
+"""What a description usually has, for completion and forms."""
 _CREDENTIAL_HEADER = re.compile(
     r"(?:authorization|cookie|(?:^|[-_])(?:(?:api|access|auth|subscription)-?key|token|secret))$", re.IGNORECASE
 )

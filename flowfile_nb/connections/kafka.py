@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.failures import explain
+from flowfile_nb.connections.keys import Key, names_of
 from flowfile_nb.connections.spec import Spec, TableSpec
 from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.core.references import fill_all, names_in
@@ -40,9 +41,23 @@ _PROPERTIES = {
 }
 _REGISTRY = {"schema_registry_url": "url", "schema_registry_user_info": "basic.auth.user.info"}
 _TABLES = {"extra_config"}
-KEYS = (*_PROPERTIES, *_REGISTRY, *_TABLES)
-"""What a description may have, for completion."""
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_LOGIN = ("security_protocol", ("", "SASL_PLAINTEXT", "SASL_SSL"))
+_CERTIFICATE = ("security_protocol", ("", "SSL", "SASL_SSL"))
+KEYS = (
+    Key("bootstrap_servers", required=True, example="broker.example.com:9092"),
+    Key("security_protocol", choices=_PROTOCOLS),
+    Key("sasl_mechanism", choices=("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"), when=_LOGIN),
+    Key("sasl_username", example="app", when=_LOGIN),
+    Key("sasl_password", secret=True, when=_LOGIN),
+    Key("ssl_ca_location", "CA file", example="/etc/ssl/ca.pem", when=_CERTIFICATE),
+    Key("ssl_cert_location", "Certificate file", when=_CERTIFICATE),
+    Key("ssl_key_pem", "Private key (PEM)", secret=True, when=_CERTIFICATE),
+    Key("ssl_key_password", "Password of that key", secret=True, when=_CERTIFICATE),
+    Key("schema_registry_url", example="https://registry.example.com"),
+    Key("schema_registry_user_info", "Schema registry's user:password", secret=True),
+    Key("extra_config", in_form=False),
+)
 _EXAMPLE = 'type = "kafka",  bootstrap_servers = "broker.example.com:9092",  sasl_password = %secret NAME'
 
 
@@ -198,7 +213,7 @@ def close(kafka: KafkaConfig) -> None:
 
 
 def _check_keys(parts: Mapping[str, Any]) -> None:
-    known = {*_PROPERTIES, *_REGISTRY, *_TABLES}
+    known = names_of(KEYS)
     for key, item in parts.items():
         if key not in known:
             near = get_close_matches(key.replace(".", "_"), known, 1)

@@ -13,7 +13,8 @@ from flowfile_nb.connections import Opened, project_file, saved
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError, NoPromptError, StoreError, UsageError
-from flowfile_nb.notebook.connect_table import connections_table, near, variable_of
+from flowfile_nb.notebook.connect_table import connections_table
+from flowfile_nb.notebook.connection_rows import near, variable_of
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.variable import require_free, require_variable
 from flowfile_nb.notebook.waiting import said_if_slow
@@ -162,10 +163,17 @@ def _edit(shell: InteractiveShell, args: Namespace) -> None:
         raise UsageError(
             f"{args.name} is saved in Flowfile, and is edited there", hint="to describe one here:  %%connect NAME --save"
         )
+    set_next_input: Any = shell.set_next_input
+    set_next_input(cell_of(definition), replace=False)
+
+
+def cell_of(definition: Definition) -> str:
+    """Return the cell that describes a connection; for one of Flowfile's, which has no description, the line that opens it."""
+    if definition.flowfiles is not None:
+        return f"%connect {quoted(definition.name)}"
     option = "" if definition.origin else " --save"
     text = definition.text if definition.team is None else session.team().connection_body(definition.team)
-    set_next_input: Any = shell.set_next_input
-    set_next_input(f"%%connect {definition.name}{option}\n{text}", replace=False)
+    return f"%%connect {definition.name}{option}\n{text}"
 
 
 def _delete(args: Namespace) -> None:

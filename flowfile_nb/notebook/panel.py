@@ -1,5 +1,5 @@
 """
-The panel of `%secret`: names, and a form to add one.
+The panel of `%secret`: secrets by name, with a form to add one, and connections in a tab beside them.
 
 A notebook saves the synced traits of its widgets, so nothing about a secret is in one, names neither. The front end asks by
 custom messages and is answered by custom messages; a value comes as a binary buffer, outside the JSON.
@@ -13,7 +13,8 @@ custom messages and is answered by custom messages; a value comes as a binary bu
     in a team, also those of `panel_team`
     anything that fails          → {op: "error", message, hint}
 
-Each answer carries the `id` of its question.
+Each answer carries the `id` of its question. What the tab of connections asks is in `panel_connections`. Without being asked,
+the kernel says {op: "changed"} after a cell that has changed something.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ from flowfile_nb import session
 from flowfile_nb.core.encodings import MIN_CHARACTERS
 from flowfile_nb.core.names import UNDO_DAYS, quoted
 from flowfile_nb.errors import FlowfileNbError, UsageError
+from flowfile_nb.notebook.panel_watch import watch
 from flowfile_nb.notebook.setup import SETUP
 from flowfile_nb.notebook.table import secrets_table
+from flowfile_nb.notebook.trials import Trials
 
 _HERE = Path(__file__).parent
+_PARTS = ("parts", "rows", "setup", "secrets", "fields", "form", "connections", "team", "shell")
 _FALLBACK_ROWS = 20
 
 _Message = Mapping[str, Any]
@@ -41,12 +45,15 @@ _Buffers = Sequence[memoryview]
 class SecretPanel(anywidget.AnyWidget):
     """A table of secrets with search, add, replace and delete; it shows no value and keeps none."""
 
-    _esm = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("panel_parts.js", "panel_setup.js", "panel.js"))
-    _css = _HERE / "panel.css"
+    # A widget has one module, and no files to import.
+    _esm = "".join((_HERE / f"panel_{name}.js").read_text(encoding="utf-8") for name in _PARTS)
+    _css = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("panel.css", "panel_connections.css", "panel_team.css"))
 
     def __init__(self) -> None:
         super().__init__()
+        self.trials = Trials(lambda number, said: self.send({"op": "tested", "trial": number, **said}))
         self.on_msg(_handle)
+        watch(self)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Return the widget, and for a front end without widgets a short table of names."""
@@ -69,20 +76,26 @@ def panel() -> SecretPanel:
 
 def _handle(widget: SecretPanel, message: _Message, buffers: _Buffers) -> None:
     """Answer one message. Nothing is raised: IPython would print a traceback, in verbose mode with the value in it."""
-    widget.send({**_answer(message, buffers), "id": message.get("id")})
+    widget.send({**_answer(widget, message, buffers), "id": message.get("id")})
     if message.get("op") in {"set", "delete"}:
         # After an error too: the list shows what is there now.
-        widget.send(_answer({"op": "list"}, ()))
+        widget.send(_answer(widget, {"op": "list"}, ()))
+    elif message.get("op") in {"save_connection", "delete_connection"}:
+        widget.send({"op": "changed"})
 
 
-def _answer(message: _Message, buffers: _Buffers) -> dict[str, Any]:
+def _answer(widget: SecretPanel, message: _Message, buffers: _Buffers) -> dict[str, Any]:
     try:
-        if (answer := _OPERATIONS.get(message["op"])) is not None:
-            return answer(message, buffers)
-        # Imported here: nobody without a team needs it.
-        from flowfile_nb.notebook.panel_team import OPERATIONS
+        if message["op"] in _OPERATIONS:
+            return _OPERATIONS[message["op"]](message, buffers)
+        # Imported here: the list of secrets does not need what knows connections, and nobody without a team what knows teams.
+        from flowfile_nb.notebook import panel_connections
 
-        return OPERATIONS[message["op"]](message)
+        if message["op"] in panel_connections.OPERATIONS:
+            return panel_connections.OPERATIONS[message["op"]](widget, message)
+        from flowfile_nb.notebook import panel_team
+
+        return panel_team.OPERATIONS[message["op"]](message)
     except FlowfileNbError as error:
         return {"op": "error", "message": error.message, "hint": error.hint}
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the kernel lives on

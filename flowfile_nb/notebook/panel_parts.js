@@ -1,6 +1,7 @@
-// What the panel is built of. A widget has one module and no files to import, so panel.py puts panel.js behind this text.
+// What the panel is built of. A widget has one module and no files to import, so panel.py puts the others behind this text.
 
 const PATIENCE_MS = 1500;
+const NO_ANSWER = { op: "error", message: "", hint: "" };
 const UNITS = [[31536000, "y"], [86400, "d"], [3600, "h"], [60, "min"]];
 
 function make(tag, properties = {}, ...children) {
@@ -13,18 +14,40 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** A field with its label above it. The label stands beside it, not round it: a list's entries would be read as part of it. */
+function labelled(text, field) {
+  field.id ||= `fnb-${Math.random().toString(36).slice(2)}`;
+  return make("div", { className: "fnb-field" }, make("label", { htmlFor: field.id }, text), field);
+}
+
 /** The spelling of a reference that is safe in any place, as core/references.py has it. */
 function reference(name) {
   return name.includes("}") ? `%secret "${name.replace(/["\\]/g, "\\$&")}"` : `\${secret:${name}}`;
 }
 
-function age(seconds) {
+/** How long ago a moment was, in seconds since 1970: in its largest unit, rounded down, as core/moments.py has it. */
+function since(seconds) {
   if (seconds === null) return "–";
   const passed = Date.now() / 1000 - seconds;
   const [size, unit] = UNITS.find(([size]) => passed >= size) ?? [];
-  const text = unit ? `${Math.floor(passed / size)} ${unit}` : "just now";
+  return unit ? `${Math.floor(passed / size)} ${unit}` : "just now";
+}
+
+function age(seconds) {
+  if (seconds === null) return since(seconds);
   const moment = new Date(seconds * 1000);
-  return make("time", { dateTime: moment.toISOString(), title: moment.toLocaleString() }, text);
+  return make("time", { dateTime: moment.toISOString(), title: moment.toLocaleString() }, since(seconds));
+}
+
+/** `2 of 1,000 secrets`, or `1 secret` where nothing is searched. */
+function counted(matching, all, what, wanted) {
+  const total = `${all.toLocaleString("en")} ${what}${all === 1 ? "" : "s"}`;
+  return wanted ? `${matching.toLocaleString("en")} of ${total}` : total;
+}
+
+/** A button of a row; its label says which row's. */
+function rowButton(action, text, label) {
+  return make("button", { type: "button", className: "fnb-quiet", "data-action": action, "aria-label": label }, text);
 }
 
 /** Copy text. A page that came over plain http has no clipboard API, so there is the old way too. */
@@ -43,8 +66,9 @@ async function copy(text, root) {
   return true;
 }
 
-/** Ask the kernel and hear its answers: `ask(question, value)` resolves with the answer to that question. */
-function openChannel(model, onList, onSilence) {
+/** Ask the kernel and hear its answers: `ask(question, value)` resolves with the answer to that question. What the kernel says
+ *  without being asked goes to `hearers[op]`; `onSilence(true)` is called where an answer is long in coming. */
+function openChannel(model, hearers, onSilence, onAnswer) {
   const view = Math.random().toString(36).slice(2); // Each view of this model hears the answers to all of them.
   const open = new Map();
   let count = 0;
@@ -55,7 +79,8 @@ function openChannel(model, onList, onSilence) {
     if (open.size) timer = setTimeout(onSilence, PATIENCE_MS, true);
   };
   const hear = (message) => {
-    if (message.op === "list") onList(message.names);
+    onAnswer();
+    hearers[message.op]?.(message);
     open.get(message.id)?.(message);
     open.delete(message.id);
     watch();
@@ -64,15 +89,46 @@ function openChannel(model, onList, onSilence) {
     const id = `${view}-${count++}`;
     const answer = new Promise((resolve) => open.set(id, resolve));
     watch();
-    model.send({ ...question, id }, undefined, value ? [value.buffer] : []);
+    try {
+      model.send({ ...question, id }, undefined, value ? [value.buffer] : []);
+    } catch {
+      // A front end that knows that the kernel is gone; it has said so.
+    }
     return answer;
+  };
+  /** Give up what was asked for: nobody will answer. */
+  const forget = () => {
+    for (const resolve of open.values()) resolve(NO_ANSWER);
+    open.clear();
+    watch();
   };
   const close = () => {
     clearTimeout(timer);
     model.off("msg:custom", hear);
   };
   model.on("msg:custom", hear);
-  return { ask, close };
+  return { ask, forget, close };
+}
+
+/** One line for what went well, one for what did not, one for what is waited for. `say` takes back what was said before: `text`
+ *  went well, `message` and `hint` did not. */
+function messages() {
+  const alert = make("p", { role: "alert" });
+  const status = make("p", { role: "status" });
+  const waiting = make("p", { role: "status", className: "fnb-waiting" });
+  const say = ({ text = "", message = "", hint = "" }) => {
+    status.textContent = text;
+    alert.replaceChildren(...(message ? told(message, hint) : []));
+  };
+  const wait = (text) => {
+    if (waiting.textContent !== text) waiting.textContent = text;
+  };
+  return { element: make("div", { className: "fnb-messages" }, alert, status, waiting), say, wait };
+}
+
+/** An error's two parts: what happened, and what to do. */
+function told(message, hint) {
+  return [message, " ", make("span", { className: "fnb-hint" }, hint)];
 }
 
 /** A labelled field that hides what is typed; a value of several lines, as a PEM key, gets a masked text area. */
@@ -115,7 +171,10 @@ function valueField(label) {
 /** A form that Enter saves and Escape leaves; in a text area, where Enter is a line break, Ctrl+Enter saves. */
 function makeForm(properties, onSave, onCancel, ...children) {
   const form = make("form", { autocomplete: "off", ...properties }, ...children);
-  form.addEventListener("submit", (event) => (event.preventDefault(), onSave()));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (form.querySelector("[type=submit]:enabled")) onSave(event.submitter);
+  });
   form.addEventListener("keydown", (event) => {
     if (event.key === "Escape") onCancel();
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.rows) form.requestSubmit();

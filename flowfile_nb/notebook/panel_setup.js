@@ -11,8 +11,8 @@ function newMasterKey() {
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
 }
 
-/** The three steps to a master key; `say` tells how it went, `clear` forgets the key. */
-function setupWizard(root, say) {
+/** The three steps to a master key; `clear` forgets the key. */
+function setupWizard(panel) {
   let timer;
   const generate = make("button", { type: "button", className: "fnb-primary" }, "Generate master key");
   const line = make("input", { type: "password", readOnly: true, autocomplete: "off", spellcheck: false, "aria-label": "The line for .env" });
@@ -37,19 +37,19 @@ function setupWizard(root, say) {
     made.hidden = false;
     generate.hidden = true;
     timer = setTimeout(clear, KEY_SHOWN_MS);
-    say({ text: "A key was made in this browser. It is not kept: copy it now." });
+    panel.say({ text: "A key was made in this browser. It is not kept: copy it now." });
     copyLine.focus();
   });
   copyLine.addEventListener("click", async () => {
-    if (await copy(line.value, root)) return say({ text: "Copied. Paste it into .env and into your password manager, then clear it here." });
+    if (await copy(line.value, panel.root)) return panel.say({ text: "Copied. Paste it into .env and into your password manager, then clear it here." });
     reveal(true);
     line.select();
-    say({ message: "This browser does not let the panel copy.", hint: "The line is selected: copy it with the keyboard, then clear it here." });
+    panel.say({ message: "This browser does not let the panel copy.", hint: "The line is selected: copy it with the keyboard, then clear it here." });
   });
   show.addEventListener("click", () => reveal(line.type === "password"));
   forget.addEventListener("click", () => {
     clear();
-    say({ text: "Cleared." });
+    panel.say({ text: "Cleared." });
     generate.focus();
   });
   const code = (text) => make("code", {}, text);

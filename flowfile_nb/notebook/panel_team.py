@@ -1,13 +1,15 @@
 """
 What the panel's tabs Groups and Sharing ask, in a team. `panel` has the rules; no value is in any message.
 
-    {op: "groups"}                             → {op: "groups", me, groups: [{name, description, role, members: [{name, role}]}]}
+    {op: "groups"}                             → {op: "groups", me: {name, admin},
+                                                  groups: [{name, description, role, members: [{name, role}]}]}
     {op: "create_group", group, description}   → {op: "done", text}
     {op: "delete_group" | "leave_group", group}
     {op: "set_member", group, user, role}
     {op: "remove_member", group, user}
-    {op: "sharing"}                            → {op: "sharing", own: [{what, name, places, shares: [{group, permission, access}]}],
-                                                  shared: [{what, name, owner, groups, places, access}], groups: [name, …]}
+    {op: "sharing"}                            → {op: "sharing", groups: [name, …],
+                                                  own: [{what, name, places, shares: [{group, permission, access}]}],
+                                                  shared: [{what, name, owner, groups, places, access}]}
     {op: "share", what, name, group, permission, access, confirmed}
                                                → {op: "done", text}, or {op: "confirm", text} for a share that may write
     {op: "unshare", what, name, group}         → {op: "done", text}
@@ -62,13 +64,29 @@ def _sharing(message: _Message) -> dict[str, Any]:
     secrets, connections = team.entries(), team.team_connections()
     own = [_own("secret", entry.name, _places(entry), entry.groups) for entry in secrets if entry.own]
     own += [_own("connection", one.name, [one.target], one.groups) for one in connections if one.own]
-    shared = [
-        _shared("secret", entry.name, entry.shared_by or entry.owner, entry.groups, _places(entry), "")
+    shared: list[dict[str, Any]] = [
+        {
+            "what": "secret",
+            "name": entry.name,
+            "owner": entry.shared_by or entry.owner,
+            "groups": entry.groups,
+            "places": _places(entry),
+            "access": "",
+        }
         for entry in secrets
         if not entry.own
     ]
     shared += [
-        _shared("connection", one.name, one.owner, one.groups, [one.target], one.access) for one in connections if not one.own
+        {
+            "what": "connection",
+            "name": one.name,
+            "owner": one.owner,
+            "groups": one.groups,
+            "places": [one.target],
+            "access": one.access,
+        }
+        for one in connections
+        if not one.own
     ]
     return {"op": "sharing", "own": own, "shared": shared, "groups": [group.name for group in team.sharing.groups()]}
 
@@ -81,12 +99,6 @@ def _own(what: What, name: str, places: list[str], groups: tuple[str, ...]) -> d
     # Asked for only where there are any: most of what one has is not shared.
     shares = session.team().sharing.shares(what, name) if groups else []
     return {"what": what, "name": name, "places": places, "shares": [one._asdict() for one in shares]}
-
-
-def _shared(  # noqa: PLR0913 - a row's cells
-    what: What, name: str, owner: str, groups: tuple[str, ...], places: list[str], access: str
-) -> dict[str, Any]:
-    return {"what": what, "name": name, "owner": owner, "groups": list(groups), "places": places, "access": access}
 
 
 def _share(message: _Message) -> dict[str, Any]:

@@ -126,6 +126,19 @@ class Client:
                 self._http, self._pid = self._new(), os.getpid()
             return self._http
 
+    def _knock(self) -> None:
+        """Try the unix socket once, so that it is said what is wrong: it is not there, nobody listens, or it is not for us."""
+        import socket
+
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(self.address.socket)
+            except OSError as error:
+                raise BrokerError(
+                    f"the team's broker at {self.address.shown} cannot be reached: {error.strerror or error}",
+                    hint="ask whoever runs it, and try again;  %secret doctor  says whether it is there",
+                ) from None
+
     def _new(self) -> Any:
         try:
             import httpx
@@ -133,6 +146,8 @@ class Client:
             raise MissingDriverError(
                 "speaking to a team's broker needs the library httpx", hint="pip install 'flowfile-nb[team]'"
             ) from None
+        if self.address.socket:
+            self._knock()
         import ssl
 
         headers = {"X-Flowfile-Nb-Wire": WIRE, "Accept-Encoding": "identity"}

@@ -39,6 +39,9 @@ _FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
+# Read here: each test starts without the variables of the environment that it is run in.
+_PICTURES = os.environ.get("FLOWFILE_NB_SCREENSHOTS")
+
 # The notebook's kernel has said that it is idle. A cell that is run before that is lost.
 _READY = "() => globalThis.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 
@@ -187,7 +190,8 @@ class PanelPage:
 
     def __init__(self, root: Locator) -> None:
         self.root = root
-        self.count = root.locator(".fnb-count")
+        self.tabs = root.get_by_role("tablist").get_by_role("tab")
+        self.count = root.locator(".fnb-tools:visible .fnb-count")
         self.search = root.get_by_role("searchbox", name="Search secrets by name")
         self.form = root.get_by_role("form", name="Add secret")
         self.name = self.form.get_by_label("Name", exact=True)
@@ -197,7 +201,7 @@ class PanelPage:
         self.status = root.get_by_role("status").first
         self.waiting = root.get_by_role("status").last
         self.table = root.get_by_role("table")
-        self.names = root.locator("tbody th")
+        self.names = root.locator(".fnb-secrets tbody th")
 
     def button(self, name: str) -> Locator:
         """Return the button with exactly this accessible name."""
@@ -209,3 +213,35 @@ class PanelPage:
         self.value.fill(value)
         self.save.click()
         expect(self.status).to_have_text(f"Saved {name}.")
+
+
+def take_picture(part: Locator, name: str) -> None:
+    """Take a picture of a part of the page, where FLOWFILE_NB_SCREENSHOTS names a folder for it."""
+    if _PICTURES:
+        part.screenshot(path=Path(_PICTURES) / f"{name}.png", animations="disabled")
+
+
+# What stands out how much from its ground, by text, as WCAG counts it.
+CONTRASTS = """(root) => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const paint = (colours) => {
+    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    const [red, green, blue] = [...canvas.getImageData(0, 0, 1, 1).data].map((part) => part / 255)
+      .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const result = {};
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || element.closest(".fnb-hidden") || !element.checkVisibility()) continue;
+    const grounds = [];
+    for (let at = element; at; at = at.parentElement) grounds.unshift(getComputedStyle(at).backgroundColor);
+    const ground = paint(["white", ...grounds]);
+    const text = paint([getComputedStyle(element).color]);
+    const [high, low] = [Math.max(ground, text), Math.min(ground, text)];
+    const words = walker.currentNode.data.trim();
+    result[words] = Math.min(result[words] ?? 21, (high + 0.05) / (low + 0.05));
+  }
+  return result;
+}"""

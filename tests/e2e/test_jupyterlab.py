@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, quote_plus
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from flowfile_nb.core.references import reference
-from tests.e2e.jupyterlab import JupyterLab, Notebook, PanelPage, running_chromium, running_jupyterlab
+from tests.e2e.jupyterlab import CONTRASTS, JupyterLab, Notebook, PanelPage, running_jupyterlab, take_picture
+from tests.e2e.traces import CANARY, disguises, everything_in, files_with
 from tests.support.postgres import running_postgres
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-MARK = "canary7Q4x"
-CANARY = f"{MARK}@:/#?%\"'\\ ü-{MARK}"
-# Read here: each test starts without the variables of the environment that it is run in.
-PICTURES = os.environ.get("FLOWFILE_NB_SCREENSHOTS")
 WAITING = "Waiting for the kernel: it is running a cell, or is not there."
+RESTARTED = "The kernel was restarted: run the cell again. What is typed here stays, and was not sent."
 PEM = "-----BEGIN PRIVATE KEY-----\nbm90IGEga2V5\nbm90IGEga2V5\n-----END PRIVATE KEY-----\n"
 
 SAMPLES = """
@@ -59,41 +54,13 @@ class Samples:
         return ["warehouse"]
     def awaits_key(self):
         return False
+    def version(self):
+        return len(self.rows)
+    def connection_bodies(self):
+        return {}
+    def used_connections(self):
+        return {}
 """
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests."""
-    with running_chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
-    """One server for all tests that do not look at what it leaves behind."""
-    with running_jupyterlab(tmp_path_factory.mktemp("lab")) as lab:
-        yield lab
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page in a browser profile of its own, which may use the clipboard. An error in a script of the panel fails the test."""
-    errors: list[str] = []
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    page.on("pageerror", lambda error: errors.append(f"{error}\n{error.stack}"))
-    yield page
-    context.close()
-    assert [error for error in errors if "panel" in error or "blob:" in error] == []
-
-
-@pytest.fixture
-def notebook(page: Page, lab: JupyterLab, request: pytest.FixtureRequest) -> Iterator[Notebook]:
-    """A new notebook with the extension loaded and an empty store; its kernel ends with the test."""
-    notebook = Notebook(page, lab, re.sub(r"\W+", "-", request.node.name).strip("-"))
-    yield notebook
-    notebook.end_kernel()
 
 
 # The promise
@@ -139,30 +106,6 @@ def test_the_search_of_this_file_finds_each_disguise(tmp_path: Path) -> None:
         (tmp_path / f"{number}.txt").write_text(f"…{form}…", encoding="utf-8")
 
     assert len(files_with(tmp_path, disguises(CANARY))) == len(forms)
-
-
-def disguises(value: str) -> list[str]:
-    """Return *value*, and its distinctive part alone, in the encodings in which software writes text down."""
-    raw = value.encode()
-    escaped = [json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1], html.escape(value)]
-    quoted = [quote(value, safe=""), quote(value), quote_plus(value)]
-    # What stands before the value shifts its base64; the characters at the ends depend on the neighbours.
-    shifted = [base64.b64encode(b"\0" * shift + raw).decode()[4:-4] for shift in range(3)]
-    shifted += [base64.urlsafe_b64encode(b"\0" * shift + raw).decode()[4:-4] for shift in range(3)]
-    return list(dict.fromkeys([MARK, value, *escaped, *quoted, *shifted, raw.hex()]))
-
-
-def files_with(folder: Path, forms: list[str]) -> list[Path]:
-    """Return the files below *folder* that hold any of *forms*."""
-    wanted = re.compile(b"|".join(re.escape(form.encode()) for form in forms))
-    return [path for path in folder.rglob("*") if path.is_file() and wanted.search(path.read_bytes())]
-
-
-def everything_in(page: Page) -> str:
-    """Return the page's document, what is typed in its fields, and what it keeps in the browser."""
-    typed = page.evaluate("[...document.querySelectorAll('input, textarea')].map((field) => field.value)")
-    kept = page.evaluate("[JSON.stringify(localStorage), JSON.stringify(sessionStorage), document.cookie]")
-    return "\n".join([page.content(), *typed, *kept])
 
 
 # Adding
@@ -385,7 +328,7 @@ def test_the_end_of_ten_thousand_secrets_is_one_leap_away(notebook: Notebook) ->
     notebook.run(SAMPLES + "session.use_backend(Samples(10_000))")
     panel = notebook.panel()
     expect(panel.count).to_have_text("10,000 secrets")
-    scroller = panel.root.locator(".fnb-scroll")
+    scroller = panel.root.locator(".fnb-secrets .fnb-scroll")
 
     scroller.evaluate("(element) => (element.scrollTop = element.scrollHeight)")
     expect(panel.names.last).to_have_text("warehouse_ro")
@@ -415,7 +358,7 @@ SHOWN = """(scroller) => {
 def test_columns_that_say_nothing_are_not_shown(notebook: Notebook) -> None:
     """Where every secret is one's own there is no owner, where none was used no last use."""
     panel = notebook.panel()
-    heads = panel.root.locator("thead th:visible")
+    heads = panel.root.locator(".fnb-secrets thead th:visible")
     panel.add("prod_pw", "hunter2")
     expect(heads).to_have_text(["Name", "Age", "Actions"])
 
@@ -425,7 +368,7 @@ def test_columns_that_say_nothing_are_not_shown(notebook: Notebook) -> None:
     expect(panel.root.locator("tbody td:visible").nth(1)).to_have_text("just now")
 
     notebook.run(SAMPLES + "session.use_backend(Samples(10))")
-    expect(notebook.panel().root.locator("thead th:visible")).to_have_text(
+    expect(notebook.panel().root.locator(".fnb-secrets thead th:visible")).to_have_text(
         ["Name", "Owner", "Shared by", "Age", "Last used", "Actions"]
     )
 
@@ -496,14 +439,14 @@ def test_the_panel_follows_the_theme(notebook: Notebook, theme: str) -> None:
     notebook.use_theme(theme)
     notebook.run(SAMPLES + "session.use_backend(Samples(10))")
     panel = notebook.panel()
-    take_picture(panel, f"panel-{theme.lower()}-10")
+    take_picture(panel.root, f"panel-{theme.lower()}-10")
     panel.button("Delete prod_pw").click()
     expect(panel.button("Cancel")).to_be_focused()
-    take_picture(panel, f"panel-{theme.lower()}-delete")
-    panel.root.evaluate("(root) => (root.querySelector('[role=alert]').textContent = 'An error')")
+    take_picture(panel.root, f"panel-{theme.lower()}-delete")
+    panel.root.evaluate("(root) => (root.querySelector('.fnb-messages [role=alert]').textContent = 'An error')")
     contrasts: dict[str, float] = panel.root.evaluate(CONTRASTS)
     panel.button("Replace the value of dev_pw").click()
-    take_picture(panel, f"panel-{theme.lower()}-replace")
+    take_picture(panel.root, f"panel-{theme.lower()}-replace")
     contrasts |= panel.root.evaluate(CONTRASTS)
 
     assert len(contrasts) > 10
@@ -512,51 +455,20 @@ def test_the_panel_follows_the_theme(notebook: Notebook, theme: str) -> None:
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 3 * 64) == (theme == "Dark")
 
 
-CONTRASTS = """(root) => {
-  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
-  const paint = (colours) => {
-    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
-    const [red, green, blue] = [...canvas.getImageData(0, 0, 1, 1).data].map((part) => part / 255)
-      .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-  };
-  const result = {};
-  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || element.closest(".fnb-hidden") || !element.checkVisibility()) continue;
-    const grounds = [];
-    for (let at = element; at; at = at.parentElement) grounds.unshift(getComputedStyle(at).backgroundColor);
-    const ground = paint(["white", ...grounds]);
-    const text = paint([getComputedStyle(element).color]);
-    const [high, low] = [Math.max(ground, text), Math.min(ground, text)];
-    const words = walker.currentNode.data.trim();
-    result[words] = Math.min(result[words] ?? 21, (high + 0.05) / (low + 0.05));
-  }
-  return result;
-}"""
-
-
 def test_pictures(notebook: Notebook) -> None:
     """The README's picture, and those of no and of many secrets, are taken where FLOWFILE_NB_SCREENSHOTS names a folder."""
     notebook.use_theme("Light")
-    take_picture(notebook.panel(), "panel-empty")
+    take_picture(notebook.panel().root, "panel-empty")
     notebook.run(SAMPLES + "session.use_backend(Samples(10))")
     readme = notebook.panel()
     readme.button("Copy reference to prod_pw").click()
     expect(readme.status).to_have_text("Copied ${secret:prod_pw}")
     notebook.page.mouse.move(0, 0)
-    take_picture(readme, "panel")
+    take_picture(readme.root, "panel")
     notebook.run("session.use_backend(Samples(10, own=True))")
-    take_picture(notebook.panel(), "panel-own")
+    take_picture(notebook.panel().root, "panel-own")
     notebook.run("session.use_backend(Samples(1_000))")
     many = notebook.panel()
-    many.root.locator(".fnb-scroll").hover()
+    many.root.locator(".fnb-secrets .fnb-scroll").hover()
     notebook.page.mouse.wheel(0, 2_000)
-    take_picture(many, "panel-light-1000")
-
-
-def take_picture(panel: PanelPage, name: str) -> None:
-    """Take a picture of the panel alone."""
-    if PICTURES:
-        panel.root.screenshot(path=Path(PICTURES) / f"{name}.png", animations="disabled")
+    take_picture(many.root, "panel-light-1000")

@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from cryptography.fernet import Fernet
-from playwright.sync_api import Browser, Page, WebSocket, expect
+from playwright.sync_api import Page, WebSocket, expect
 
-from tests.e2e.jupyterlab import JupyterLab, Notebook, PanelPage, running_chromium, running_jupyterlab
-from tests.e2e.test_jupyterlab import disguises, everything_in, files_with
+from tests.e2e.jupyterlab import JupyterLab, Notebook, PanelPage, take_picture
+from tests.e2e.traces import disguises, everything_in, files_with
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 VARIABLE = "FLOWFILE_MASTER_KEY="
-# Read here: each test starts without the variables of the environment that it is run in.
-PICTURES = os.environ.get("FLOWFILE_NB_SCREENSHOTS")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests."""
-    with running_chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
-    """A server whose files are looked through."""
-    with running_jupyterlab(tmp_path_factory.mktemp("lab")) as lab:
-        yield lab
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page that may use the clipboard."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"])
-    yield context.new_page()
-    context.close()
 
 
 class Wizard:
@@ -152,17 +124,12 @@ def test_pictures(page: Page, lab: JupyterLab, theme: str) -> None:
     notebook = Notebook(page, lab, f"wizard-{theme.lower()}")
     notebook.use_theme(theme)
     wizard = Wizard(notebook)
-    take_picture(wizard, f"wizard-{theme.lower()}")
+    take_picture(wizard.panel.root, f"wizard-{theme.lower()}")
     wizard.press("Generate master key")
-    take_picture(wizard, f"wizard-{theme.lower()}-made")
+    take_picture(wizard.panel.root, f"wizard-{theme.lower()}-made")
     for width in (560, 400):
         wizard.panel.root.evaluate("(element, width) => (element.style.width = `${width}px`)", width)
-        take_picture(wizard, f"wizard-{theme.lower()}-{width}")
+        take_picture(wizard.panel.root, f"wizard-{theme.lower()}-{width}")
         assert wizard.panel.root.evaluate("(element) => element.scrollWidth <= element.clientWidth")
     notebook.use_theme("Light")
     notebook.end_kernel()
-
-
-def take_picture(wizard: Wizard, name: str) -> None:
-    if PICTURES:
-        wizard.panel.root.screenshot(path=Path(PICTURES) / f"{name}.png", animations="disabled")

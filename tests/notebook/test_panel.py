@@ -27,7 +27,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class FrontEnd:
-    """Asks as panel.js does, through the widget's comm, and hears what is sent back."""
+    """Asks as panel_secrets.js does, through the widget's comm, and hears what is sent back."""
 
     def __init__(self, panel: SecretPanel, monkeypatch: pytest.MonkeyPatch) -> None:
         self.panel = panel
@@ -164,7 +164,7 @@ def test_a_damaged_store_is_told_in_the_panel_and_in_the_table(front_end: FrontE
 
 
 def test_the_limit_of_a_value_is_the_same_on_both_sides() -> None:
-    """panel.js refuses what the kernel would, before it is sent."""
+    """panel_secrets.js refuses what the kernel would, before it is sent."""
     limit = re.search(r"MAX_BYTES = (\d+) \* (\d+);", SecretPanel._esm)
 
     assert limit

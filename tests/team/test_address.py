@@ -56,8 +56,10 @@ def test_clear_text_to_another_machine_is_refused(url: str) -> None:
         "https://",
         "https://me:hunter2@host",
         "https://h?token=hunter2",
-    ]
-    + ["http://[::1", "https://host:port", "https://host#x"],
+        "http://[::1",
+        "https://host:port",
+        "https://host#x",
+    ],
 )
 def test_what_is_no_address(text: str) -> None:
     """It is refused with the two right forms, and not quoted: somebody may have put a token in it."""

@@ -1,9 +1,8 @@
-"""What the client makes of a broker's answers: errors by their names, clear words for one that is gone, and no token elsewhere."""
+"""What the client makes of a broker's answers: errors by name, clear words for one that is gone, and no token elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import socket
@@ -98,7 +97,7 @@ def test_an_answer_that_is_none(server: Server, client: Client, status: int, bod
     """Somebody else's page, a proxy's error and half an answer are all said to be no answer, without their text."""
     server.answer = says(status, body)
 
-    with pytest.raises(BrokerError, match="not understood|no broker"):
+    with pytest.raises(BrokerError, match=r"not understood|no broker"):
         client.get("api/secrets")
 
 
@@ -136,19 +135,16 @@ def test_a_proxy_of_the_environment_is_not_used(server: Server, client: Client, 
     assert len(server.requests) == 1
 
 
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket")  # httpcore leaves closing this one to Python
 def test_nobody_is_there(tmp_path: Path) -> None:
     """A socket that does not exist is said in two lines, with the address and without a library's words."""
     address = Address("http://broker/", str(tmp_path / "none.sock"))
 
-    with closing(address) as client, pytest.raises(BrokerError, match=r"none\.sock cannot be reached") as error:
+    with closing(address) as client, pytest.raises(BrokerError, match=r"none\.sock cannot be reached: No such file") as error:
         client.get("api/secrets")
 
     assert "doctor" in error.value.hint
     assert error.value.__cause__ is None
     assert error.value.__suppress_context__
-    del error
-    gc.collect()
 
 
 def test_a_broker_that_hangs_up() -> None:
@@ -158,9 +154,12 @@ def test_a_broker_that_hangs_up() -> None:
         connection.recv(65_536)
         connection.shutdown(socket.SHUT_RDWR)
 
-    with answering(hang_up) as port, closing(Address(f"http://127.0.0.1:{port}/")) as client:
-        with pytest.raises(BrokerError, match="has hung up"):
-            client.get("api/secrets")
+    with (
+        answering(hang_up) as port,
+        closing(Address(f"http://127.0.0.1:{port}/")) as client,
+        pytest.raises(BrokerError, match="has hung up"),
+    ):
+        client.get("api/secrets")
 
 
 def test_frames_come_as_they_are_sent() -> None:

@@ -1,0 +1,134 @@
+"""What can be told of the connections that are open, saved, or described in a project: for `%connect` and for the panel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from flowfile_nb import session
+from flowfile_nb.backend import Known, SecretBackend, TeamConnection
+from flowfile_nb.connections import project_file, saved
+from flowfile_nb.connections.saved import Definition
+from flowfile_nb.connections.toml_text import printable
+from flowfile_nb.errors import ConnectionSpecError, UsageError
+from flowfile_nb.notebook.variable import variable_of_flowfiles
+
+
+class ConnectionRow(NamedTuple):
+    """One connection. Names are as they are stored; what is shown of them has to be printable."""
+
+    name: str
+    state: str
+    """`open`, `asks first`, `hidden by your saved one`, or empty."""
+    kind: str
+    target: str
+    problem: str
+    """Why it cannot be opened; empty if it can."""
+    secrets: tuple[str, ...]
+    used_at: int | None
+    """When it was last opened, in seconds since 1970."""
+    definition: Definition | None
+    """None for one that a cell opened and nobody saved."""
+
+    @property
+    def kept(self) -> str:
+        """Where it is kept: `saved`, `saved in Flowfile`, the project's file, or `a cell`."""
+        if self.definition is None:
+            return "a cell"
+        if self.definition.flowfiles is not None:
+            return "saved in Flowfile"
+        if self.definition.team is not None:
+            return _kept_by(self.definition.team)
+        return printable(near(Path(self.definition.origin))) if self.definition.origin else "saved"
+
+
+class ConnectionRows(NamedTuple):
+    """All of them, in the order in which a name is looked for."""
+
+    rows: list[ConnectionRow]
+    missing: set[str]
+    """The secrets that some need and this store has not."""
+    problem: str
+    """Why a project's file could not be read; empty if it could, or there is none."""
+
+    def missing_in(self, row: ConnectionRow) -> set[str]:
+        """Return which of a row's secrets are missing; of a shared one none, since they are its owner's."""
+        return set() if row.definition is not None and row.definition.shared else self.missing
+
+
+def connection_rows(backend: SecretBackend, folder: Path, file: Path | None = None) -> ConnectionRows:
+    """
+    Return what there is.
+
+    Args:
+        backend: Has the saved definitions.
+        folder: The notebook's, where a project's file is looked for.
+        file: Another file instead: then only what is in that.
+
+    Raises:
+        UsageError, ConnectionSpecError: If *file* cannot be read.
+    """
+    problem = ""
+    try:
+        known = saved.definitions(backend, folder, file)
+    except (UsageError, ConnectionSpecError) as error:
+        if file is not None:
+            raise
+        # A project's file that cannot be read hides nothing else.
+        known, problem = saved.own(backend), str(error)
+    uses = backend.used_connections()
+    seen: set[str] = set()
+    rows = []
+    for definition in known:
+        rows.append(_row(definition, uses, hidden=definition.name in seen))
+        seen.add(definition.name)
+    if file is None:
+        bound = {variable_of(definition) for definition in known}
+        rows += [_row_of_open(name) for name in session.opened if name not in bound]
+    # The secrets of a shared one are its owner's to have.
+    needed = [name for row in rows if row.definition and not row.definition.shared for name in row.secrets]
+    return ConnectionRows(rows, set(backend.missing(needed)), problem)
+
+
+def variable_of(definition: Definition) -> str:
+    """Return the variable that a definition is bound to."""
+    foreign = definition.flowfiles is not None or definition.shared
+    return variable_of_flowfiles(definition.name) if foreign else definition.name
+
+
+def _kept_by(team: TeamConnection) -> str:
+    """Return where a team's broker keeps it: whose it is, with whom it is shared, and what it may."""
+    groups = ", ".join(map(printable, team.groups))
+    if team.own:
+        return f"saved; shared with {groups}" if groups else "saved"
+    may = "reads and writes" if team.access == "write" else "reads only"
+    return f"shared by {printable(team.owner)}" + (f" with {groups}" if groups else "") + f"; brokered, {may}"
+
+
+def near(path: Path) -> str:
+    """Return a path as seen from the notebook's folder, where that says more than the whole one."""
+    try:
+        return os.path.relpath(path) if path.name == project_file.FILE_NAME else str(path)
+    except ValueError:
+        # On another drive of Windows.
+        return str(path)
+
+
+def _row(definition: Definition, uses: dict[tuple[str, str], Known], *, hidden: bool) -> ConnectionRow:
+    outline = definition.outline
+    known = uses.get((definition.origin, definition.name))
+    state = "open" if variable_of(definition) in session.opened and not hidden else ""
+    if hidden:
+        state = "hidden by your saved one"
+    elif not state and definition.origin and (known is None or known.digest != definition.digest):
+        state = "asks first"
+    used_at = known.used_at if known else None
+    return ConnectionRow(
+        definition.name, state, outline.kind, outline.target, outline.problem, outline.secrets, used_at, definition
+    )
+
+
+def _row_of_open(name: str) -> ConnectionRow:
+    connection = session.opened[name]
+    return ConnectionRow(name, "open", connection.scheme, connection.target, "", tuple(connection.secrets), None, None)
