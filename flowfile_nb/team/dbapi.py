@@ -14,11 +14,42 @@ import threading
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from flowfile_nb import errors
 from flowfile_nb.core.parameters import to_json
-from flowfile_nb.errors import FlowfileNbError, QueryError
+from flowfile_nb.team.database_errors import (
+    DatabaseError as DatabaseError,
+)
+from flowfile_nb.team.database_errors import (
+    DataError as DataError,
+)
+from flowfile_nb.team.database_errors import (
+    Error as Error,
+)
+from flowfile_nb.team.database_errors import (
+    IntegrityError as IntegrityError,
+)
+from flowfile_nb.team.database_errors import (
+    InterfaceError as InterfaceError,
+)
+from flowfile_nb.team.database_errors import (
+    InternalError as InternalError,
+)
+from flowfile_nb.team.database_errors import (
+    NotSupportedError as NotSupportedError,
+)
+from flowfile_nb.team.database_errors import (
+    OperationalError as OperationalError,
+)
+from flowfile_nb.team.database_errors import (
+    ProgrammingError as ProgrammingError,
+)
+from flowfile_nb.team.database_errors import (
+    Warning as Warning,
+)
+from flowfile_nb.team.database_errors import (
+    raise_said,
+)
 from flowfile_nb.team.results import FrameReader, plain_batch, python_type, rows_of, schema_of, with_decimals
 
 if TYPE_CHECKING:
@@ -39,60 +70,6 @@ class QueryCall(Protocol):
     def cancel(self, query_id: str, /) -> bool:
         """Cancel a query; return whether there was any."""
 
-
-class Warning(UserWarning):  # noqa: A001 - PEP 249's name
-    """Something of importance, such as a rollback that cannot be."""
-
-
-class Error(FlowfileNbError):
-    """What went wrong at the database; `code` is its own code of it, such as an SQLSTATE."""
-
-    code = ""
-
-
-class InterfaceError(Error):
-    """This module was used in another way than PEP 249 says."""
-
-
-class DatabaseError(Error, QueryError):
-    """The database did not do it."""
-
-
-class DataError(DatabaseError):
-    """A value is out of range, or of another form than the database takes."""
-
-
-class OperationalError(DatabaseError):
-    """It is not the statement: cancelled, out of time, refused by the share's being to read only."""
-
-
-class IntegrityError(DatabaseError):
-    """A constraint would be broken."""
-
-
-class InternalError(DatabaseError):
-    """The database has a trouble of its own."""
-
-
-class ProgrammingError(DatabaseError):
-    """The statement is not right: no such table, a syntax error."""
-
-
-class NotSupportedError(DatabaseError):
-    """The database does not have that."""
-
-
-_BY_CODE = {
-    "22": DataError,
-    "23": IntegrityError,
-    "26": ProgrammingError,
-    "42": ProgrammingError,
-    "34": ProgrammingError,
-    "0A": NotSupportedError,
-    "XX": InternalError,
-    "25": OperationalError,
-    "57": OperationalError,
-}
 
 # PEP 249's constructors and types.
 Date, Time, Timestamp, Binary = dt.date, dt.time, dt.datetime, bytes
@@ -218,7 +195,7 @@ class Cursor:
         self._id = uuid.uuid4().hex
         body = {**self._order, "id": self._id, "statement": statement, "parameters": to_json(parameters)}
         with self._watched(), _said_if_slow(self.connection.name):
-            self._frames = FrameReader(iter(self._call.open(body)), _raise)
+            self._frames = FrameReader(iter(self._call.open(body)), raise_said)
             self._reader = pa.ipc.open_stream(pa.PythonFile(self._frames, mode="r"))
             names = self._reader.schema.names
             if names:
@@ -361,22 +338,6 @@ class Cursor:
                     self._cancel()
                 frames.close()
             raise
-
-
-def _raise(facts: dict[str, Any]) -> NoReturn:
-    """Raise what an error frame says."""
-    kind, message, hint = str(facts.get("type")), str(facts.get("message")), str(facts.get("hint") or "")
-    code = str(facts.get("code") or "")
-    if kind in {"QueryError", "CancelledError"}:
-        chosen = OperationalError if kind == "CancelledError" or not code else _BY_CODE.get(code[:2], DatabaseError)
-        raised = chosen(message, hint=hint)
-        raised.code = code
-        raise raised
-    known = getattr(errors, kind, None)
-    fallback = errors.BrokerError
-    # By name, from our own errors alone: an answer never says which code is run.
-    is_ours = isinstance(known, type) and issubclass(known, FlowfileNbError)
-    raise (known if is_ours and known is not None else fallback)(message, hint=hint)
 
 
 @contextlib.contextmanager
