@@ -48,8 +48,6 @@ class SecretPanel(anywidget.AnyWidget):
     # A widget has one module, and no files to import.
     _esm = "".join((_HERE / f"panel_{name}.js").read_text(encoding="utf-8") for name in _PARTS)
     _css = "".join((_HERE / f"panel{name}.css").read_text(encoding="utf-8") for name in ("", "_connections", "_team"))
-        (_HERE / name).read_text(encoding="utf-8") for name in ("panel.css", "panel_connections.css", "panel_team.css")
-    )
 
     def __init__(self) -> None:
         super().__init__()
