@@ -8,12 +8,14 @@ Here one person plays everybody, so that the example runs anywhere; `be` says wh
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +23,7 @@ from cryptography.fernet import Fernet
 from psycopg import sql
 
 from flowfile_nb import session
+from flowfile_nb.team.entries import Offer
 
 _START_S = 60.0
 
@@ -41,6 +44,27 @@ class Team(NamedTuple):
         os.environ.update(FLOWFILE_NB_TEAM=f"unix:{self.socket}", FLOWFILE_NB_TEAM_TOKEN=self.token(user, admin=admin))
         session.use_backend(None)
         print(f"You are {user}.")
+
+    def prepare_group(self, group: str, *, owner: str, members: Sequence[str]) -> None:
+        """Let there be a group, as an admin makes one."""
+        self._quietly("root", admin=True)
+        sharing = session.team().sharing
+        sharing.create(group)
+        for user, role in [(owner, "owner"), *((user, "member") for user in members)]:
+            sharing.set_member(group, user, role)
+
+    def prepare_share(self, owner: str, group: str) -> None:
+        """Let *owner* have the practice database's password as `penguins_pw`, and share it and the connection `penguins`."""
+        self._quietly(owner)
+        secrets, body = session.team(), "postgresql://reader:${secret:penguins_pw}@127.0.0.1/palmer"
+        secrets.set("penguins_pw", os.environ["PRACTICE_PASSWORD"], replace=True)
+        secrets.save_connection("penguins", body)
+        for what, name in (("secret", "penguins_pw"), ("connection", "penguins")):
+            secrets.sharing.share(Offer(what, name, group))
+
+    def _quietly(self, user: str, *, admin: bool = False) -> None:
+        with contextlib.redirect_stdout(None):
+            self.be(user, admin=admin)
 
     def stop(self) -> None:
         """End it, and delete all that it kept."""
