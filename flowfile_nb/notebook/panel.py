@@ -4,9 +4,9 @@ The panel of `%secret`: secrets by name, with a form to add one, and connections
 A notebook saves the synced traits of its widgets, so nothing about a secret is in one, names neither. The front end asks by
 custom messages and is answered by custom messages; a value comes as a binary buffer, outside the JSON.
 
-    {op: "list"}                 → {op: "list", names: [name, …], team: whether there is one}, or {op: "setup"} where docker
+    {op: "list"}                 → {op: "list", names: [name, …]}, in a team with {team: true}; or {op: "setup"} where docker
                                     mode waits for a master key; that is made in the browser and never comes here
-    {op: "describe", names}      → {op: "describe", columns: [names, owners, sharers, updated_at, used_at, shared_with, modes]}
+    {op: "describe", names}      → {op: "describe", columns: [names, owners, sharers, updated_at, used_at]}, in a team then shared_with, modes
     {op: "set", name, replace}   → {op: "done", text}, then the list; the value is the only buffer
     {op: "delete", name}         → {op: "done", text}, then the list
     {op: "used_by", name}        → {op: "used_by", connections: [name, …]}
@@ -47,7 +47,7 @@ class SecretPanel(anywidget.AnyWidget):
 
     # A widget has one module, and no files to import.
     _esm = "".join((_HERE / f"panel_{name}.js").read_text(encoding="utf-8") for name in _PARTS)
-    _css = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("panel.css", "panel_connections.css", "panel_team.css"))
+    _css = "".join((_HERE / f"panel{name}.css").read_text(encoding="utf-8") for name in ("", "_connections", "_team"))
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ def _answer(widget: SecretPanel, message: _Message, buffers: _Buffers) -> dict[s
     try:
         if message["op"] in _OPERATIONS:
             return _OPERATIONS[message["op"]](message, buffers)
-        # Imported here: the list of secrets does not need what knows connections, and nobody without a team what knows teams.
+        # Imported here: the list of secrets does not need what knows connections, and only a team what knows teams.
         from flowfile_nb.notebook import panel_connections
 
         if message["op"] in panel_connections.OPERATIONS:
@@ -106,12 +106,14 @@ def _answer(widget: SecretPanel, message: _Message, buffers: _Buffers) -> dict[s
 def _list(message: _Message, buffers: _Buffers) -> dict[str, Any]:
     if session.backend().awaits_key():
         return {"op": "setup"}
-    return {"op": "list", "names": session.backend().names(), "team": session.team_in_use() is not None}
+    team = {} if session.team_in_use() is None else {"team": True}
+    return {"op": "list", "names": session.backend().names(), **team}
 
 
 def _describe(message: _Message, buffers: _Buffers) -> dict[str, Any]:
     # Of the rows that are drawn: nobody looks at ten thousand.
-    return {"op": "describe", "columns": session.backend().describe(names=message["names"])}
+    told = session.backend().describe(names=message["names"])
+    return {"op": "describe", "columns": told if told.modes else told[:5]}
 
 
 def _set(message: _Message, buffers: _Buffers) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class SecretsTab {
     const changed = new Set(names);
     const [found, owners, sharers, updates, uses, sharedWith, modes] = answer.columns;
     found.forEach((name, index) => {
-      const detail = { owner: owners[index], sharedBy: sharers[index], updated: updates[index], used: uses[index], sharedWith: sharedWith[index] ?? "", mode: modes[index] ?? "" };
+      const detail = { owner: owners[index], sharedBy: sharers[index], updated: updates[index], used: uses[index], sharedWith: sharedWith?.[index] ?? "", mode: modes?.[index] ?? "" };
       detail.own = !detail.sharedBy && detail.owner !== "environment";
       detail.ages = [detail.updated, detail.used].map(since); // They go on while nothing else changes.
       if (JSON.stringify(detail) === JSON.stringify(this.details.get(name))) changed.delete(name);

@@ -64,8 +64,14 @@ def share(offer: Offer, *, agreed: bool, again: str) -> bool:
 
 def unshare(what: What, name: str, group: str) -> None:
     """End a share."""
-    session.team().sharing.unshare(what, name, group)
+    team = session.team()
+    team.sharing.unshare(what, name, group)
     print(f"{name} is not shared with {group} any more; what ran by that was ended.")
+    if what == "connection":
+        return
+    lent = [one.name for one in team.team_connections() if one.own and name in one.secrets and group in one.groups]
+    for connection in lent:
+        print(f"{group} can use it still, through {connection}. To end that:  %connect {quoted(connection)} --unshare {quoted(group)}")
 
 
 def _shares_table(name: str) -> Table:

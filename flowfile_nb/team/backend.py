@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
+from typing import Any
 
 from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing, SecretBackend, TeamConnection
 from flowfile_nb.core.names import environment_variable, no_such_secret, require_name, require_value
@@ -201,6 +202,10 @@ class TeamBackend:
     def sharing(self) -> Sharing:
         """The shares and groups at the same broker."""
         return Sharing(self.client)
+
+    def log(self, name: str) -> list[dict[str, Any]]:
+        """Return what was done with an own secret or connection of that name, the oldest first; never a value."""
+        return list(self.client.get("api/log", name=name).get("entries", []))
 
     def me(self) -> Me:
         """Return who the broker takes the caller for."""

@@ -110,7 +110,7 @@ class Double:
     def reveal(self, caller: str, body: Body) -> Body:
         name = body["name"]
         if (caller, name) in self.secrets:
-            self.log.append({"at": 1764000000, "caller": caller, "operation": "reveal", "name": name, "outcome": "ok"})
+            self.log.append({"at": 1_764_000_000.5, "caller": caller, "action": "reveal", "name": name, "rows": 0})
             return {"value": self.secrets[caller, name][0]}
         if any(one["name"] == name for one in self.list_secrets(caller, {})["secrets"]):
             raise SharedSecretError("its value is not shown")

@@ -85,8 +85,10 @@ def test_with_whom_it_is_shared(shared: Double, be: Be, shell: Shell) -> None:
     shell.run("%secret share prod_pw")
     assert repr(shell.result).split("\n")[2].split() == ["analysts", "read", "alice"]
 
-    assert "not shared with analysts any more" in shell.run("%secret unshare prod_pw --group analysts")
+    shown = shell.run("%secret unshare prod_pw --group analysts")
 
+    assert "not shared with analysts any more" in shown
+    assert "analysts can use it still, through warehouse. To end that:  %connect warehouse --unshare analysts" in shown
     shell.run("%secret share prod_pw")
     assert "shared with nobody" in repr(shell.result)
     shell.run("%connect warehouse --unshare analysts")
@@ -271,7 +273,7 @@ def test_the_doctor_says_the_mode(shared: Double, be: Be, shell: Shell) -> None:
     said = repr(shell.result)
 
     assert f"team (FLOWFILE_NB_TEAM=unix:{shared.socket}; token from FLOWFILE_NB_TEAM_TOKEN)" in said
-    assert "bob (as token says); groups: analysts" in said
+    assert "bob (vouched for by token); groups: analysts" in said
     assert "0 of your own, used in this kernel; 1 shared with you, brokered" in said
 
 
@@ -348,3 +350,27 @@ def test_a_scan_goes_on_past_what_is_shared(shared: Double, be: Be, shell: Shell
 
     assert "mine" in repr(shell.result)
     assert "not known in this kernel: prod_pw" in repr(shell.result)
+
+
+def test_the_log_is_the_brokers(broker: Double, be: Be, shell: Shell) -> None:
+    """Who did what, with which statement and outcome; of one name, and not to be deleted."""
+    be("alice").set("prod_pw", VALUE, replace=False)
+    session.backend().reveal("prod_pw")
+    use = {"at": 1_764_000_001.0, "caller": "bob", "action": "use", "name": "prod_pw", "query_id": "q1", "rows": 0}
+    broker.log.append({**use, "statement": "select *\n  from orders", "state": "started"})
+    broker.log.append({**use, "rows": 1234, "state": "complete", "detail": ""})
+
+    shell.run("%secret log prod_pw")
+    lines = repr(shell.result).split("\n")
+    shell.run("%secret log prod_pw --last 1")
+    last = repr(shell.result)
+
+    assert lines[2].split()[2:] == ["bob", "use", "prod_pw", "select", "*", "from", "orders", "1,234", "complete"]
+    assert lines[3].split()[2:] == ["alice", "reveal", "prod_pw"]
+    assert "1 of 2 entries" in last
+    assert VALUE not in last + repr(lines)
+    for line in ("%secret log", "%secret log --clear", "%secret log prod_pw --last 0"):
+        shell.run(line)
+        assert isinstance(shell.error, UsageError), line
+    shell.run("%secret log nothing")
+    assert "no secret named 'nothing'" in str(shell.error)
