@@ -1,4 +1,4 @@
-"""The API, but for what needs a database: what each path takes, and what it does. Methods of `Team` decide what the caller may."""
+"""The API, but for what needs a database: what each path takes and does. Methods of `Team` decide what the caller may."""
 
 from __future__ import annotations
 

@@ -85,8 +85,7 @@ def test_a_shared_secret_works_with_its_target_only(shared: Team, body: str) -> 
         BODY.replace("db.example.com:5432", "db.example.com:5432,evil.example.com:5432"),
         BODY.replace("db.example.com:5432", ""),
         BODY.replace("db.example.com:5432", "%2Fvar%2Frun%2Fpostgresql"),
-        'type = "postgresql"\nhost = "db.example.com"\ndatabase = "sales"\nusername = "app"\npassword = %secret prod_pw\n'
-        '[connect_args]\nhost = "evil.example.com"',
+        'type = "postgresql"\nhost = "db.example.com"\npassword = %secret prod_pw\n[connect_args]\nhost = "evil.example.com"',
         "duckdb:///x.db",
         "s3://bucket",
     ],
