@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryptography.fernet import Fernet
+from IPython import get_ipython
 from psycopg import sql
 
 from flowfile_nb import session
@@ -45,6 +46,12 @@ class Team(NamedTuple):
         session.use_backend(None)
         print(f"You are {user}.")
 
+    def cell(self, line: str, body: str) -> None:
+        """Run a `%%connect` cell with the practice database's port, another one each time, in place of 5432."""
+        shell = get_ipython()
+        assert shell is not None
+        shell.run_cell_magic("connect", line.removeprefix("%%connect "), body.replace(":5432/", f":{os.environ['PGPORT']}/"))
+
     def prepare_group(self, group: str, *, owner: str, members: Sequence[str]) -> None:
         """Let there be a group, as an admin makes one."""
         self._quietly("root", admin=True)
@@ -56,7 +63,7 @@ class Team(NamedTuple):
     def prepare_share(self, owner: str, group: str) -> None:
         """Let *owner* have the practice database's password as `penguins_pw`, and share it and the connection `penguins`."""
         self._quietly(owner)
-        secrets, body = session.team(), "postgresql://reader:${secret:penguins_pw}@127.0.0.1/palmer"
+        secrets, body = session.team(), f"postgresql://reader:${{secret:penguins_pw}}@127.0.0.1:{os.environ['PGPORT']}/palmer"
         secrets.set("penguins_pw", os.environ["PRACTICE_PASSWORD"], replace=True)
         secrets.save_connection("penguins", body)
         for what, name in (("secret", "penguins_pw"), ("connection", "penguins")):
@@ -122,7 +129,7 @@ def start_practice_team() -> Team:
 
 
 def _run(directory: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "flowfile_nb", words[0], "--directory", str(directory / "kept"), *words[1:]]
+    command = [sys.executable, "-m", "flowfile_nb", *words, "--directory", str(directory / "kept")]
     return subprocess.run(command, check=True, capture_output=True, text=True, env=_environment()).stdout.strip()
 
 

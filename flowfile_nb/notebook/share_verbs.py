@@ -47,9 +47,9 @@ def share(offer: Offer, *, agreed: bool, again: str) -> bool:
     try:
         sharing.share(offer, confirmed=agreed)
     except WriteShareError as error:
-        print(error.message)
+        question = f"{error.message}. Let {offer.group} write with {offer.name} all the same?"
         try:
-            agreed = confirm(f"Let {offer.group} write with {offer.name} all the same?", otherwise=again)
+            agreed = confirm(question, otherwise=again)
         except NoPromptError:
             raise WriteShareError(error.message, hint=again) from None
         if not agreed:
