@@ -18,36 +18,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from flowfile_nb.core.parameters import to_json
 from flowfile_nb.team.database_errors import (
-    DatabaseError as DatabaseError,
-)
-from flowfile_nb.team.database_errors import (
-    DataError as DataError,
-)
-from flowfile_nb.team.database_errors import (
-    Error as Error,
-)
-from flowfile_nb.team.database_errors import (
-    IntegrityError as IntegrityError,
-)
-from flowfile_nb.team.database_errors import (
-    InterfaceError as InterfaceError,
-)
-from flowfile_nb.team.database_errors import (
-    InternalError as InternalError,
-)
-from flowfile_nb.team.database_errors import (
-    NotSupportedError as NotSupportedError,
-)
-from flowfile_nb.team.database_errors import (
-    OperationalError as OperationalError,
-)
-from flowfile_nb.team.database_errors import (
-    ProgrammingError as ProgrammingError,
-)
-from flowfile_nb.team.database_errors import (
-    Warning as Warning,
-)
-from flowfile_nb.team.database_errors import (
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    Warning,  # noqa: A004 - PEP 249's name
     raise_said,
 )
 from flowfile_nb.team.results import FrameReader, plain_batch, python_type, rows_of, schema_of, with_decimals
@@ -248,9 +228,6 @@ class Cursor:
         original = self._stream().schema
         schema = schema_of(original)
         return with_decimals(pa.Table.from_batches(self._batches(schema), schema), original)
-
-    fetch_arrow = fetch_arrow_table
-    fetchallarrow = fetch_arrow_table
 
     def fetch_df(self) -> Any:
         """Return all rows as a pandas DataFrame."""

@@ -20,6 +20,7 @@ from flowfile_nb.core.parameters import from_json
 from notebooks.throwaway import Postgres
 
 T = TypeVar("T")
+OnFrame = Callable[[wire.Frame], Any]
 
 
 def order_for(server: Postgres, access: Access = "read", caller: str = "bob", **changes: Any) -> Order:
@@ -75,15 +76,24 @@ class Broker:
         statement: str,
         parameters: Any = None,
         query_id: str = "",
-        on_frame: Callable[[wire.Frame], Any] = id,
+        on_frame: OnFrame = id,
+        *,
+        keep: bool = True,
     ) -> Callable[[], Answer]:
-        """Start one statement; what is returned waits for its end. *on_frame* runs in the loop, and may be a coroutine."""
+        """
+        Start one statement; what is returned waits for its end.
+
+        *on_frame* runs in the loop, and may be a coroutine. Without *keep* only the last frame is kept.
+        """
 
         async def run() -> Answer:
-            decoder, frames = wire.Decoder(), []
+            decoder = wire.Decoder()
+            frames: list[wire.Frame] = []
 
             async def take(data: bytes) -> None:
                 for one in decoder.feed(data):
+                    if not keep:
+                        frames.clear()
                     frames.append(one)
                     waited = on_frame(one)
                     if asyncio.iscoroutine(waited):
