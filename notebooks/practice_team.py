@@ -1,7 +1,7 @@
 """
 A team for the notebooks and the tests: a broker of its own on a unix socket, gone with the process.
 
-Nothing here is needed to use flowfile_nb: in a real team the broker runs as another user, and whoever runs it tells the address.
+Nothing here is needed to use flowfile_nb: in a real team the broker runs as another user, and who runs it tells the address.
 Here one person plays everybody, so that the example runs anywhere; `be` says who that is at the moment.
 """
 

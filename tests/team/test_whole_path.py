@@ -1,4 +1,4 @@
-"""Owner, member, broker and database together: the broker in a process of its own, a real PostgreSQL, a member's own process."""
+"""Owner, member, broker and database together: the broker in a process of its own, and a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from psycopg import sql
@@ -92,24 +93,36 @@ def memory_of(pid: int) -> bytes:
     return b"".join(parts)
 
 
+class Case(NamedTuple):
+    """A process that uses the secret: what it runs, whether as the member, what it says, and whether it has the value then."""
+
+    script: str
+    as_member: bool
+    said: str
+    has_it: bool
+
+
+CASES = [Case(MEMBER, True, "[42]", False), Case(OWNER, False, str(len(PASSWORD)), True)]
+
+
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="another process's memory is read by Linux's /proc")
-@pytest.mark.parametrize(("script", "who", "said", "has_it"), [(MEMBER, 1, "[42]", False), (OWNER, 0, f"{len(PASSWORD)}", True)])
+@pytest.mark.parametrize("case", CASES, ids=["member", "owner"])
 def test_the_value_is_not_in_a_members_process(
-    users: tuple[str, str], broker: RealBroker, monkeypatch: pytest.MonkeyPatch, script: str, who: int, said: str, has_it: bool
+    users: tuple[str, str], broker: RealBroker, monkeypatch: pytest.MonkeyPatch, case: Case
 ) -> None:
-    """A member reads data while the password is nowhere in the memory of the process; the owner, who may read it, has it there."""
-    broker.be(users[who], monkeypatch)
-    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    """A member reads data while the password is nowhere in the process's memory; the owner, who may read it, has it there."""
+    broker.be(users[case.as_member], monkeypatch)
+    process = subprocess.Popen([sys.executable, "-c", case.script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     assert process.stdout is not None
     answer = process.stdout.readline().strip()
     memory = memory_of(process.pid)
     process.communicate()
 
-    assert answer == said
-    # In one piece, and in the pieces that no escape of a URL, of JSON or of a DSN changes.
+    assert answer == case.said
+    # In one piece, and the piece that no escape of a URL, of JSON or of a DSN changes.
     found = [part for part in (PASSWORD, "of-the-reader") if part.encode() in memory]
-    assert bool(found) == has_it
+    assert bool(found) == case.has_it
 
 
 def test_a_member_reads_with_the_usual_libraries(
