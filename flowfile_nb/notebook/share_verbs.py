@@ -71,9 +71,8 @@ def unshare(what: What, name: str, group: str) -> None:
         return
     lent = [one.name for one in team.team_connections() if one.own and name in one.secrets and group in one.groups]
     for connection in lent:
-        print(
-            f"{group} can use it still, through {connection}. To end that:  %connect {quoted(connection)} --unshare {quoted(group)}"
-        )
+        again = f"%connect {quoted(connection)} --unshare {quoted(group)}"
+        print(f"{group} can use it still, through {connection}. To end that:  {again}")
 
 
 def _shares_table(name: str) -> Table:
