@@ -12,6 +12,13 @@ from flowfile_nb.errors import FlowfileNbError, MissingDriverError, UsageError
 
 DIRECTORY = "FLOWFILE_NB_BROKER"
 STORE = "FLOWFILE_NB_STORE"
+_LIMITS = {
+    "query-seconds": "how long a statement may take (3600)",
+    "memory-mib": "how much memory a session may take (1024)",
+    "result-mib": "how large a result may be (65536)",
+    "sessions-per-caller": "how many statements of one caller run at once (8)",
+    "sessions": "how many of all (200)",
+}
 _DAY_S = 24 * 60 * 60
 
 
@@ -37,6 +44,9 @@ def add_options(serve: argparse.ArgumentParser, token: argparse.ArgumentParser) 
     serve.add_argument("--hub", metavar="URL", help="API of the JupyterHub that vouches (or $JUPYTERHUB_API_URL)")
     serve.add_argument("--service", help="the broker's name at the Hub (or $JUPYTERHUB_SERVICE_NAME): flowfile-secrets")
     serve.add_argument("--hub-token-file", metavar="FILE", help="the broker's own token at the Hub (or $JUPYTERHUB_API_TOKEN)")
+    for name, what in _LIMITS.items():
+        serve.add_argument(f"--{name}", type=int, metavar="N", help=what)
+    serve.add_argument("--import", dest="import_from", metavar="PATH", help="take over a Flowfile Docker database, and end")
     serve.add_argument("--admin", action="append", default=[], metavar="USER", help="user of this host who may make groups")
     add.add_argument("user")
     add.add_argument("--name", default="", help="what it is for")
@@ -76,6 +86,9 @@ def run_serve(args: argparse.Namespace, environ: MutableMapping[str, str]) -> in
     logging.getLogger("flowfile_nb.broker").setLevel(logging.INFO)
     team = _open(args, before)
     try:
+        if args.import_from:
+            print(f"taken over: {team.take_over(args.import_from)}", file=sys.stderr)
+            return 0
         try:
             team.require_key()
         except FlowfileNbError as error:
@@ -128,7 +141,25 @@ def _served(serving: Any, args: argparse.Namespace, environ: Mapping[str, str]) 
         service=args.service or environ.get("JUPYTERHUB_SERVICE_NAME") or "flowfile-secrets",
         hub_token=token,
         admins=args.admin,
+        limits=_limits(args),
     )
+
+
+def _limits(args: argparse.Namespace) -> Any:
+    from dataclasses import replace
+
+    from flowfile_nb.broker.limits import MIB, Limits
+
+    given = {
+        "query_s": args.query_seconds,
+        "memory_bytes": args.memory_mib and args.memory_mib * MIB,
+        "result_bytes": args.result_mib and args.result_mib * MIB,
+        "sessions_per_caller": args.sessions_per_caller,
+        "sessions": args.sessions,
+    }
+    if any(number is not None and number <= 0 for number in given.values()):
+        raise UsageError("a limit is a number above zero", hint="--query-seconds 600")
+    return replace(Limits(), **{name: number for name, number in given.items() if number is not None})
 
 
 def _sockets(args: argparse.Namespace, environ: Mapping[str, str]) -> list[Any]:

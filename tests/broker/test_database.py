@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from flowfile_nb.broker import database
+from flowfile_nb.broker import changes, database
 from flowfile_nb.broker.database import open_store
 from flowfile_nb.broker.keeping import KEY_FILE, Keeper
 from flowfile_nb.broker.migrations import HEAD, TABLE, version
@@ -174,8 +174,10 @@ def test_a_revocation_reaches_the_other_replica(opening: Opening) -> None:
     assert ended.wait(10)
 
 
-def test_uses_are_no_changes_of_policy(opening: Opening) -> None:
+def test_uses_are_no_changes_of_policy(opening: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand members who query do not have each other's queries looked at."""
+    # So often that it looks between two uses.
+    monkeypatch.setattr(changes, "_POLL_S", 0.0005)
     here, there = opening(), opening()
     here.put_secret(ALICE, "prod_pw", VALUE, replace=False)
     here.save_connection(ALICE, "warehouse", "postgresql://app:%secret prod_pw@127.0.0.1/sales")

@@ -138,15 +138,12 @@ def test_a_proof_copied_to_another_row_is_refused(shared: Team, column: str) -> 
 
 
 def test_a_renamed_row_is_refused(shared: Team) -> None:
-    """A name is part of the proof: a row that takes the place of another is not taken for it."""
-    shared.put_secret(ALICE, "private", "mine alone", replace=False)
-    shared.save_connection(ALICE, "private", BODY.replace("prod_pw", "private"))
+    """A name is part of the proof: a row that takes another's name in the store is not used by it."""
     with altering(shared) as connection:
-        connection.execute(update(tables.secrets).where(tables.secrets.c.name == "prod_pw").values(name="old"))
-        connection.execute(update(tables.secrets).where(tables.secrets.c.name == "private").values(name="prod_pw"))
+        connection.execute(update(tables.secrets).where(tables.secrets.c.name == "prod_pw").values(name="other_pw"))
 
     with pytest.raises(BindingError):
-        shared.order(BOB, connection="warehouse")
+        shared.order(BOB, description=BODY.replace("prod_pw", "other_pw"))
 
 
 class Work:

@@ -33,14 +33,7 @@ ENDS: dict[str, Callable[[House], object]] = {
 @pytest.fixture
 def renewed(house: House) -> House:
     """The team as it was, whatever a test before has taken away."""
-    house.team.shut_out("bob", False)
-    house.tokens["bob"] = house.team.issue_token("bob")
-    house.bob = house.member(house.tokens["bob"])
-    house.alice.put("secrets", {"name": "prod_pw", "value": house.server.password, "replace": True})
-    house.alice.put("connections", {"name": "warehouse", "body": house.body})
-    house.alice.post("groups", {"name": "analysts"})
-    house.alice.put("groups/members", {"group": "analysts", "user": "bob", "role": "member"})
-    house.share()
+    house.renew()
     return house
 
 

@@ -24,6 +24,7 @@ from flowfile_nb.broker.team import Team, open_team
 from flowfile_nb.core import wire
 from flowfile_nb.core.crypto import generate_master_key
 from notebooks.throwaway import Postgres
+from tests.support.processes import wait_for_port
 
 ROOT = Path(__file__).parent.parent.parent
 _NUMBERS = itertools.count(1)
@@ -119,36 +120,45 @@ class Front:
         options: More of `serve`.
         program: What is run in the place of `python -m flowfile_nb`.
         environ: More of its environment.
+        own_port: Whether it binds a port by itself, in the place of a socket that is held for it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what a process consists of
         self,
         directory: Path,
         key: str,
         options: Sequence[str] = (),
         program: Sequence[str] = (sys.executable, "-m", "flowfile_nb"),
         environ: dict[str, str] | None = None,
+        own_port: bool = False,
     ) -> None:
         self.directory = directory
         self.key = key
-        self._options = options
-        self._program = program
-        self._environ = environ or {}
+        self.options = options
+        self.program = program
+        self.environ = environ or {}
         # Held here, as systemd does: it stays when the process ends.
         self.held = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.held.getsockname()[1]}/"
+        self.port = self.held.getsockname()[1]
+        self._own_port = own_port
+        if own_port:
+            self.held.close()
         self.log = directory.parent / f"{directory.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it; whoever calls meanwhile waits at the held socket."""
-        environ = {"PATH": os.environ["PATH"], "HOME": str(self.directory.parent), "PYTHONPATH": str(ROOT), **self._environ}
+        environ = {"PATH": os.environ["PATH"], "HOME": str(self.directory.parent), "PYTHONPATH": str(ROOT), **self.environ}
         if self.key:
             environ["FLOWFILE_MASTER_KEY"] = self.key
-        number = self.held.fileno()
-        command = [*self._program, "serve", "--directory", str(self.directory), "--fd", str(number), *self._options]
+        held = [] if self._own_port else [self.held.fileno()]
+        where = ["--port", str(self.port)] if self._own_port else ["--fd", str(held[0])]
+        command = [*self.program, "serve", "--directory", str(self.directory), *where, *self.options]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, pass_fds=[number], env=environ, cwd=ROOT, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, pass_fds=held, env=environ, cwd=ROOT, stdout=log, stderr=log)
+        if self._own_port:
+            wait_for_port(self.process, self.port, 30, self.log)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Stop the process, and return its status."""
@@ -187,6 +197,22 @@ class House:
         self.alice.done("PUT", "connections", {"name": "warehouse", "body": self.body})
         self.alice.done("POST", "groups", {"name": "analysts"})
         self.alice.done("PUT", "groups/members", {"group": "analysts", "user": "bob", "role": "member"})
+
+    def renew(self) -> None:
+        """Make the team as it was, whatever was taken away, and share `warehouse` for reading."""
+        self.team.shut_out("bob", False)
+        self.team.set_admin("bob", False)
+        for name in ("alice", "bob", "carol"):
+            self.tokens[name] = self.team.issue_token(name)
+        self.alice, self.bob, self.carol = (self.member(self.tokens[name]) for name in ("alice", "bob", "carol"))
+        # A connection that is saved with a secret which is shared already gets it only when it is entered again.
+        self.unshare("secret", "prod_pw")
+        self.alice.post("connections/delete", {"name": "warehouse"})
+        self.alice.put("secrets", {"name": "prod_pw", "value": self.server.password, "replace": True})
+        self.alice.put("connections", {"name": "warehouse", "body": self.body})
+        self.alice.post("groups", {"name": "analysts"})
+        self.alice.put("groups/members", {"group": "analysts", "user": "bob", "role": "member"})
+        self.share()
 
     def member(self, token: str = "", url: str = "", uds: str | None = None) -> Member:
         """Return somebody who calls with a token, by HTTP or over a unix socket."""

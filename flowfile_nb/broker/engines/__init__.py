@@ -111,4 +111,8 @@ def engine_of(target: Target, value: str, limits: Limits) -> Engine:
         from flowfile_nb.broker.engines.postgresql import PostgreSQL
 
         return PostgreSQL(target, value, limits)
+    if kind in {"mysql", "mariadb"}:
+        from flowfile_nb.broker.engines.mysql import MySQL
+
+        return MySQL(target, value, limits)
     raise OpeningError("databases of this type are not used through a broker", kind)
