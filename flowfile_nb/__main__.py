@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str] | None) -> int:  # noqa: PLR0911 - one for each command
     parser = _Parser(prog="python -m flowfile_nb", description="Secrets for notebooks; what works without a notebook.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     scan = commands.add_parser("scan", help="search files for the values of your secrets")

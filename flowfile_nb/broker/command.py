@@ -12,14 +12,27 @@ from flowfile_nb.errors import FlowfileNbError, MissingDriverError, UsageError
 
 DIRECTORY = "FLOWFILE_NB_BROKER"
 STORE = "FLOWFILE_NB_STORE"
+_LIMITS = {
+    "query-seconds": "how long a statement may take (3600)",
+    "memory-mib": "how much memory a session may take (1024)",
+    "result-mib": "how large a result may be (65536)",
+    "sessions-per-caller": "how many statements of one caller run at once (8)",
+    "sessions": "how many of all (200)",
+}
 _DAY_S = 24 * 60 * 60
 
 
 def add_options(serve: argparse.ArgumentParser, token: argparse.ArgumentParser) -> None:
     """Add the options of both commands."""
-    for parser in (serve, token):
+    actions = token.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add = actions.add_parser("add", help="make a token for a user, and print it once")
+    listing = actions.add_parser("list", help="list tokens, without their text")
+    revoke = actions.add_parser("revoke", help="make a token worthless, at once")
+    for parser in (serve, add, listing, revoke):
         parser.add_argument("--directory", help=f"the broker's own folder (or ${DIRECTORY}, or systemd's $STATE_DIRECTORY)")
-        parser.add_argument("--store", help=f"sqlite, or postgresql://… for several replicas (or ${STORE}: no password in `ps`)")
+        parser.add_argument(
+            "--store", help=f"sqlite, or postgresql://… for several replicas (or ${STORE}: no password in `ps`)"
+        )
     where = serve.add_mutually_exclusive_group()
     where.add_argument("--socket", metavar="PATH", help="listen on a unix socket, in a folder of the broker's own")
     where.add_argument("--fd", type=int, metavar="N", help="take over a socket that somebody else holds")
@@ -31,17 +44,16 @@ def add_options(serve: argparse.ArgumentParser, token: argparse.ArgumentParser) 
     serve.add_argument("--hub", metavar="URL", help="API of the JupyterHub that vouches (or $JUPYTERHUB_API_URL)")
     serve.add_argument("--service", help="the broker's name at the Hub (or $JUPYTERHUB_SERVICE_NAME): flowfile-secrets")
     serve.add_argument("--hub-token-file", metavar="FILE", help="the broker's own token at the Hub (or $JUPYTERHUB_API_TOKEN)")
+    for name, what in _LIMITS.items():
+        serve.add_argument(f"--{name}", type=int, metavar="N", help=what)
+    serve.add_argument("--import", dest="import_from", metavar="PATH", help="take over a Flowfile Docker database, and end")
     serve.add_argument("--admin", action="append", default=[], metavar="USER", help="user of this host who may make groups")
-    actions = token.add_subparsers(dest="action", metavar="ACTION", required=True)
-    add = actions.add_parser("add", help="make a token for a user, and print it once")
     add.add_argument("user")
     add.add_argument("--name", default="", help="what it is for")
     add.add_argument("--days", type=float, help="how long it holds; for ever if not given")
     add.add_argument("--use-only", action="store_true", help="to use what is shared, not to change or read anything")
     add.add_argument("--admin", action="store_true", help="the user may make groups")
-    listing = actions.add_parser("list", help="list tokens, without their text")
     listing.add_argument("user", nargs="?")
-    revoke = actions.add_parser("revoke", help="make a token worthless, at once")
     revoke.add_argument("id", type=int)
 
 
@@ -69,13 +81,14 @@ def run_serve(args: argparse.Namespace, environ: MutableMapping[str, str]) -> in
 
     serving = _imported()
     before = serving.close_up(environ)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    # It would repeat each request, with its URL.
-    logging.getLogger("tornado.access").setLevel(logging.CRITICAL)
-    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
-    logging.getLogger("tornado.general").setLevel(logging.ERROR)
+    # Of other libraries only what must be known: they may repeat a request, or a statement to the store.
+    logging.basicConfig(level=logging.CRITICAL, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("flowfile_nb.broker").setLevel(logging.INFO)
     team = _open(args, before)
     try:
+        if args.import_from:
+            print(f"taken over: {team.take_over(args.import_from)}", file=sys.stderr)
+            return 0
         try:
             team.require_key()
         except FlowfileNbError as error:
@@ -128,7 +141,25 @@ def _served(serving: Any, args: argparse.Namespace, environ: Mapping[str, str]) 
         service=args.service or environ.get("JUPYTERHUB_SERVICE_NAME") or "flowfile-secrets",
         hub_token=token,
         admins=args.admin,
+        limits=_limits(args),
     )
+
+
+def _limits(args: argparse.Namespace) -> Any:
+    from dataclasses import replace
+
+    from flowfile_nb.broker.limits import MIB, Limits
+
+    given = {
+        "query_s": args.query_seconds,
+        "memory_bytes": args.memory_mib and args.memory_mib * MIB,
+        "result_bytes": args.result_mib and args.result_mib * MIB,
+        "sessions_per_caller": args.sessions_per_caller,
+        "sessions": args.sessions,
+    }
+    if any(number is not None and number <= 0 for number in given.values()):
+        raise UsageError("a limit is a number above zero", hint="--query-seconds 600")
+    return replace(Limits(), **{name: number for name, number in given.items() if number is not None})
 
 
 def _sockets(args: argparse.Namespace, environ: Mapping[str, str]) -> list[Any]:
@@ -182,10 +213,10 @@ def _add(team: Any, args: argparse.Namespace, out: TextIO) -> int:
 
 
 def _list(team: Any, args: argparse.Namespace, out: TextIO) -> int:
-    import datetime
+    import datetime as dt
 
     def day(seconds: int | None) -> str:
-        return "-" if seconds is None else datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%d")
+        return "-" if seconds is None else dt.datetime.fromtimestamp(seconds, dt.timezone.utc).strftime("%Y-%m-%d")
 
     print(f"{'id':>4}  {'user':<20} {'scopes':<11} {'made':<10}  {'until':<10}  {'used':<10}  name", file=out)
     for one in team.tokens(args.user):

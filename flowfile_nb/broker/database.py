@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ POLICY = "policy"
 _BUSY_MS = 15_000
 # Any number does that nobody else takes as an advisory lock in the same database.
 _MIGRATION_LOCK = 7_205_311_006
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
@@ -114,6 +116,16 @@ def insert(connection: Connection, table: sqlalchemy.Table) -> Any:
     return (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
 
 
+def findable(name: str) -> str:
+    """Return a name to look for: for one that no text column can hold, one that nothing is called."""
+    return "\x01" if _UNSTORABLE.search(name) else name
+
+
+def storable(text: str) -> str:
+    """Return *text* as every database can hold it: without NUL and without halves of surrogate pairs."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
 def open_store(url: str, directory: str) -> Store:
     """
     Open the broker's store, and make or migrate its tables. Any number of processes may do that at once.
@@ -198,7 +210,11 @@ def _engine(url: sqlalchemy.URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writing = connection.get_execution_options().get("writing")
+        options = connection.get_execution_options()
+        if options.get("isolation_level") == "AUTOCOMMIT":
+            # Whoever looks out for changes would see the store for ever as it was when the transaction began.
+            return
+        writing = options.get("writing")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     return engine

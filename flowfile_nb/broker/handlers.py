@@ -59,7 +59,8 @@ class ApiHandler(RequestHandler):
             if self.request.headers.get("X-Flowfile-Nb-Wire") != str(WIRE_VERSION):
                 # A web page cannot send this header to another site either.
                 raise UsageError(
-                    f"this broker speaks version {WIRE_VERSION} of its API", hint=f"send the header X-Flowfile-Nb-Wire: {WIRE_VERSION}"
+                    f"this broker speaks version {WIRE_VERSION} of its API",
+                    hint=f"send the header X-Flowfile-Nb-Wire: {WIRE_VERSION}",
                 )
             if self.request.method not in self.methods:
                 self._refuse(405, UsageError("this path does not take that method"))
@@ -206,4 +207,3 @@ class NothingHandler(RequestHandler):
         self.set_status(404)
         self.set_header("Server", "flowfile-nb")
         self.finish(as_answer(UsageError("there is nothing at this path")))
-

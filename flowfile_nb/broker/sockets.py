@@ -73,11 +73,11 @@ def bind_path(path: str) -> socket.socket:
                 hint="give the socket a folder of the broker's own, with the mode 0711",
             )
         # The umask may have taken away what callers need to reach it.
-        os.chmod(folder, 0o711)
+        os.chmod(folder, 0o711)  # noqa: S103 - to be passed through, not read
         _remove_dead(path)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listening.bind(path)
-        os.chmod(path, 0o666)
+        os.chmod(path, 0o666)  # noqa: S103 - everybody may knock: who does is known
         listening.listen(_BACKLOG)
     except OSError as error:
         raise BrokerError(f"cannot listen at {path}: {error.strerror or type(error).__name__}", hint="--socket PATH") from None
@@ -96,7 +96,9 @@ def bind_port(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         why = "somebody else listens there" if error.errno == errno.EADDRINUSE else error.strerror
-        raise BrokerError(f"cannot listen on port {port}: {why}", hint="--socket PATH,  or a socket that systemd holds") from None
+        raise BrokerError(
+            f"cannot listen on port {port}: {why}", hint="--socket PATH,  or a socket that systemd holds"
+        ) from None
     return _ready(listening)
 
 

@@ -8,10 +8,10 @@ from flowfile_nb.broker.model import Caller, Order, Outcome
 from flowfile_nb.broker.refusals import error_of, unforeseen
 from flowfile_nb.broker.routes import SHARE, USE, Route
 from flowfile_nb.broker.running import in_thread
-from flowfile_nb.broker.schemas import NAME, TARGET, TEXT, Field, require_one_target
+from flowfile_nb.broker.schemas import TARGET, TEXT, Field, require_one_target
 from flowfile_nb.core.parameters import from_json
 from flowfile_nb.core.wire import error_frame
-from flowfile_nb.errors import FlowfileNbError, NotAllowedError, UsageError
+from flowfile_nb.errors import NotAllowedError, UsageError
 
 Fields = dict[str, Any]
 _WARNING = "warning:"
@@ -43,9 +43,7 @@ async def query(request: Request, fields: Fields) -> None:
         raise UsageError("the field 'id' holds letters, digits, - and _")
     parameters = from_json(fields["parameters"])
     front, caller, number = request.front, request.caller, fields["id"]
-    order: Order = await in_thread(
-        front.team.order, caller, connection=fields["connection"], description=fields["description"]
-    )
+    order: Order = await in_thread(front.team.order, caller, connection=fields["connection"], description=fields["description"])
     await in_thread(front.team.begin_use, caller, order, number, fields["statement"])
     loop = asyncio.get_running_loop()
     request.begin_frames()

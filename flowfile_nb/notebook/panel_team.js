@@ -31,11 +31,11 @@ class TeamTab {
     return this.all.find((one) => this.keyOf(one) === key);
   }
 
+  /** Ask what is there now; only the answer to the last question counts. */
   async refresh() {
-    if (this.asking) return;
-    this.asking = true;
+    const number = (this.asked = (this.asked ?? 0) + 1);
     const answer = await this.panel.ask({ op: this.op });
-    this.asking = false;
+    if (number !== this.asked) return;
     if (answer.op === "error") return this.panel.say(answer);
     this.take(answer);
     const text = JSON.stringify(answer);
@@ -58,8 +58,8 @@ class TeamTab {
   /** Have something done and say how it ended; then what is there now is shown. */
   async perform(question) {
     const answer = await this.panel.ask(question);
-    this.panel.say(answer.op === "confirm" ? {} : answer);
     if (answer.op === "done") await this.refresh();
+    this.panel.say(answer.op === "confirm" ? {} : answer);
     return answer;
   }
 
@@ -135,9 +135,11 @@ class GroupsTab extends TeamTab {
   showMembers(group) {
     const { name } = group;
     const change = async (question) => {
-      await this.perform({ ...question, group: name });
+      const answer = await this.perform({ ...question, group: name });
       const now = this.named(name);
-      if (now && this.rows.details.has(name)) this.showMembersAnew(now);
+      if (!now || !this.rows.details.has(name)) return;
+      this.showMembers(now);
+      this.panel.say(answer);
     };
     const may = this.mayManage(group);
     const lines = group.members.map((member) => {
@@ -153,13 +155,6 @@ class GroupsTab extends TeamTab {
       () => this.rows.close(name), labelled("User", user), labelled("Role", role), make("button", { type: "submit", className: "fnb-primary" }, "Add to group"));
     const close = make("div", { className: "fnb-buttons" }, make("button", { type: "button", onclick: () => this.rows.close(name) }, "Close"));
     this.open(name, "members", make("div", {}, make("ul", { className: "fnb-members" }, ...lines), ...(may ? [add] : []), close));
-  }
-
-  showMembersAnew(group) {
-    const said = this.panel.said;
-    const status = said.element.cloneNode(true);
-    this.showMembers(group);
-    said.element.querySelectorAll("p").forEach((line, index) => line.replaceChildren(...status.children[index].childNodes));
   }
 
   create() {
@@ -182,7 +177,7 @@ class GroupsTab extends TeamTab {
 
 class SharingTab extends TeamTab {
   constructor(panel) {
-    super(panel, { title: "Sharing", thing: "entry", op: "sharing", columns: ["Name and target", "Shared", "Mode"], className: "fnb-sharing" });
+    super(panel, { title: "Sharing", thing: "item", op: "sharing", columns: ["Name and target", "Shared", "Mode"], className: "fnb-sharing" });
   }
 
   take({ own, shared, groups }) {

@@ -28,7 +28,7 @@ def team_log(team: TeamBackend, args: Namespace) -> Table:
         raise UsageError("in a team, the record is shown of one secret or connection", hint="%secret log NAME")
     if args.last < 1:
         raise UsageError("--last takes a number from 1 on", hint="%secret log --last 100")
-    entries = team.log(args.name)
+    entries = _with_ends(team.log(args.name))
     if not entries and args.name not in {one.name for one in team.team_connections() if one.own}:
         team.require(args.name)
     rows = [_row(entry) for entry in entries[: -args.last - 1 : -1]]
@@ -40,6 +40,17 @@ def team_log(team: TeamBackend, args: Namespace) -> Table:
     return Table(("time", "who", "what", "through", "statement", "rows", "outcome"), rows, "\n".join(notes))
 
 
+def _with_ends(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the entries with the end of each use in the line of its beginning; one that runs still has none."""
+    ends = {entry["query_id"]: entry for entry in entries if entry.get("query_id") and entry.get("state") != "started"}
+    found = []
+    for entry in entries:
+        end = ends.get(entry.get("query_id") or "")
+        if entry is not end or not entry.get("query_id"):
+            found.append({**entry, **({key: end[key] for key in ("state", "rows", "detail")} if end else {})})
+    return found
+
+
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     statement = " ".join(str(entry.get("statement") or "").split())
     outcome = " ".join(filter(None, [str(entry.get("state") or ""), str(entry.get("detail") or "")]))
@@ -47,7 +58,8 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
         time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(entry["at"]))),
         str(entry["caller"]),
         str(entry["action"]),
-        str(entry["name"]),
+        # A description that nobody saved is followed by the secret that it used, for the broker's own use.
+        str(entry["name"]).partition(" by ")[0],
         statement if len(statement) <= _STATEMENT else statement[: _STATEMENT - 1] + "…",
         f"{entry['rows']:,}" if entry.get("statement") else "",
         outcome,

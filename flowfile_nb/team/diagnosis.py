@@ -44,7 +44,7 @@ def _caller(client: Client) -> list[Finding]:
         ]
     groups = f"groups: {', '.join(me.groups)}" if me.groups else "in no group"
     admin = "; an admin" if me.is_admin else ""
-    return [Finding("broker", "answers"), Finding("you", f"{me.name} (as {me.vouched_by} says); {groups}{admin}")]
+    return [Finding("broker", "answers"), Finding("you", f"{me.name} (vouched for by {me.vouched_by}); {groups}{admin}")]
 
 
 def _values(secrets: list[SecretEntry]) -> Finding:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from psycopg import sql
+import sqlalchemy
 
 from flowfile_nb.broker.audit import Audit
 from flowfile_nb.broker.database import Store, open_store
 from flowfile_nb.broker.keeping import Keeper
+from flowfile_nb.broker.migrations import TABLE
 from flowfile_nb.broker.model import Caller
+from flowfile_nb.broker.tables import metadata
 from flowfile_nb.broker.team import Team
 from notebooks.throwaway import Postgres
 
@@ -48,22 +49,36 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where a new store is, once a file and once a database of a server."""
-    if request.param == "sqlite":
-        yield "sqlite"
-        return
-    server: Postgres = request.getfixturevalue("postgres")
-    name = f"team_{uuid.uuid4().hex}"
-    with server.admin() as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    import sqlalchemy
+@pytest.fixture(scope="session")
+def server_url(postgres: Postgres) -> str:
+    """The address of a database of its own for the broker."""
+    with postgres.admin() as admin:
+        admin.execute("CREATE DATABASE team")
+    address = sqlalchemy.URL.create(
+        "postgresql", postgres.user, postgres.password, postgres.host, postgres.port, "team", {"application_name": "broker"}
+    )
+    return address.render_as_string(hide_password=False)
 
-    address = sqlalchemy.URL.create("postgresql", server.user, server.password, server.host, server.port, name)
-    yield address.render_as_string(hide_password=False)
-    with server.admin() as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Where an empty store is, once in a file and once in a database of a server."""
+    if request.param == "sqlite":
+        return "sqlite"
+    address: str = request.getfixturevalue("server_url")
+    _empty(address)
+    return address
+
+
+def _empty(address: str) -> None:
+    """Empty a store's tables, which takes a tenth of the time of making them."""
+    engine = sqlalchemy.create_engine(sqlalchemy.make_url(address).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        if sqlalchemy.inspect(connection).has_table(TABLE):
+            names = ", ".join(metadata.tables)
+            connection.execute(sqlalchemy.text(f"TRUNCATE {names} RESTART IDENTITY"))
+            connection.execute(sqlalchemy.text("INSERT INTO nb_facts (name, fact) VALUES ('policy', '0')"))
+    engine.dispose()
 
 
 @pytest.fixture

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from flowfile_nb import session
 from flowfile_nb.backend import SecretBackend
 from tests.contract.suite import BackendContract
-from tests.support.team_double import running_double, token_of
+from tests.support.real_broker import RealBroker, running_real_broker
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[RealBroker]:
+    """A broker in a process of its own, on a unix socket."""
+    with running_real_broker() as running:
+        yield running
 
 
 class TestTeam(BackendContract):
     """The API over a unix socket."""
 
     @pytest.fixture
-    def backend(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretBackend]:
-        """What alice has at a broker where nobody has stored anything."""
-        with running_double(tmp_path) as broker:
-            monkeypatch.setenv("FLOWFILE_NB_TEAM", f"unix:{broker.socket}")
-            monkeypatch.setenv("FLOWFILE_NB_TEAM_TOKEN", token_of("alice"))
-            yield session.backend()
-            session.team().client.close()
+    def backend(self, broker: RealBroker, monkeypatch: pytest.MonkeyPatch) -> SecretBackend:
+        """What somebody has at the broker who was never there."""
+        return broker.be(broker.somebody(), monkeypatch)

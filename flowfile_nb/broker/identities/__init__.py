@@ -32,7 +32,7 @@ async def identify(
 
 def bearer(headers: Mapping[str, str]) -> str | None:
     """
-    Return the token of the header `Authorization: Bearer TOKEN` (or `token TOKEN`, as JupyterHub writes it), or None without one.
+    Return the token of the header `Authorization: Bearer TOKEN` (or `token TOKEN`, as JupyterHub writes it), if it is there.
 
     Nothing else counts: a URL ends in logs, and a cookie is sent by pages that its owner only visits.
 

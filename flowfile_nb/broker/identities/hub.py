@@ -30,8 +30,8 @@ class HubIdentity:
     Args:
         api_url: Of the Hub, such as `http://127.0.0.1:8081/hub/api`.
         service: The broker's name there. A token counts only if it may call that service.
-        own_token: The broker's own, with which it asks who is still in a group (`read:users:name`, `read:users:groups`). Without
-            one, a Hub group that somebody has left ends his next query, not the one that runs.
+        own_token: The broker's own, with which it asks who is still in a group (`read:users:name`, `read:users:groups`).
+            Without one, a Hub group that somebody has left ends his next query, not the one that runs.
         grace_s: How long a query that runs goes on while the Hub says nothing.
     """
 
@@ -72,7 +72,7 @@ class HubIdentity:
         if not isinstance(scopes, list) or not self._scopes & {scope for scope in scopes if isinstance(scope, str)}:
             raise NotAllowedError(
                 "this token may not call the broker",
-                hint="the Hub's administrator adds access:services!service=… to c.Spawner.server_token_scopes and to a role of yours",
+                hint="the Hub's administrator adds access:services!service=… to c.Spawner.server_token_scopes and to a role",
             )
         return _caller(said)
 
@@ -128,5 +128,6 @@ def _caller(said: Mapping[str, Any]) -> Caller:
 
 def _no_answer() -> BrokerError:
     return BrokerError(
-        "JupyterHub does not answer, so the broker cannot know who calls; nothing was done", hint="try again when the Hub is back"
+        "JupyterHub does not answer, so the broker cannot know who calls; nothing was done",
+        hint="try again when the Hub is back",
     )

@@ -51,6 +51,7 @@ class PeerIdentity:
         name = self._name_of(peer.uid)
         if name is None:
             raise NotAllowedError(
-                f"the user id {peer.uid} has no name on the broker's host", hint="the broker and its callers need the same users"
+                f"the user id {peer.uid} has no name on the broker's host",
+                hint="the broker and its callers need the same users",
             )
         return Caller(name, is_admin=name in self._admins, vouched_by="peer")
