@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str] | None) -> int:  # noqa: PLR0911 - one for each command
     parser = _Parser(prog="python -m flowfile_nb", description="Secrets for notebooks; what works without a notebook.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     scan = commands.add_parser("scan", help="search files for the values of your secrets")
@@ -50,6 +50,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     importing = commands.add_parser("import", help="take credentials out of a file into the store")
     new_key = commands.add_parser("new-key", help="make a master key for Flowfile's docker mode: the line for .env")
 
+    serve = commands.add_parser("serve", help="run a team's broker")
+    token = commands.add_parser("token", help="make, list and revoke tokens of a team's broker")
+
+    from flowfile_nb.broker import command as broker
     from flowfile_nb.checkup import command as checkup
     from flowfile_nb.importing.options import add_options
     from flowfile_nb.lifecycle import new_key as key_command
@@ -59,6 +63,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     checkup.add_options(doctor)
     add_options(importing)
     key_command.add_options(new_key)
+    broker.add_options(serve, token)
     args = parser.parse_args(arguments)
     if args.command is None:
         parser.print_help()
@@ -66,6 +71,11 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     if args.command == "new-key":
         return key_command.run(args, os.environ, sys.stdout)
+
+    if args.command == "serve":
+        return broker.run_serve(args, os.environ)
+    if args.command == "token":
+        return broker.run_token(args, os.environ, sys.stdout)
 
     from flowfile_nb import session
 

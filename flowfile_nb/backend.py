@@ -18,6 +18,10 @@ class Listing(NamedTuple):
     """When the values were stored, in seconds since 1970; None where that is not known."""
     used_at: list[int | None]
     """When they were last used; None where nothing is recorded."""
+    shared_with: Sequence[str] = ()
+    """The groups that each is shared with, in one text; none at all where nothing is shared from here."""
+    modes: Sequence[str] = ()
+    """Where each value is when it is used: `in this kernel`, or `brokered`; none at all where all are in this kernel."""
 
 
 class Finding(NamedTuple):
@@ -52,6 +56,26 @@ class Part(NamedTuple):
     """Returns the plaintext, and records the use."""
 
 
+class TeamConnection(NamedTuple):
+    """A connection that a team's broker keeps: one's own, or one that is shared. No value."""
+
+    name: str
+    owner: str
+    own: bool
+    groups: tuple[str, ...]
+    """With which groups its owner shares it, as far as the caller may know."""
+    kind: str
+    target: str
+    """Where it leads, to be read."""
+    permission: str
+    """`use` or `manage`; empty for one's own."""
+    access: str
+    """`read` or `write`: what the share allows there."""
+    secrets: tuple[str, ...]
+    body: str | None = None
+    """Its definition, where the caller may read that."""
+
+
 class Known(NamedTuple):
     """What is known of the definition of a connection."""
 
@@ -65,8 +89,12 @@ class SecretBackend(Protocol):
     """
     Secrets of one user, by name.
 
-    Raises (all methods): StoreError if the store cannot be used. Names in errors are names; a value is in none.
+    Raises (all methods): StoreError if the store cannot be used, BrokerError if a team's broker does not answer. Names in
+    errors are names; a value is in none.
     """
+
+    keeps_previous: bool
+    """Whether `undo` can take back a value that was replaced."""
 
     def names(self) -> list[str]:
         """Return the names that can be used, the oldest first."""
@@ -78,7 +106,11 @@ class SecretBackend(Protocol):
         """Return something that differs when any secret may have changed since; cheap to ask."""
 
     def fingerprints(self) -> dict[str, object]:
-        """Return for each name something that differs when its value may have changed since, and tells nothing about it."""
+        """
+        Return for each name something that differs when its value may have changed since, and tells nothing about it.
+
+        Of those names whose value can be looked for in each cell: `peek` costs next to nothing for them, and tells nobody.
+        """
 
     def fingerprint(self, name: str) -> object:
         """Return that of one name. Raises NoSuchSecretError."""
@@ -100,6 +132,13 @@ class SecretBackend(Protocol):
 
     def peek(self, name: str) -> str:
         """Return the plaintext to look for it in cells, outputs and files; that is no use, and is not recorded."""
+
+    def brokered(self, names: Iterable[str]) -> dict[str, str]:
+        """
+        Return those of *names* whose value is used elsewhere and never seen here, each with what to do instead.
+
+        `reveal` and `peek` raise SharedSecretError for them.
+        """
 
     def set(self, name: str, value: str, *, replace: bool) -> bool:
         """Store a value durably; return whether it replaced one. Raises SecretExistsError and, for bad input, UsageError."""
@@ -124,6 +163,9 @@ class SecretBackend(Protocol):
 
     def connection_bodies(self) -> dict[str, str]:
         """Return the saved definitions by name."""
+
+    def team_connections(self) -> list[TeamConnection]:
+        """Return the connections that a team's broker keeps, the own ones first; empty without a team."""
 
     def awaits_key(self) -> bool:
         """Return whether nothing can be stored before somebody gives this backend its first key: Flowfile's docker mode."""

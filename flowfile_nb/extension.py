@@ -61,6 +61,14 @@ def secret(line: str) -> Any:
         --dry-run                 say what would be done
         --backup PATH             where the backup goes;  --passphrase-env VAR  in a headless run;  --no-backup
         --new-key-env VAR         where the key is given (FLOWFILE_MASTER_KEY): the new one, in a variable
+    %secret share NAME --group GROUP   in a team: let a group use it, without seeing it, towards the targets of your saved
+                                  connections and nowhere else
+        --write                   also to change data: says what cannot be promised then, and asks;  --yes  does not ask
+    %secret share NAME            with whom it is shared;  %secret unshare NAME --group GROUP   ends that, and what runs by it
+    %secret groups                who is in which group
+        create | delete GROUP     an admin creates one:  --description TEXT
+        add | remove GROUP USER…  --role member, manager or owner;  role GROUP USER ROLE  changes it
+        leave GROUP
     %secret doctor                what is in use, and how to mend what is wrong
         --fix                     mend what is safe to mend: permissions, shares of what is gone, names stored twice
 
@@ -133,6 +141,10 @@ def connect(line: str, cell: str | None = None) -> Any:
     %connect NAME --delete        forget a saved one: asks;  --yes  does not. Its secrets stay
     %connect -x NAME              close one
     %connect NAME --export [PATH] write a saved one into connections.toml; without NAME, all.  --yes  replaces without asking
+
+    %connect NAME --share GROUP   in a team: let a group open it;  --write  also to change data,  --manage  also to change it
+    %connect NAME --unshare GROUP   ends that, and what runs by it
+    One that is shared with you opens by its name. Its engine sends statements to the broker, which has the credential.
 
     connections.toml has one table for each connection, holds no values and is there to be committed: everybody brings their own
     secrets. It is looked for in the notebook's folder and above it up to the project's root (.git or pyproject.toml);

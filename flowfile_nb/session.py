@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from functools import partial
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from flowfile_nb.connections import Opened
     from flowfile_nb.connections.access import Access
     from flowfile_nb.core.redaction import Redactor
+    from flowfile_nb.team.backend import TeamBackend
     from flowfile_nb.vault import Vault
 
 _backend: SecretBackend | None = None
@@ -40,12 +42,17 @@ def require_platform() -> None:
 
 
 def backend() -> SecretBackend:
-    """Return the backend in use; the user's own vault unless `use_backend` chose another."""
+    """Return the backend in use: what `use_backend` chose, else a team's broker if the environment names one, else a vault."""
     global _backend  # noqa: PLW0603 - this file is where the state is
     if _backend is None:
         require_platform()
         from flowfile_nb.vault import open_vault
 
+        if "FLOWFILE_NB_TEAM" in os.environ:
+            from flowfile_nb.team import open_team
+
+            _backend = open_team(os.environ, open_vault, learn)
+            return _backend
         _backend = vault = open_vault()
         if "IPython" in sys.modules and (key := vault.given_key()):
             # It stands in the environment, where one `%env` shows it.
@@ -54,24 +61,37 @@ def backend() -> SecretBackend:
 
 
 def use_backend(chosen: SecretBackend | None) -> None:
-    """Use another backend from now on; None goes back to the vault, as the environment now says."""
+    """Use another backend from now on; None goes back to what the environment now says."""
     global _backend  # noqa: PLW0603 - this file is where the state is
     _backend = chosen
 
 
 def vault() -> Vault:
-    """
-    Return the vault on this machine: what cares for key and files works on it.
-
-    Raises:
-        UsageError: If secrets come from elsewhere.
-    """
+    """Return the vault on this machine, for what cares for key and files. Raises UsageError if secrets come from elsewhere."""
     from flowfile_nb.vault import Vault
 
     in_use = backend()
     if not isinstance(in_use, Vault):
-        raise UsageError("the secrets in use are not in files of this machine", hint="ask whoever runs the service")
+        raise UsageError("the secrets in use are not in files of this machine", hint="ask whoever runs the team's broker")
     return in_use
+
+
+def team() -> TeamBackend:
+    """Return the team's broker in use. Raises UsageError if secrets come from elsewhere."""
+    if (in_use := team_in_use()) is None:
+        raise UsageError(
+            "this needs a team's broker, and the secrets in use are in files of this machine",
+            hint="whoever runs a broker says where it is, for the variable FLOWFILE_NB_TEAM",
+        )
+    return in_use
+
+
+def team_in_use() -> TeamBackend | None:
+    """Return the team's broker, if one is in use."""
+    in_use = backend()
+    # Where its module is not loaded, it is not in use; and nobody without a team waits for that.
+    module = sys.modules.get("flowfile_nb.team.backend")
+    return in_use if module is not None and isinstance(in_use, module.TeamBackend) else None
 
 
 def store(name: str, value: str, *, replace: bool) -> bool:
@@ -223,6 +243,11 @@ def open_connection(
     require_platform()
     from flowfile_nb import connections
 
+    if (in_team := team_in_use()) is not None:
+        from flowfile_nb.team.opening import open_described
+
+        if (brokered := open_described(in_team, description, test=test, as_=as_, timeout_s=timeout_s)) is not None:
+            return brokered
     return connections.open_connection(description, _require, _access(timeout_s=timeout_s, debug=debug), test=test, as_=as_)
 
 
@@ -271,13 +296,7 @@ def _here(ask: Callable[[str], Any], name: str) -> Any:
 
 def open_flowfiles(name: str, *, test: bool = True, timeout_s: float | None = None, debug: bool = False) -> Opened:
     """
-    Open a connection that was saved in Flowfile's own interface.
-
-    Args:
-        name: Its name there.
-        test: As in `connect`.
-        timeout_s: As in `open_connection`.
-        debug: As in `open_connection`.
+    Open a connection that was saved in Flowfile's own interface, by its name there; the rest is as in `open_connection`.
 
     Raises:
         UsageError: If none of that name is saved; else as `connect`.

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from flowfile_nb.core.names import environment_variable, quoted, require_name, require_value, suggest
+from flowfile_nb.core.names import environment_variable, no_such_secret, require_name, require_value
 from flowfile_nb.errors import FlowfileNbError, InvalidNameError, NoSuchSecretError, StoreError
 from flowfile_nb.storage.access_log import AccessLog
 from flowfile_nb.storage.database import ALL
@@ -18,7 +18,7 @@ from flowfile_nb.storage.store_key import StoreKey
 
 # What only showing and describing need is imported there: a cold read of one secret is half imports.
 if TYPE_CHECKING:
-    from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing, Part
+    from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing, Part, TeamConnection
     from flowfile_nb.checkup import Subject
     from flowfile_nb.storage.access_history import AccessHistory
 
@@ -35,6 +35,8 @@ class Vault:
         environ: The environment: it says where the files are and may override values (`FLOWFILE_SECRET_<NAME>`).
         user_id: Whose secrets; 1 is Flowfile's single local user.
     """
+
+    keeps_previous = True
 
     def __init__(self, environ: Mapping[str, str], user_id: int = LOCAL_USER) -> None:
         self.environ = environ
@@ -79,6 +81,14 @@ class Vault:
         stored = set(self.store.names(self.user_id))
         return [name for name in dict.fromkeys(names) if name not in stored and environment_variable(name) not in self.environ]
 
+    def brokered(self, names: Iterable[str]) -> dict[str, str]:
+        """Return none: whatever can be used here can be read here."""
+        return {}
+
+    def team_connections(self) -> list[TeamConnection]:
+        """Return none: there is no team."""
+        return []
+
     def updated_at(self, name: str) -> int | None:
         """Return when a value was stored, in seconds since 1970; None where that is not known."""
         from flowfile_nb.core.crypto import token_times
@@ -104,12 +114,7 @@ class Vault:
         return self._history
 
     def require(self, name: str) -> None:
-        """
-        Let *name* pass only if it can be used.
-
-        Raises:
-            NoSuchSecretError: If it is neither stored nor given by the environment.
-        """
+        """Let *name* pass only if it can be used. Raises NoSuchSecretError if neither the store nor the environment has it."""
         try:
             # `in` would do the same, with one call more.
             self.environ[environment_variable(name)]
@@ -120,13 +125,7 @@ class Vault:
             self._found = monotonic(), row
 
     def reveal(self, name: str) -> str:
-        """
-        Return the plaintext, and record the use.
-
-        Raises:
-            NoSuchSecretError: If *name* is neither stored nor given by the environment.
-            StoreError: If it cannot be read or decrypted.
-        """
+        """Return the plaintext, and record the use. Raises as `require`, and StoreError if it cannot be read or decrypted."""
         try:
             value = self.peek(name)
         except FlowfileNbError as error:
@@ -334,11 +333,7 @@ class Vault:
         if name in names and self.store.find(self.user_id, name) is None:
             # It is there, and the index does not lead to it.
             return self.store.damaged()
-        close = suggest(name, names)
-        meant = f"did you mean {close!r}?  " if close else ""
-        return NoSuchSecretError(
-            f"no secret named {name!r}", hint=f"{meant}Add it:  %secret set {quoted(name)}   List yours:  %secret list"
-        )
+        return no_such_secret(name, names)
 
 
 def open_vault() -> Vault:

@@ -89,7 +89,7 @@ def test_who_owns_and_who_shared(home: Path) -> None:
 
     assert bob.count() == len(bob.names()) == 2
     listing = bob.describe()
-    shown = {name: (owner, sharer) for name, owner, sharer, *_ in zip(*listing, strict=True)}
+    shown = {name: (owner, sharer) for name, owner, sharer in zip(*listing[:3], strict=True)}
 
     assert shown == {"shadowed": ("bob", ""), "team_warehouse": ("alice", "alice")}
     assert all(at and 1_700_000_000 < at < 2_000_000_000 for at in listing.updated_at)

@@ -84,6 +84,9 @@ class Sessions(Protocol):
         The last frame is an end or an error; nothing is raised for what goes wrong in the worker or at the database.
         """
 
+    async def ask(self, order: Order, question: str = "problems") -> dict[str, Any]:
+        """Connect, and return the `server` and the login's `problems`; of a failure `error`, as an error frame has it."""
+
     async def cancel(self, query_id: str, caller: str) -> bool:
         """Cancel what *caller* runs under that id, in the database too; return whether there was any."""
 
@@ -97,9 +100,11 @@ class Sessions(Protocol):
 class Identity(Protocol):
     """One way of knowing who calls."""
 
-    async def caller(self, headers: Mapping[str, str], peer: PeerCredentials | None) -> Caller | None:
+    async def caller(self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str) -> Caller | None:
         """
         Return who calls, or None where this way does not apply to the request.
+
+        *scope* is what the request needs, where a credential may be for less than all: `use` or `manage`.
 
         Raises:
             NotAllowedError: If the credential is there and is not good.

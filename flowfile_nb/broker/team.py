@@ -32,6 +32,13 @@ class Team(SecretsDesk, ConnectionsDesk, SharingDesk, GroupsDesk, OrdersDesk, To
         """Raise MasterKeyError if the broker has no key, and WrongKeyError if it has another than its store."""
         self._keys()
 
+    def take_over(self, path: str) -> str:
+        """Copy a Flowfile database into this empty store; return what came. Raises as `importing.import_flowfile`."""
+        from flowfile_nb.broker.importing import import_flowfile
+
+        taken = import_flowfile(self._store, self._keeper, path)
+        return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in taken._asdict().items())
+
     def close(self) -> None:
         """Close the store."""
         self._store.close()

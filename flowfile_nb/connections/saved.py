@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from flowfile_nb.backend import FlowfileConnection, SecretBackend
+from flowfile_nb.backend import FlowfileConnection, SecretBackend, TeamConnection
 from flowfile_nb.connections import flowfile, project_file
 from flowfile_nb.connections.spec import Spec, UrlSpec, read_spec, scheme_of, secrets_in
 from flowfile_nb.connections.toml_text import printable, toml_text
@@ -81,6 +81,13 @@ class Definition(NamedTuple):
     """The path of the project's file that holds it; empty for a saved one."""
     flowfiles: FlowfileConnection | None = None
     """What Flowfile has saved, where it is one of its own."""
+    team: TeamConnection | None = None
+    """What a team's broker tells of it, where it is kept there."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is somebody else's, and is opened at the broker."""
+        return self.team is not None and not self.team.own
 
     @property
     def outline(self) -> Outline:
@@ -90,6 +97,8 @@ class Definition(NamedTuple):
             return Outline(
                 printable(flowfile.scheme_of(self.flowfiles)), printable(flowfile.target_of(self.flowfiles)), secrets
             )
+        if self.team is not None and self.shared:
+            return Outline(printable(self.team.kind), printable(self.team.target), self.team.secrets)
         return _outline(self.description) if isinstance(self.description, str) else _outline_of(self.description)
 
     @property
@@ -129,12 +138,14 @@ def definitions(backend: SecretBackend, folder: Path, file: Path | None = None) 
 
 
 def own(backend: SecretBackend) -> list[Definition]:
-    """Return those that were saved here, then Flowfile's of other names."""
+    """Return those that were saved here, then Flowfile's of other names, then those that others share."""
     bodies = backend.connection_bodies()
     theirs = backend.flowfile_connections()
+    team = {one.name: one for one in backend.team_connections()}
     return [
-        *(Definition(name, body) for name, body in bodies.items()),
+        *(Definition(name, body, team=team.get(name)) for name, body in bodies.items()),
         *(Definition(name, "", flowfiles=found) for name, found in theirs.items() if name not in bodies),
+        *(Definition(name, "", team=one) for name, one in team.items() if not one.own and name not in {*bodies, *theirs}),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from flowfile_nb.errors import InvalidNameError, InvalidValueError
+from flowfile_nb.errors import InvalidNameError, InvalidValueError, NoSuchSecretError
 
 MAX_VALUE_BYTES = 512 * 1024
 UNDO_DAYS = 7
@@ -102,3 +102,12 @@ def suggest(name: str, known: Iterable[str]) -> str | None:
         by_folded = {folded: name_ for folded, name_ in by_folded.items() if folded[:1] == name[:1].casefold()}
     close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[close[0]] if close else None
+
+
+def no_such_secret(name: str, known: Iterable[str]) -> NoSuchSecretError:
+    """Return what is said of a name that nobody has, with the nearest of those that are *known*."""
+    close = suggest(name, known)
+    meant = f"did you mean {close!r}?  " if close else ""
+    return NoSuchSecretError(
+        f"no secret named {name!r}", hint=f"{meant}Add it:  %secret set {quoted(name)}   List yours:  %secret list"
+    )

@@ -25,9 +25,12 @@ OPTIONS = {
     "restore": ["--replace", "--yes", "--passphrase-env"],
     "rotate-key": ["--dry-run", "--backup", "--passphrase-env", "--no-backup", "--new-key-env"],
     "doctor": ["--fix"],
+    "share": ["--group", "--write", "--yes"],
+    "unshare": ["--group"],
+    "groups": ["--description", "--role", "--yes"],
 }
 CONNECT_OPTIONS = ["--save", "--replace", "--no-test", "--as", "--timeout", "--debug"]
-SAVED_OPTIONS = [*CONNECT_OPTIONS[1:], "--file", "--trust", "--edit", "--delete", "--export", "-x"]
+SAVED_OPTIONS = [*CONNECT_OPTIONS[1:], "--file", "--trust", "--edit", "--delete", "--export", "-x", "--share", "--unshare"]
 GENERATED_LENGTH = 32
 LOG_LINES = 30
 # What people type elsewhere for one of our verbs.
@@ -95,11 +98,15 @@ def connect_parser() -> argparse.ArgumentParser:
     parser.add_argument("--file", metavar="PATH")
     parser.add_argument("--trust", action="store_true")
     parser.add_argument("--yes", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--manage", action="store_true")
     verb = parser.add_mutually_exclusive_group()
     verb.add_argument("-x", "--close", action="store_true")
     verb.add_argument("--edit", action="store_true")
     verb.add_argument("--delete", action="store_true")
     verb.add_argument("--export", nargs="?", const="", metavar="PATH")
+    verb.add_argument("--share", metavar="GROUP")
+    verb.add_argument("--unshare", metavar="GROUP")
     return parser
 
 
@@ -188,6 +195,25 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fix", action="store_true")
 
 
+def _share(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    parser.add_argument("--group", metavar="GROUP")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--yes", action="store_true")
+
+
+def _unshare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    parser.add_argument("--group", metavar="GROUP", required=True)
+
+
+def _groups(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--description", metavar="TEXT", default="")
+    parser.add_argument("--role")
+    parser.add_argument("--yes", action="store_true")
+
+
 _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "get": ("NAME", _name),
     "set": ("NAME [--replace | --if-missing] [--file PATH | --env VAR | --generate [LENGTH]]", _set),
@@ -203,5 +229,8 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "restore": ("PATH [--replace] [--yes] [--passphrase-env VAR]", _restore),
     "rotate-key": ("[--dry-run] [--backup PATH] [--passphrase-env VAR] [--no-backup] [--new-key-env VAR]", _rotate_key),
     "doctor": ("[--fix]", _doctor),
+    "share": ("NAME [--group GROUP [--write]]", _share),
+    "unshare": ("NAME --group GROUP", _unshare),
+    "groups": ("[create | add | remove | role | leave | delete]", _groups),
 }
 VERBS = tuple(_VERBS)

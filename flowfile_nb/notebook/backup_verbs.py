@@ -20,13 +20,14 @@ _ROWS = 100
 
 def backup(args: Namespace) -> None:
     """Write a backup and say what is in it."""
+    vault = session.vault()
     path = os.path.abspath(os.path.expanduser(args.path))
     if os.path.lexists(path) and not args.overwrite:
         # Before anything is asked.
         raise UsageError(f"{path} exists already; it was not overwritten", hint="choose another name, or say  --overwrite")
     otherwise = _otherwise("backup", args.path)
     passphrase = _given(args) or ask_passphrase("Passphrase of the backup", twice=True, otherwise=otherwise)
-    done = write_backup(session.vault(), path, require_passphrase(passphrase), overwrite=args.overwrite)
+    done = write_backup(vault, path, require_passphrase(passphrase), overwrite=args.overwrite)
     print(f"Backed up {_counted(done.secrets, 'secret')}, {_counted(done.connections, 'connection')} and the master key")
     print(f"{done.key_id} to {done.path}, and read it back.")
     print("Keep the passphrase apart from it, and safe: without it nobody can open the backup.")

@@ -76,6 +76,10 @@ def _complete_connect_line(args: str, *, in_cell: bool) -> tuple[str, Iterable[s
     before, begun = [word for word in words[:-1] if word], words[-1]
     if before and before[-1] in {"--file", "--export"}:
         return begun, _files(begun)
+    if before and before[-1] in {"--share", "--unshare"}:
+        from flowfile_nb.notebook.team_completion import group_names
+
+        return begun, group_names()
     if before and before[-1] == "--as":
         # Imported here, as below.
         from flowfile_nb.connections.families import forms
@@ -110,6 +114,11 @@ def _complete_secret_line(args: str) -> tuple[str, Iterable[str]]:
         return begun, _files(begun)
     if begun.startswith("-"):
         return begun, OPTIONS.get(before[0], [])
+    if before[0] == "groups" or before[-1] == "--group":
+        # Imported here: nobody without a team needs it.
+        from flowfile_nb.notebook.team_completion import complete_groups
+
+        return begun, complete_groups(before)
     return begun, names if before[0] in VERBS else []
 
 

@@ -26,7 +26,7 @@ def connections_table(backend: SecretBackend, folder: Path, file: Path | None = 
         notes += [f"    %secret set {printable(quoted(name))}" for name in sorted(found.missing)]
     if not found.rows:
         notes.append("No connections yet:  %%connect?  shows how to open one")
-    return Table(_HEADER, [_cells(row, found.missing) for row in found.rows], "\n".join(notes))
+    return Table(_HEADER, [_cells(row, found.missing_in(row)) for row in found.rows], "\n".join(notes))
 
 
 def _cells(row: ConnectionRow, missing: set[str]) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
-from flowfile_nb.connections import project_file, saved
+from flowfile_nb.backend import TeamConnection
+from flowfile_nb.connections import Opened, project_file, saved
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError, NoPromptError, StoreError, UsageError
@@ -27,6 +28,8 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
     _require_sense(args, cell)
     if args.export is not None:
         return _export(args)
+    if args.share is not None or args.unshare is not None:
+        return _share(args)
     if args.name is None:
         return connections_table(session.backend(), _folder(), _file(args))
     if args.close:
@@ -48,12 +51,15 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
 
 
 def _require_sense(args: Namespace, cell: str | None) -> None:
-    if args.name is None and (cell is not None or args.save or args.close or args.edit or args.delete):
+    shares = args.share is not None or args.unshare is not None
+    if args.name is None and (cell is not None or args.save or args.close or args.edit or args.delete or shares):
         raise UsageError("a connection needs a name", hint="%%connect warehouse   in the first line of the cell")
-    if cell is not None and (args.close or args.edit or args.delete or args.export is not None or args.file):
+    if cell is not None and (args.close or args.edit or args.delete or args.export is not None or args.file or shares):
         raise UsageError("this option is for a line, not for a cell", hint=f"%connect {args.name or 'NAME'}   with one % sign")
     if cell is None and args.save:
         raise UsageError("there is nothing to save: --save is for a cell", hint=f"describe it:  %%connect {args.name} --save")
+    if (args.write or args.manage) and args.share is None:
+        raise UsageError("--write and --manage say what a share allows", hint="%connect NAME --share GROUP --write")
     if args.timeout is not None and not 0 < args.timeout <= 86_400:
         raise UsageError("a timeout is a number of seconds, up to a day", hint="--timeout 30")
 
@@ -113,7 +119,9 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
     outline = definition.outline
     try:
         with said_if_slow(outline.kind, outline.target):
-            if definition.flowfiles is not None:
+            if definition.shared:
+                connection = _open_shared(definition.name, test=args.test, as_=args.as_, timeout_s=args.timeout)
+            elif definition.flowfiles is not None:
                 connection = session.open_flowfiles(args.name, test=args.test, timeout_s=args.timeout, debug=args.debug)
             else:
                 connection = session.open_connection(
@@ -131,6 +139,13 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
     print(f"{'Connected' if args.test else 'Bound (not tested)'}: {variable} = {connection.target}")
     if connection.note:
         print(connection.note)
+
+
+def _open_shared(name: str, *, test: bool, as_: str | None, timeout_s: float | None) -> Opened:
+    # Imported here: nobody without a team needs it.
+    from flowfile_nb.team.opening import open_named
+
+    return open_named(session.team(), name, test=test, as_=as_, timeout_s=timeout_s)
 
 
 def _close(shell: InteractiveShell, name: str) -> None:
@@ -157,7 +172,8 @@ def cell_of(definition: Definition) -> str:
     if definition.flowfiles is not None:
         return f"%connect {quoted(definition.name)}"
     option = "" if definition.origin else " --save"
-    return f"%%connect {definition.name}{option}\n{definition.text}"
+    text = definition.text if definition.team is None else session.team().connection_body(definition.team)
+    return f"%%connect {definition.name}{option}\n{text}"
 
 
 def _delete(args: Namespace) -> None:
@@ -167,6 +183,9 @@ def _delete(args: Namespace) -> None:
         definition = saved.find(backend, args.name, _folder(), _file(args))
         if definition.flowfiles is not None:
             raise UsageError(f"{args.name} is not saved here: it is saved in Flowfile", hint="delete it in Flowfile")
+        if definition.team is not None:
+            _delete_shared(args, definition.team)
+            return
         raise UsageError(
             f"{args.name} is not saved here: it is described in {definition.origin}", hint="delete its table from that file"
         )
@@ -175,6 +194,26 @@ def _delete(args: Namespace) -> None:
     if agreed:
         backend.delete_connection(args.name)
     print(f"Deleted {args.name}." if agreed else f"Kept {args.name}.")
+
+
+def _delete_shared(args: Namespace, shared: TeamConnection) -> None:
+    """Delete somebody else's, which the broker lets those do who may manage it."""
+    question = f"Delete {args.name}, which is {shared.owner}'s, for everybody?"
+    if args.yes or confirm(question, otherwise=f"%connect {quoted(args.name)} --delete --yes"):
+        session.backend().delete_connection(args.name)
+        print(f"Deleted {args.name}.")
+    else:
+        print(f"Kept {args.name}.")
+
+
+def _share(args: Namespace) -> None:
+    # Imported here: only a team shares.
+    from flowfile_nb.notebook.share_verbs import share_connection, unshare
+
+    if args.unshare is not None:
+        unshare("connection", args.name, args.unshare)
+    else:
+        share_connection(args)
 
 
 def _export(args: Namespace) -> None:

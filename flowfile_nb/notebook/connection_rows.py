@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flowfile_nb import session
-from flowfile_nb.backend import Known, SecretBackend
+from flowfile_nb.backend import Known, SecretBackend, TeamConnection
 from flowfile_nb.connections import project_file, saved
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.connections.toml_text import printable
@@ -38,6 +38,8 @@ class ConnectionRow(NamedTuple):
             return "a cell"
         if self.definition.flowfiles is not None:
             return "saved in Flowfile"
+        if self.definition.team is not None:
+            return _kept_by(self.definition.team)
         return printable(near(Path(self.definition.origin))) if self.definition.origin else "saved"
 
 
@@ -49,6 +51,10 @@ class ConnectionRows(NamedTuple):
     """The secrets that some need and this store has not."""
     problem: str
     """Why a project's file could not be read; empty if it could, or there is none."""
+
+    def missing_in(self, row: ConnectionRow) -> set[str]:
+        """Return which of a row's secrets are missing; of a shared one none, since they are its owner's."""
+        return set() if row.definition is not None and row.definition.shared else self.missing
 
 
 def connection_rows(backend: SecretBackend, folder: Path, file: Path | None = None) -> ConnectionRows:
@@ -80,12 +86,24 @@ def connection_rows(backend: SecretBackend, folder: Path, file: Path | None = No
     if file is None:
         bound = {variable_of(definition) for definition in known}
         rows += [_row_of_open(name) for name in session.opened if name not in bound]
-    return ConnectionRows(rows, set(backend.missing(name for row in rows if row.definition for name in row.secrets)), problem)
+    # The secrets of a shared one are its owner's to have.
+    needed = [name for row in rows if row.definition and not row.definition.shared for name in row.secrets]
+    return ConnectionRows(rows, set(backend.missing(needed)), problem)
 
 
 def variable_of(definition: Definition) -> str:
     """Return the variable that a definition is bound to."""
-    return definition.name if definition.flowfiles is None else variable_of_flowfiles(definition.name)
+    foreign = definition.flowfiles is not None or definition.shared
+    return variable_of_flowfiles(definition.name) if foreign else definition.name
+
+
+def _kept_by(team: TeamConnection) -> str:
+    """Return where a team's broker keeps it: whose it is, with whom it is shared, and what it may."""
+    groups = ", ".join(map(printable, team.groups))
+    if team.own:
+        return f"saved; shared with {groups}" if groups else "saved"
+    may = "reads and writes" if team.access == "write" else "reads only"
+    return f"shared by {printable(team.owner)}" + (f" with {groups}" if groups else "") + f"; brokered, {may}"
 
 
 def near(path: Path) -> str:

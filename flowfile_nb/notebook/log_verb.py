@@ -17,6 +17,11 @@ _ONCE = "Reads of one secret by one process within a minute are one entry."
 
 def log(args: Namespace) -> Table | None:
     """Return the entries, the newest first; or delete them all, after asking."""
+    if (team := session.team_in_use()) is not None:
+        # Imported here: nobody without a team needs it.
+        from flowfile_nb.notebook.team_log import team_log
+
+        return team_log(team, args)
     vault = session.vault()
     if args.clear:
         if args.name is not None:

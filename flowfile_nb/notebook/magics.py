@@ -34,14 +34,14 @@ def secret(shell: InteractiveShell, line: str) -> Any:
         return _panel(shell)
     # A verb comes first: the store is not asked, which `doctor` may have to do without. Then what is stored, also with a `=`.
     if len(words) == 1 and words[0] not in VERBS and words[0] in session.secrets:
-        return session.secrets[words[0]]
+        return _named(words[0])
     refuse_value(words)
     if words[0] == "export":
         raise UsageError("secrets leave this store encrypted only: there is no export", hint="%secret backup PATH")
     if len(words) == 1 and words[0] in HELP:
         return _help(shell, "secret")
     if len(words) == 1 and words[0] not in {*VERBS, *ELSEWHERE}:
-        return session.secrets[words[0]]
+        return _named(words[0])
     if words[0] not in VERBS:
         raise UsageError(f"%secret has no verb {words[0]!r}", hint=_meant(words))
     return _run(shell, words)
@@ -87,7 +87,15 @@ def _panel(shell: InteractiveShell) -> Any:
 
 
 def _get(shell: InteractiveShell, args: Namespace) -> Secret:
-    return session.secrets[args.name]
+    return _named(args.name)
+
+
+def _named(name: str) -> Secret:
+    found = session.secrets[name]
+    # It is a reference all the same, and can be used as one.
+    for why in session.backend().brokered([name]).values():
+        print(why)
+    return found
 
 
 def _set(shell: InteractiveShell, args: Namespace) -> None:
@@ -107,7 +115,7 @@ def _set(shell: InteractiveShell, args: Namespace) -> None:
     value = _value(args)
     replaced = session.store(name, value, replace=args.replace)
     print(f"{'Replaced' if replaced else 'Stored'} {name}. Use it in a connection as  {reference(name)}")
-    if replaced:
+    if replaced and session.backend().keeps_previous:
         print(f"Its previous value is kept for {UNDO_DAYS} days:  %secret undo {quoted(name)}   puts it back, once.")
     if len(value) < MIN_CHARACTERS:
         print(f"It has under {MIN_CHARACTERS} characters: outputs are not masked for it, or every other word would be.")
@@ -210,6 +218,24 @@ def _log(shell: InteractiveShell, args: Namespace) -> Any:
     return log(args)
 
 
+def _share(shell: InteractiveShell, args: Namespace) -> Any:
+    from flowfile_nb.notebook.share_verbs import share_secret
+
+    return share_secret(args)
+
+
+def _unshare(shell: InteractiveShell, args: Namespace) -> None:
+    from flowfile_nb.notebook.share_verbs import unshare
+
+    unshare("secret", args.name, args.group)
+
+
+def _groups(shell: InteractiveShell, args: Namespace) -> Any:
+    from flowfile_nb.notebook.groups_verb import groups
+
+    return groups(args)
+
+
 def _scan(shell: InteractiveShell, args: Namespace) -> Any:
     # Imported here: nothing else needs it.
     from flowfile_nb.notebook.scan_verb import scan
@@ -257,4 +283,7 @@ _VERBS = {
     "rotate-key": _rotate_key,
     "backup": _backup,
     "restore": _restore,
+    "share": _share,
+    "unshare": _unshare,
+    "groups": _groups,
 }

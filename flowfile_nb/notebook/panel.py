@@ -4,12 +4,14 @@ The panel of `%secret`: secrets by name, with a form to add one, and connections
 A notebook saves the synced traits of its widgets, so nothing about a secret is in one, names neither. The front end asks by
 custom messages and is answered by custom messages; a value comes as a binary buffer, outside the JSON.
 
-    {op: "list"}                 → {op: "list", names: [name, …]}, or {op: "setup"} where docker mode waits for a master
-                                    key; that is made in the browser and never comes here
-    {op: "describe", names}      → {op: "describe", columns: [names, owners, sharers, updated_at, used_at]}
+    {op: "list"}                 → {op: "list", names: [name, …]}, in a team with {team: true}; or {op: "setup"} where docker
+                                    mode waits for a master key; that is made in the browser and never comes here
+    {op: "describe", names}      → {op: "describe", columns: [names, owners, sharers, updated_at, used_at]}; in a team two more,
+                                    shared_with and modes
     {op: "set", name, replace}   → {op: "done", text}, then the list; the value is the only buffer
     {op: "delete", name}         → {op: "done", text}, then the list
     {op: "used_by", name}        → {op: "used_by", connections: [name, …]}
+    in a team, also those of `panel_team`
     anything that fails          → {op: "error", message, hint}
 
 Each answer carries the `id` of its question. What the tab of connections asks is in `panel_connections`. Without being asked,
@@ -34,7 +36,7 @@ from flowfile_nb.notebook.table import secrets_table
 from flowfile_nb.notebook.trials import Trials
 
 _HERE = Path(__file__).parent
-_PARTS = ("parts", "rows", "setup", "secrets", "fields", "form", "connections", "shell")
+_PARTS = ("parts", "rows", "setup", "secrets", "fields", "form", "connections", "team", "shell")
 _FALLBACK_ROWS = 20
 
 _Message = Mapping[str, Any]
@@ -46,7 +48,7 @@ class SecretPanel(anywidget.AnyWidget):
 
     # A widget has one module, and no files to import.
     _esm = "".join((_HERE / f"panel_{name}.js").read_text(encoding="utf-8") for name in _PARTS)
-    _css = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("panel.css", "panel_connections.css"))
+    _css = "".join((_HERE / f"panel{name}.css").read_text(encoding="utf-8") for name in ("", "_connections", "_team"))
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,10 +89,14 @@ def _answer(widget: SecretPanel, message: _Message, buffers: _Buffers) -> dict[s
     try:
         if message["op"] in _OPERATIONS:
             return _OPERATIONS[message["op"]](message, buffers)
-        # Imported here: the list of secrets does not need what knows connections.
-        from flowfile_nb.notebook.panel_connections import OPERATIONS
+        # Imported here: the list of secrets does not need what knows connections, and only a team what knows teams.
+        from flowfile_nb.notebook import panel_connections
 
-        return OPERATIONS[message["op"]](widget, message)
+        if message["op"] in panel_connections.OPERATIONS:
+            return panel_connections.OPERATIONS[message["op"]](widget, message)
+        from flowfile_nb.notebook import panel_team
+
+        return panel_team.OPERATIONS[message["op"]](message)
     except FlowfileNbError as error:
         return {"op": "error", "message": error.message, "hint": error.hint}
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the kernel lives on
@@ -101,12 +107,14 @@ def _answer(widget: SecretPanel, message: _Message, buffers: _Buffers) -> dict[s
 def _list(message: _Message, buffers: _Buffers) -> dict[str, Any]:
     if session.backend().awaits_key():
         return {"op": "setup"}
-    return {"op": "list", "names": session.backend().names()}
+    team = {} if session.team_in_use() is None else {"team": True}
+    return {"op": "list", "names": session.backend().names(), **team}
 
 
 def _describe(message: _Message, buffers: _Buffers) -> dict[str, Any]:
     # Of the rows that are drawn: nobody looks at ten thousand.
-    return {"op": "describe", "columns": session.backend().describe(names=message["names"])}
+    told = session.backend().describe(names=message["names"])
+    return {"op": "describe", "columns": told if told.modes else told[:5]}
 
 
 def _set(message: _Message, buffers: _Buffers) -> dict[str, Any]:
@@ -114,7 +122,8 @@ def _set(message: _Message, buffers: _Buffers) -> dict[str, Any]:
         raise UsageError("no value came with the message; nothing was stored", hint="type it again")
     value = bytes(buffers[0]).decode()
     replaced = session.store(message["name"], value, replace=message["replace"])
-    kept = f" Its previous value is kept for {UNDO_DAYS} days:  %secret undo {quoted(message['name'])}" if replaced else ""
+    kept = f" Its previous value is kept for {UNDO_DAYS} days:  %secret undo {quoted(message['name'])}"
+    kept = kept if replaced and session.backend().keeps_previous else ""
     short = f" It has under {MIN_CHARACTERS} characters: outputs are not masked for it." if len(value) < MIN_CHARACTERS else ""
     return {"op": "done", "text": f"{'Replaced' if replaced else 'Saved'} {message['name']}.{short}{kept}"}
 

@@ -1,7 +1,7 @@
 // The tab of connections: the same definitions as `%connect`, which hold references only.
 
 const CONNECTION_HEIGHT = 47; // Until a row has been measured.
-const PLACES = { here: "here", project: "project file", Flowfile: "Flowfile", cell: "this kernel" };
+const PLACES = { here: "here", project: "project file", Flowfile: "Flowfile", team: "shared", cell: "this kernel" };
 const noConnections = () => ["No connections yet. Describe one with New connection, or in a cell: ", make("code", {}, "%%connect NAME --save"), "."];
 
 class ConnectionsTab {
@@ -92,7 +92,7 @@ class ConnectionsTab {
     const actions = make("td", { className: "fnb-actions" });
     if (place !== "cell") {
       if (!problem) actions.append(button("test", "Test", "Test"));
-      actions.append(button("cell", "Insert", "Insert as cell:"));
+      if (place !== "team") actions.append(button("cell", "Insert", "Insert as cell:"));
     }
     if (place === "here") actions.append(button("edit", "Edit", "Edit"), button("delete", "Delete", "Delete"));
     return make("tr", {}, make("th", { scope: "row" }, title, where), make("td", {}, ...(named.length ? named : ["–"])),

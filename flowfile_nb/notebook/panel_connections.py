@@ -44,7 +44,7 @@ _ALIASES = {"clickhousedb", "http", "postgres", "sqlserver"}
 
 def _connections(panel: SecretPanel, message: _Message) -> dict[str, Any]:
     found = connection_rows(session.backend(), Path.cwd())
-    rows = [_told(row, found.missing) for row in found.rows]
+    rows = [_told(row, found.missing_in(row)) for row in found.rows]
     return {"op": "connections", "rows": rows, "problem": found.problem}
 
 
@@ -52,7 +52,15 @@ def _told(row: ConnectionRow, missing: set[str]) -> dict[str, Any]:
     definition = row.definition
     origin = definition.origin if definition is not None else ""
     place = (
-        "cell" if definition is None else "Flowfile" if definition.flowfiles is not None else "project" if origin else "here"
+        "cell"
+        if definition is None
+        else "Flowfile"
+        if definition.flowfiles is not None
+        else "team"
+        if definition.shared
+        else "project"
+        if origin
+        else "here"
     )
     return {
         "key": f"{place} {origin} {row.name}",

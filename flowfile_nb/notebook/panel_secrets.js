@@ -49,6 +49,12 @@ class SecretsTab {
     this.setUp(answer.op === "setup");
   }
 
+  /** In a team one column says by whom a secret is shared, and with whom. */
+  setTeam(there) {
+    this.team = there;
+    this.rows.table.tHead.rows[0].cells[2].textContent = there ? "Shared" : "Shared by";
+  }
+
   /** Show the wizard instead of the list, where a master key is missing, or the list instead of the wizard. */
   setUp(needed) {
     if (needed !== this.wizard.element.hidden) return;
@@ -78,9 +84,9 @@ class SecretsTab {
     const answer = await this.panel.ask({ op: "describe", names });
     if (answer.op === "error") return this.panel.say(answer);
     const changed = new Set(names);
-    const [found, owners, sharers, updates, uses] = answer.columns;
+    const [found, owners, sharers, updates, uses, sharedWith, modes] = answer.columns;
     found.forEach((name, index) => {
-      const detail = { owner: owners[index], sharedBy: sharers[index], updated: updates[index], used: uses[index] };
+      const detail = { owner: owners[index], sharedBy: sharers[index], updated: updates[index], used: uses[index], sharedWith: sharedWith?.[index] ?? "", mode: modes?.[index] ?? "" };
       detail.own = !detail.sharedBy && detail.owner !== "environment";
       detail.ages = [detail.updated, detail.used].map(since); // They go on while nothing else changes.
       if (JSON.stringify(detail) === JSON.stringify(this.details.get(name))) changed.delete(name);
@@ -88,7 +94,7 @@ class SecretsTab {
     });
     // A column that says the same of each secret takes its room from the names.
     const said = [...this.details.values()];
-    this.rows.table.classList.toggle("fnb-all-own", said.every(({ own }) => own));
+    this.rows.table.classList.toggle("fnb-all-own", said.every(({ own, sharedWith }) => own && !sharedWith));
     this.rows.table.classList.toggle("fnb-unused", said.every(({ used }) => used === null));
     this.rows.write([...changed]);
   }
@@ -106,11 +112,13 @@ class SecretsTab {
   }
 
   rowOf(name) {
-    const { owner, sharedBy, updated, used, own } = this.details.get(name) ?? { updated: null, used: null };
+    const { owner, sharedBy, sharedWith, mode, updated, used, own } = this.details.get(name) ?? { updated: null, used: null };
+    const shared = !this.team ? sharedBy : [sharedBy !== owner && sharedBy && `by ${sharedBy}`, sharedWith && `with ${sharedWith}`].filter(Boolean).join(" ");
+    const badge = mode === "brokered" ? [make("span", { className: "fnb-badge fnb-open", title: "The broker uses it; its value never comes to this kernel" }, mode)] : [];
     const actions = make("td", { className: "fnb-actions" }, rowButton("copy", "Copy reference", `Copy reference to ${name}`));
     if (own) actions.append(rowButton("replace", "Replace", `Replace the value of ${name}`), rowButton("delete", "Delete", `Delete ${name}`));
-    return make("tr", {}, make("th", { scope: "row", title: name }, name),
-      make("td", {}, owner ?? ""), make("td", {}, sharedBy || "–"), make("td", {}, age(updated)), make("td", {}, age(used)), actions);
+    return make("tr", {}, make("th", { scope: "row", title: name }, name, ...badge),
+      make("td", {}, owner ?? ""), make("td", {}, shared ? make("span", { title: shared }, shared) : "–"), make("td", {}, age(updated)), make("td", {}, age(used)), actions);
   }
 
   act(name, action, button) {

@@ -11,9 +11,10 @@ class Panel {
     this.said = messages();
     this.secrets = new SecretsTab(this);
     this.connections = new ConnectionsTab(this);
+    this.team = [new GroupsTab(this), new SharingTab(this)];
     this.build();
     this.channel = openChannel(model,
-      { list: ({ names }) => this.secrets.receive(names), changed: () => this.refresh(), tested: (message) => this.connections.tested(message) },
+      { list: ({ names, team }) => (this.setTeam(team), this.secrets.receive(names)), changed: () => this.refresh(), tested: (message) => this.connections.tested(message) },
       (silent) => this.gone || this.said.wait(silent ? WAITING : ""), () => this.setLive(true));
     // Where the kernel was restarted, what it knew of this panel is gone. Where it was not, it answers.
     this.onLive = () => this.checkLive();
@@ -24,7 +25,7 @@ class Panel {
 
   build() {
     const id = `fnb-${Math.random().toString(36).slice(2)}`;
-    this.tabs = [this.secrets, this.connections];
+    this.tabs = [this.secrets, this.connections, ...this.team];
     for (const [index, tab] of this.tabs.entries()) {
       const [button, panel] = [`${id}-tab-${index}`, `${id}-panel-${index}`];
       tab.tab = make("button", { type: "button", role: "tab", id: button, className: "fnb-tab", "aria-controls": panel, onclick: () => this.select(tab) }, tab.title);
@@ -39,7 +40,14 @@ class Panel {
     this.root.addEventListener("keydown", (event) => event.stopPropagation());
     this.root.addEventListener("mouseenter", () => this.shown.refresh());
     this.root.addEventListener("focusin", (event) => this.root.contains(event.relatedTarget) || this.shown.refresh());
+    this.setTeam(false);
     this.setLive(false);
+  }
+
+  /** Show the tabs of a team where there is one. */
+  setTeam(there) {
+    for (const { tab } of this.team) tab.hidden = !there;
+    this.secrets.setTeam(there);
   }
 
   select(tab) {
@@ -58,18 +66,19 @@ class Panel {
   }
 
   move(event) {
-    const at = this.tabs.indexOf(this.shown);
+    const tabs = this.tabs.filter(({ tab }) => !tab.hidden);
+    const at = tabs.indexOf(this.shown);
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    const tab = this.tabs.at(to % this.tabs.length);
+    const tab = tabs.at(to % tabs.length);
     this.select(tab);
     tab.tab.focus();
   }
 
   refresh() {
     this.secrets.refresh();
-    if (this.connections.all) this.connections.refresh();
+    for (const tab of [this.connections, ...this.team]) if (tab.all) tab.refresh();
   }
 
   say(said) {

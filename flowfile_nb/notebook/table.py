@@ -52,9 +52,19 @@ def _printable(cell: str) -> str:
 
 def secrets_table(secrets: Listing) -> Table:
     """Return the table of `%secret list`: names, who owns them, how old they are and when they were used; never a value."""
-    rows = [(*texts, age(updated_at), age(used_at)) for *texts, updated_at, used_at in zip(*secrets, strict=True)]
-    header = ("name", "owner", "shared by", "age", "last used")
-    return Table(header, rows, "" if rows else "No secrets yet. Add one:  %secret set NAME")
+    columns = {
+        "name": secrets.names,
+        "owner": secrets.owners,
+        "shared by": secrets.sharers,
+        "shared with": secrets.shared_with,
+        "mode": secrets.modes,
+        "age": list(map(age, secrets.updated_at)),
+        "last used": list(map(age, secrets.used_at)),
+    }
+    # Without a team the two in the middle are not there.
+    told = {title: column for title, column in columns.items() if len(column) == len(secrets.names)}
+    rows = list(zip(*told.values(), strict=True))
+    return Table(tuple(told), rows, "" if rows else "No secrets yet. Add one:  %secret set NAME")
 
 
 def age(seconds: int | None) -> str:

@@ -62,7 +62,12 @@ class Trials:
 def _outcome(definition: Definition) -> dict[str, str]:
     start = time.perf_counter()
     try:
-        if definition.flowfiles is not None:
+        if definition.shared:
+            # Imported here: nobody without a team needs it.
+            from flowfile_nb.team.opening import open_named
+
+            connection = open_named(session.team(), definition.name, test=True, as_=None, timeout_s=None)
+        elif definition.flowfiles is not None:
             connection = session.open_flowfiles(definition.name)
         else:
             connection = session.open_connection(definition.description)

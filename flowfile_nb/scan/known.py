@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flowfile_nb.backend import SecretBackend
 from flowfile_nb.core.redaction import Redactor
-from flowfile_nb.errors import DamagedSecretError, NoSuchSecretError
+from flowfile_nb.errors import DamagedSecretError, NoSuchSecretError, SharedSecretError
 
 _MASK_FRAME = len("[secret:]")
 
@@ -22,6 +22,8 @@ class Known(NamedTuple):
     """Values that would be found everywhere by chance."""
     damaged: list[str]
     """Values that cannot be decrypted."""
+    elsewhere: list[str]
+    """Values that are used by a team's broker and never come here."""
 
 
 def known_values(backend: SecretBackend) -> Known:
@@ -34,13 +36,15 @@ def known_values(backend: SecretBackend) -> Known:
         StoreError: If the store cannot be read at all.
     """
     redactor = Redactor()
-    found = Known(redactor, 0, [], [], [])
+    found = Known(redactor, 0, [], [], [], [])
     reach = _MASK_FRAME
     for name in backend.names():
         try:
             value = backend.peek(name)
         except DamagedSecretError:
             found.damaged.append(name)
+        except SharedSecretError:
+            found.elsewhere.append(name)
         except NoSuchSecretError:
             continue  # deleted this moment
         else:

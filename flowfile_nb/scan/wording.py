@@ -74,7 +74,11 @@ def _rows(report: Report) -> Iterator[Row]:
 
 def _summary(report: Report, known: Known) -> str:
     if not known.names:
-        return "There are no secrets to look for." if not (known.too_short or known.damaged) else "Nothing was searched."
+        return (
+            "There are no secrets to look for."
+            if not (known.too_short or known.damaged or known.elsewhere)
+            else "Nothing was searched."
+        )
     searched = f"{_count(report.files, 'file')} ({report.size / 1e6:,.1f} MB in {report.seconds:.1f} s)"
     if not report.findings:
         return f"Clean: none of {_count(len(known.names), 'secret')} in {searched}."
@@ -91,6 +95,8 @@ def _not_searched(report: Report, known: Known, mask: _Mask) -> Iterator[str]:
         yield f"Not looked for, since values under 4 characters are everywhere: {', '.join(known.too_short)}"
     if known.damaged:
         yield f"Not looked for, since they cannot be decrypted: {', '.join(known.damaged)};  %secret doctor  says more"
+    if known.elsewhere:
+        yield f"Not looked for, since their values are not known in this kernel: {', '.join(known.elsewhere)}"
     for path, remark in report.remarks:
         yield f"{mask.path(path)}: {remark}"
     if report.skipped:

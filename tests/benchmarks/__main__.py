@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from tests.benchmarks.brokered import brokered
 from tests.benchmarks.cold_read import cold_read
 from tests.benchmarks.connect import connect
 from tests.benchmarks.durable_add import durable_add
@@ -41,6 +42,7 @@ _ALL: tuple[Callable[[Effort], Iterator[Row]], ...] = (
     guard,
     scan,
     connect,
+    brokered,
 )
 BENCHMARKS = {benchmark.__name__: benchmark for benchmark in _ALL}
 

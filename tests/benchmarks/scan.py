@@ -62,7 +62,7 @@ def _known(values: dict[str, str]) -> Known:
     for name, value in values.items():
         redactor.learn(name, value)
     redactor.hits(b"")
-    return Known(redactor, 200, list(values), [], [])
+    return Known(redactor, 200, list(values), [], [], [])
 
 
 def _scan(known: Known, folder: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _PAUSE_S = 0.05
@@ -43,6 +44,16 @@ def wait_for_port(process: subprocess.Popen[bytes], port: int, deadline_s: float
                 f"nothing listens on port {port}; the server's status is {process.returncode}, its log ends:\n"
                 + log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:]
             )
+
+
+def until(condition: Callable[[], bool], deadline_s: float = 30) -> None:
+    """Return as soon as a condition holds that another process brings about. Raises TimeoutError if it never does."""
+    end = time.monotonic() + deadline_s
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("what was waited for has not come")
+        pause.wait(_PAUSE_S / 5)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,120 @@
+"""
+How a worker talks to each kind of database. The only files that a database's driver is imported in.
+
+What each guarantees for a share to read is said by its `GUARANTEE`: it is shown where something is shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+from flowfile_nb.broker.limits import Limits
+from flowfile_nb.broker.model import Access, Target
+
+
+class Result(NamedTuple):
+    """What a statement returns, while it is being read."""
+
+    schema: Any
+    """A `pyarrow.Schema`; without fields where the statement returns no rows."""
+    batches: Iterator[Any]
+    """`pyarrow.RecordBatch`es, as the database sends them."""
+    affected: int = -1
+    """Rows that were changed, where the database says so."""
+
+
+class StatementError(Exception):
+    """
+    The database refused the statement.
+
+    Args:
+        message: What it said.
+        hint: What it advises.
+        code: Its code for that.
+        access: Whether it was refused since the share is to read.
+    """
+
+    def __init__(self, message: str, hint: str = "", code: str = "", *, read_only: bool = False) -> None:
+        super().__init__(message)
+        self.hint, self.code, self.read_only = hint, code, read_only
+
+
+class OpeningError(Exception):
+    """
+    No connection came about.
+
+    Args:
+        reason: A text of ours, which says nothing that the driver said.
+        detail: The driver's, for the operator's log.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason)
+        self.detail = detail
+
+
+class LostError(Exception):
+    """The connection is gone. The statement may have been carried out, or not."""
+
+
+class StoppedError(Exception):
+    """Whoever asked does not want the rest. Engines let it pass."""
+
+
+class Engine(Protocol):
+    """One connection to one database, used by one statement at a time."""
+
+    def open(self) -> None:
+        """
+        Connect.
+
+        Raises:
+            OpeningError: If that fails.
+        """
+
+    def execute(self, statement: str, parameters: Any, access: Access) -> AbstractContextManager[Result]:
+        """
+        Run one statement, alone in its transaction: read-only, and rolled back, where *access* is `read`.
+
+        Raises:
+            StatementError: If the database refuses it, here or while its rows are read.
+            LostError: If the connection is gone.
+        """
+
+    def cancel(self) -> None:
+        """Make the database stop what runs; called from another thread."""
+
+    def problems(self) -> list[str]:
+        """Return why the login may not be shared, each a sentence; those that only warn begin with `warning:`."""
+
+    def server(self) -> str:
+        """Return what the server says it is."""
+
+
+REFUSED = {"sqlite", "duckdb", "access", "shillelagh"}
+"""Kinds whose databases are files: there is no credential in them, and opening one opens the broker's own files."""
+
+
+def engine_of(target: Target, value: str, limits: Limits) -> Engine:
+    """
+    Return what talks to the target's kind of database; nothing is opened yet.
+
+    Raises:
+        OpeningError: If that kind is never used through a broker.
+    """
+    kind = target.kind.partition("+")[0]
+    if kind in REFUSED:
+        raise OpeningError("databases that are files are not used through a broker: there is no credential in them", kind)
+    if kind in {"postgresql", "postgres"}:
+        from flowfile_nb.broker.engines.postgresql import PostgreSQL
+
+        return PostgreSQL(target, value, limits)
+    if kind in {"mysql", "mariadb"}:
+        from flowfile_nb.broker.engines.mysql import MySQL
+
+        return MySQL(target, value, limits)
+    from flowfile_nb.broker.engines.others import Others
+
+    return Others(target, value, limits)

@@ -1,0 +1,232 @@
+"""
+PostgreSQL, by ADBC: rows become Arrow in C, in a stream.
+
+A read-only statement runs as `BEGIN READ ONLY; SELECT set_config(…); STATEMENT; ROLLBACK`, the statement by the extended
+protocol, which takes one and no more. After the first query of a transaction nothing can make it writable (postgresql.org,
+"SET TRANSACTION"), and no role or password changes in one that is read-only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from flowfile_nb.broker.engines import LostError, OpeningError, Result, StatementError, StoppedError
+from flowfile_nb.broker.engines.literals import filled
+from flowfile_nb.broker.limits import Limits
+from flowfile_nb.broker.model import Access, Target
+
+GUARANTEE = "one statement in a read-only transaction, rolled back after it; every change is refused, of the password too"
+
+# What an owner may fix besides; nothing here names a file that holds a key or a password of the broker's.
+_OPTIONS = {
+    *("sslrootcert", "channel_binding", "gssencmode", "sslnegotiation", "ssl_min_protocol_version", "require_auth"),
+    *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
+    *("application_name", "connect_timeout", "hostaddr", "load_balance_hosts", "target_session_attrs"),
+}
+_BATCH_BYTES = 2 * 1024 * 1024
+# What PostgreSQL's COPY takes in its brackets. Any other statement's rows come by the slower way, whole.
+_COPIED = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with|values|table|insert|update|delete|merge)\b", re.I | re.S)
+_CODE = re.compile(r"\. SQLSTATE: (\w{5})\s*\Z")
+_QUERY = re.compile(r"\n*Query was: .*\Z", re.S)
+_SERVER = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(?P<text>.*)\Z", re.S)
+_LOST = re.compile(
+    r"server closed the connection|terminating connection|connection (?:to server|not open|is closed)|no connection"
+)
+_MEMORY = re.compile(r"out of memory|cannot allocate memory|ReadRecord failed at row \d+:\s*\Z", re.I)
+_UNREACHABLE = re.compile(r"timeout|timed out|refused|could not translate|no route", re.I)
+_READ_ONLY = "25006"
+
+_PROBLEMS = """
+SELECT r.rolsuper, r.rolcreaterole, r.rolreplication, r.rolbypassrls,
+  ARRAY(SELECT p.rolname::text FROM pg_roles p WHERE p.rolname IN
+    ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program', 'pg_signal_backend', 'pg_read_all_settings')
+    AND pg_has_role(current_user, p.oid, 'MEMBER')) AS granted,
+  (SELECT count(*) FROM pg_user_mappings m WHERE m.umoptions IS NOT NULL) AS mappings
+FROM pg_roles r WHERE r.rolname = current_user
+"""
+
+
+class PostgreSQL:
+    """One connection."""
+
+    def __init__(self, target: Target, value: str, limits: Limits) -> None:
+        self._target, self._value, self._limits = target, value, limits
+        self._connection: Any = None
+        self._running: Any = None
+
+    def open(self) -> None:
+        """Connect. The DSN is of quoted words: in a URL an unescaped character of the value would land in a message."""
+        from adbc_driver_postgresql import dbapi
+
+        try:
+            self._connection = dbapi.connect(_dsn(self._target, self._value, self._limits), autocommit=True)
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text stays here
+            raise OpeningError(_reason(str(error)), str(error)) from None
+        with suppress(Exception):
+            # Since 14: a query whose client is gone ends. Older ones have the statement's own limit.
+            self._plain("SET client_connection_check_interval = '1s'")
+
+    @contextmanager
+    def execute(self, statement: str, parameters: Any, access: Access) -> Iterator[Result]:
+        """Run one statement."""
+        text = filled(statement, parameters, _literal).rstrip(" \t\r\n;")
+        if not text:
+            raise StatementError("the statement is empty")
+        cursor = None
+        try:
+            self._begin(access)
+            try:
+                # The line break ends a comment before the bracket of COPY closes.
+                cursor = self._execute(text + "\n", copied=_COPIED.match(text) is not None)
+            except Exception as error:
+                if "could not begin COPY" not in str(error) or "SQLSTATE: 42601" not in str(error):
+                    raise
+                # The bracket was what it did not take: nothing has run.
+                self._plain("ROLLBACK")
+                self._begin(access)
+                cursor = self._execute(text + "\n", copied=False)
+            reader = cursor.fetch_record_batch()
+            yield Result(reader.schema, _read(reader), cursor.rowcount)
+        except (StatementError, LostError, OpeningError, StoppedError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - ADBC's, Arrow's and Python's, several classes
+            raise _translated(error) from None
+        finally:
+            self._running = None
+            with suppress(Exception):
+                if cursor is not None:
+                    cursor.close()
+                self._plain("ROLLBACK")
+
+    def cancel(self) -> None:
+        """Send the server a request to cancel, on a connection of its own."""
+        running = self._running
+        if running is not None:
+            running.adbc_cancel()
+
+    def problems(self) -> list[str]:
+        """Return what the role may do that no share can hold in."""
+        with self.execute(_PROBLEMS, None, "read") as result:
+            [row] = [row for batch in result.batches for row in batch.to_pylist()]
+        found = []
+        if row["rolsuper"]:
+            found.append("the role is a superuser: it reads the server's files, and every password in it")
+        for name, can in (("rolcreaterole", "create and change roles"), ("rolreplication", "copy the whole server")):
+            if row[name] and not row["rolsuper"]:
+                found.append(f"the role may {can}")
+        dangerous = {"pg_read_server_files", "pg_write_server_files", "pg_execute_server_program"}
+        if not row["rolsuper"]:
+            found += [f"the role is a member of {name}" for name in row["granted"] if name in dangerous]
+        if row["mappings"]:
+            found.append(
+                "warning: pg_user_mappings shows this role passwords of other databases; an administrator can stop that"
+            )
+        return found
+
+    def server(self) -> str:
+        """Return the server's name and version."""
+        with self.execute("SELECT 'PostgreSQL ' || current_setting('server_version')", None, "read") as result:
+            return str(next(result.batches).column(0)[0].as_py())
+
+    def _begin(self, access: Access) -> None:
+        try:
+            self._prepare(access)
+        except Exception:  # noqa: BLE001 - nothing has run yet: a server that was started anew is no error of the user's
+            with suppress(Exception):
+                self._connection.close()
+            self.open()
+            self._prepare(access)
+
+    def _prepare(self, access: Access) -> None:
+        if access == "read":
+            self._plain("BEGIN READ ONLY")
+        local = "true" if access == "read" else "false"
+        self._plain(f"SELECT set_config('statement_timeout', '{round(self._limits.query_s * 1000)}', {local})")
+
+    def _plain(self, statement: str) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def _execute(self, text: str, *, copied: bool) -> Any:
+        cursor = self._running = self._connection.cursor()
+        options = {"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
+        if not copied:
+            options["adbc.postgresql.use_copy"] = "false"
+        cursor.adbc_statement.set_options(**options)
+        cursor.execute(text)
+        return cursor
+
+
+def _read(reader: Any) -> Iterator[Any]:
+    try:
+        yield from reader
+    except Exception as error:  # noqa: BLE001 - ADBC's and Arrow's, several classes
+        raise _translated(error) from None
+
+
+def _dsn(target: Target, value: str, limits: Limits) -> str:
+    words: dict[str, Any] = {
+        "connect_timeout": max(2, round(limits.connect_s)),
+        "application_name": "flowfile_nb",
+        **{key: item for key, item in target.options.items() if key in _OPTIONS},
+        "host": target.host,
+        "port": target.port,
+        "dbname": target.database,
+        "user": target.username,
+    }
+    if target.tls:
+        words["sslmode"] = target.tls
+    if value:
+        words["password"] = value
+        # A server that asks for the password in clear gets none.
+        words.setdefault("require_auth", "scram-sha-256")
+    return " ".join(f"{key}={_quoted(str(item))}" for key, item in words.items())
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _literal(item: Any) -> str:
+    # Imported only where a statement has parameters.
+    from psycopg import sql
+
+    if isinstance(item, str) and "\0" in item:
+        raise StatementError("PostgreSQL takes no text with a NUL character")
+    return sql.Literal(item).as_string(None)
+
+
+def _reason(text: str) -> str:
+    lowered = text.lower()
+    if "password authentication failed" in lowered or "28p01" in lowered:
+        return "the database refused the login; its owner has to check the secret"
+    if "authentication method requirement" in lowered:
+        return "the server does not ask for the password by SCRAM, so it was not sent; the owner may allow another require_auth"
+    if _UNREACHABLE.search(text):
+        return "the database cannot be reached"
+    if "ssl" in lowered or "certificate" in lowered:
+        return "no encrypted connection that can be trusted came about"
+    if "does not exist" in lowered:
+        return "the server has no such database or login"
+    return "the database could not be opened"
+
+
+def _translated(error: Exception) -> Exception:
+    text = str(error)
+    code_found = _CODE.search(text)
+    code = getattr(error, "sqlstate", None) or (code_found[1] if code_found else "")
+    if code in {"57P01", "57P02", "57P03"} or code.startswith("08") or (not code and _LOST.search(text)):
+        return LostError("the connection to the database was lost")
+    if not code and _MEMORY.search(text):
+        return MemoryError()
+    message = _QUERY.sub("", _CODE.sub("", text))
+    # ADBC puts the statement before it, which its sender knows.
+    said = _SERVER.search(message)
+    details = dict(getattr(error, "details", None) or [])
+    hint = details.get("PG_DIAG_MESSAGE_HINT", b"")
+    plain = hint.decode("utf-8", "replace") if isinstance(hint, bytes) else str(hint)
+    return StatementError((said["text"] if said else message).strip(), plain, code, read_only=code == _READ_ONLY)

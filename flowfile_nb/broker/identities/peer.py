@@ -1,0 +1,57 @@
+"""Callers on the same host, over a unix socket: the kernel says whose process it is. There is no token to steal."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Collection, Mapping
+
+from flowfile_nb.broker.identities import bearer
+from flowfile_nb.broker.model import Caller, PeerCredentials
+from flowfile_nb.errors import NotAllowedError
+
+_CREDENTIALS = struct.Struct("3i")
+
+
+def credentials_of(connection: socket.socket) -> PeerCredentials | None:
+    """Return who opened a connection over a unix socket; None for any other, and where the system does not tell."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None or connection.family != getattr(socket, "AF_UNIX", None):
+        return None
+    return PeerCredentials(*_CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size)))
+
+
+def system_name(uid: int) -> str | None:
+    """Return the name of a user of this host, or None if there is none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
+
+
+class PeerIdentity:
+    """
+    The users of this host by their own names.
+
+    Args:
+        admins: Names of those who may create groups.
+        name_of: Returns the name of a user id.
+    """
+
+    def __init__(self, admins: Collection[str] = (), name_of: Callable[[int], str | None] = system_name) -> None:
+        self._admins = frozenset(admins)
+        self._name_of = name_of
+
+    async def caller(self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str) -> Caller | None:
+        """Return who calls; None over TCP, and with a token. Raises NotAllowedError for a user id without a name."""
+        if peer is None or bearer(headers) is not None:
+            return None
+        name = self._name_of(peer.uid)
+        if name is None:
+            raise NotAllowedError(
+                f"the user id {peer.uid} has no name on the broker's host",
+                hint="the broker and its callers need the same users",
+            )
+        return Caller(name, is_admin=name in self._admins, vouched_by="peer")

@@ -1,0 +1,28 @@
+"""How much one use may take, so that nobody's query is another's trouble."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one session and one query may take. The front holds them, whatever a statement sets in the database."""
+
+    memory_bytes: int = 1024 * MIB
+    """Of one session's process. A value that needs more ends that process and no other."""
+    query_s: float = 3600
+    """From the statement's arrival to its last row, the reader's own time included."""
+    result_bytes: int = 64 * 1024 * MIB
+    """Of one result, as Arrow."""
+    statement_bytes: int = 1 * MIB
+    sessions_per_caller: int = 8
+    sessions: int = 200
+    idle_s: float = 600
+    """After which a session that nobody uses is ended."""
+    connect_s: float = 15
+    cancel_s: float = 3
+    """How long a database has to take back a cancelled statement, before its session's process is killed."""
+    heartbeat_s: float = 3

@@ -1,0 +1,117 @@
+"""What runs now, by whom: so that it ends when it is not allowed any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from flowfile_nb.broker.model import Caller, Order, Sessions
+from flowfile_nb.errors import BrokerError
+
+_ASK_HUB_EVERY_S = 0.5
+Result = TypeVar("Result")
+
+
+class Watched(Protocol):
+    """What is asked of `Team`."""
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Call *callback* whenever what is allowed may have changed."""
+
+    def permitted(self, order: Order) -> bool:
+        """Return whether what was permitted still is."""
+
+    def observe(self, name: str, vouched_by: str, caller: Caller | None) -> None:
+        """Take in what whoever vouches says of a caller now."""
+
+
+class Hub(Protocol):
+    """What is asked of `HubIdentity`."""
+
+    async def now(self, name: str) -> Caller | None:
+        """Return a user as the Hub has him now."""
+
+
+async def in_thread(function: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
+    """Run what waits for the store beside the loop, and return its result."""
+    return await asyncio.get_running_loop().run_in_executor(None, partial(function, *arguments, **named))
+
+
+class Running:
+    """
+    The callers whose statements run, and the two ways by which these end early: the store changes, or the Hub's groups do.
+
+    Args:
+        team: Says what is permitted.
+        sessions: Runs, and cuts.
+        hub: Asked for the groups of those who run something; None where nobody is to be asked.
+        every_s: How often.
+    """
+
+    def __init__(self, team: Watched, sessions: Sessions, hub: Hub | None = None, every_s: float = _ASK_HUB_EVERY_S) -> None:
+        self._team = team
+        self._sessions = sessions
+        self._hub = hub
+        self._every_s = every_s
+        self._callers: Counter[str] = Counter()
+        self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to watch; within the loop that runs the sessions."""
+        loop = asyncio.get_running_loop()
+
+        def changed() -> None:
+            # From the thread that hears of the store's changes, which may outlive the loop.
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._changed.set)
+
+        self._team.subscribe(changed)
+        self._tasks = [loop.create_task(self._follow_store())]
+        if self._hub is not None:
+            self._tasks.append(loop.create_task(self._follow_hub(self._hub)))
+
+    async def stop(self) -> None:
+        """Watch no longer."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @contextmanager
+    def by(self, caller: Caller) -> Iterator[None]:
+        """Count what happens within as a statement of the caller's."""
+        name = caller.name if caller.vouched_by == "hub" else ""
+        self._callers[name] += 1
+        try:
+            yield
+        finally:
+            self._callers[name] -= 1
+
+    async def _follow_store(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await self._sessions.revoke(self._team.permitted)
+
+    async def _follow_hub(self, hub: Hub) -> None:
+        while True:
+            await asyncio.sleep(self._every_s)
+            await asyncio.gather(*(self._look_after(hub, name) for name in +self._callers if name))
+
+    async def _look_after(self, hub: Hub, name: str) -> None:
+        try:
+            now = await hub.now(name)
+        except BrokerError:
+            # For longer than the grace nobody vouches any more.
+            now = None
+        except SilentError:
+            return
+        await in_thread(self._team.observe, name, "hub", now)
+
+
+class SilentError(Exception):
+    """Whoever vouches says nothing, and has not for long: what runs may go on."""

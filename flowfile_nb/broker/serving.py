@@ -1,0 +1,100 @@
+"""The broker's process, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import MutableMapping, Sequence
+from typing import NamedTuple
+
+from flowfile_nb.broker.app import listen, make_application
+from flowfile_nb.broker.handlers import Front
+from flowfile_nb.broker.identities.hub import HubIdentity
+from flowfile_nb.broker.identities.own_token import TokenIdentity
+from flowfile_nb.broker.identities.peer import PeerIdentity
+from flowfile_nb.broker.limits import Limits
+from flowfile_nb.broker.model import Identity
+from flowfile_nb.broker.running import Running
+from flowfile_nb.broker.sessions import Sessions
+from flowfile_nb.broker.team import Team
+from flowfile_nb.broker.tokens_desk import PREFIX
+
+_PR_SET_DUMPABLE = 4
+_HIDDEN = ("JUPYTERHUB_API_TOKEN", "FLOWFILE_MASTER_KEY", "FLOWFILE_NB_STORE")
+"""Variables that hold what no child and no library needs to see."""
+
+
+class Served(NamedTuple):
+    """How a broker serves."""
+
+    sockets: Sequence[socket.socket]
+    prefix: str = "/"
+    tls: ssl.SSLContext | None = None
+    hub_api: str = ""
+    """Of the JupyterHub that vouches; empty without one."""
+    service: str = "flowfile-secrets"
+    hub_token: str = ""
+    admins: Sequence[str] = ()
+    """Users of this host who may make groups."""
+    limits: Limits = Limits()
+
+
+def close_up(environ: MutableMapping[str, str]) -> dict[str, str]:
+    """
+    Let nobody else look into this process, and take what is secret out of its environment.
+
+    Returns:
+        The environment as it was.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.umask(0o077)
+    before = dict(environ)
+    for name in _HIDDEN:
+        environ.pop(name, None)
+    return before
+
+
+def identities_of(team: Team, served: Served) -> tuple[list[Identity], HubIdentity | None]:
+    """Return the ways of knowing who calls, and the Hub's among them."""
+    hub = HubIdentity(served.hub_api, served.service, served.hub_token) if served.hub_api else None
+    known: list[Identity] = [TokenIdentity(team.caller_of_token, PREFIX)]
+    if hub is not None:
+        known.append(hub)
+    known.append(PeerIdentity(served.admins))
+    return known, hub
+
+
+async def serve(team: Team, served: Served) -> None:
+    """Answer until a signal says to stop; then end what runs, with an error that says so."""
+    sessions = Sessions(served.limits)
+    identities, hub = identities_of(team, served)
+    running = Running(team, sessions, hub if hub is not None and hub.watches else None)
+    running.start()
+    server = listen(make_application(Front(team, sessions, identities, running), served.prefix), served.sockets, served.tls)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Windows has no such handlers: there Ctrl+C ends the loop.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
+    where = ", ".join(str(one.getsockname()) for one in served.sockets)
+    logging.getLogger("flowfile_nb.broker").info("the broker answers at %s", where)
+    try:
+        await stop.wait()
+    finally:
+        server.stop()
+        await running.stop()
+        await sessions.close()
+        await server.close_all_connections()

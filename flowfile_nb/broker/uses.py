@@ -1,0 +1,137 @@
+"""What needs a session at a database: running a statement, cancelling it, trying a connection, and sharing one."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from flowfile_nb.broker.model import Caller, Order, Outcome
+from flowfile_nb.broker.refusals import error_of, unforeseen
+from flowfile_nb.broker.routes import SHARE, USE, Route
+from flowfile_nb.broker.running import in_thread
+from flowfile_nb.broker.schemas import TARGET, TEXT, Field, require_one_target
+from flowfile_nb.core.parameters import from_json
+from flowfile_nb.core.wire import error_frame
+from flowfile_nb.errors import NotAllowedError, UsageError
+
+Fields = dict[str, Any]
+_WARNING = "warning:"
+_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+
+
+class Request(Protocol):
+    """What these need of a request: `handlers.ApiHandler`."""
+
+    front: Any
+    caller: Caller
+
+    def begin_frames(self) -> None:
+        """Begin an answer of frames."""
+
+    async def send(self, data: bytes) -> None:
+        """Hand on a frame, and return when the caller takes more."""
+
+    def when_gone(self, act: Any) -> None:
+        """Have *act* called if the caller hangs up."""
+
+
+async def query(request: Request, fields: Fields) -> None:
+    """Run one statement; the answer is frames."""
+    import asyncio
+
+    require_one_target(fields)
+    if not fields["id"] or not set(fields["id"]) <= _ID_CHARACTERS:
+        raise UsageError("the field 'id' holds letters, digits, - and _")
+    parameters = from_json(fields["parameters"])
+    front, caller, number = request.front, request.caller, fields["id"]
+    order: Order = await in_thread(front.team.order, caller, connection=fields["connection"], description=fields["description"])
+    await in_thread(front.team.begin_use, caller, order, number, fields["statement"])
+    loop = asyncio.get_running_loop()
+    request.begin_frames()
+    request.when_gone(lambda: loop.create_task(front.sessions.cancel(number, caller.name)))
+    outcome = Outcome("failed", 0, 0, 0.0, "BrokerError")
+    try:
+        with front.running.by(caller):
+            outcome = await front.sessions.run(number, order, fields["statement"], parameters, request.send)
+    except Exception as error:  # noqa: BLE001 - the answer has begun: its end must say that it is none
+        failure = unforeseen(error)
+        await request.send(error_frame(type(failure).__name__, failure.message, failure.hint))
+    finally:
+        await in_thread(front.team.end_use, caller, order, number, outcome)
+
+
+async def cancel(request: Request, fields: Fields) -> Any:
+    """Cancel a statement of the caller's own."""
+    return {"cancelled": await request.front.sessions.cancel(fields["id"], request.caller.name)}
+
+
+async def check(request: Request, fields: Fields) -> Any:
+    """Try a connection."""
+    require_one_target(fields)
+    order = await in_thread(
+        request.front.team.order, request.caller, connection=fields["connection"], description=fields["description"]
+    )
+    with request.front.running.by(request.caller):
+        return {"ok": True, "server": (await _asked(request, order))["server"]}
+
+
+async def share(request: Request, fields: Fields) -> Any:
+    """Share something, if the account behind it is one that can be shared."""
+    team, caller = request.front.team, request.caller
+    warnings: list[str] = []
+    for name in await in_thread(_connections_behind, team, caller, fields["what"], fields["name"]):
+        order = await in_thread(team.order, caller, connection=name)
+        with request.front.running.by(caller):
+            problems = (await _asked(request, order))["problems"]
+        refused = [problem for problem in problems if not problem.startswith(_WARNING)]
+        if refused:
+            raise NotAllowedError(
+                f"the account of {name!r} cannot be shared: {'; '.join(refused)}",
+                hint="have the database's administrator make an account that may do no more than the members shall",
+            )
+        warnings += [problem.removeprefix(_WARNING).strip() for problem in problems]
+    named = {key: fields[key] for key in ("permission", "access", "confirmed")}
+    await in_thread(team.share, caller, fields["what"], fields["name"], fields["group"], **named)
+    return {"warnings": warnings}
+
+
+def _connections_behind(team: Any, caller: Caller, what: str, name: str) -> list[str]:
+    """Return the databases to which something that is to be shared leads, by the names of their connections."""
+    known = team.connections(caller)
+    if what == "connection":
+        found = [one for one in known if one.name == name][:1]
+    else:
+        found = [one for one in known if not one.shared_by and name in one.secrets]
+    return [one.name for one in found if one.kind not in {"http", "https"}]
+
+
+async def _asked(request: Request, order: Order) -> dict[str, Any]:
+    facts: dict[str, Any] = await request.front.sessions.ask(order)
+    if (error := facts.get("error")) is not None:
+        raise error_of(error)
+    return facts
+
+
+_ID = Field(max_characters=64)
+USE_ROUTES: dict[tuple[str, str], Route] = {
+    ("POST", "query"): Route(
+        {
+            "id": _ID,
+            **TARGET,
+            "statement": TEXT,
+            "parameters": Field((list, dict, type(None)), required=False),
+        },
+        query,
+        USE,
+    ),
+    ("POST", "query/cancel"): Route({"id": _ID}, cancel, USE),
+    ("POST", "check"): Route(TARGET, check, USE),
+    ("PUT", "shares"): Route(
+        {
+            **SHARE,
+            "permission": Field(required=False, default="use", among=("use", "manage")),
+            "access": Field(required=False, default="read", among=("read", "write")),
+            "confirmed": Field(bool, required=False, default=False),
+        },
+        share,
+    ),
+}

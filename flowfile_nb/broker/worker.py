@@ -1,0 +1,219 @@
+"""
+One database session in a process of its own: `python -I -m flowfile_nb.broker.worker`, started by `broker.sessions` alone.
+
+It gets one target and one value as the first line of its standard input, then statements as JSON lines, and answers each with
+frames (`core.wire`) on its standard output. It never has the master key, the store or another value; its memory is limited, so
+a value of a gigabyte ends it and nothing else; no other process of its user can look into it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from typing import IO, Any
+
+from flowfile_nb.broker.engines import Engine, LostError, OpeningError, StatementError, StoppedError, engine_of
+from flowfile_nb.broker.limits import Limits
+from flowfile_nb.broker.model import Target
+from flowfile_nb.broker.scrubbing import Scrubber
+from flowfile_nb.core import wire
+from flowfile_nb.core.parameters import from_json
+from flowfile_nb.errors import FlowfileNbError
+
+_PR_SET_DUMPABLE = 4
+_NO_WRITE = "this share is to read only; ask its owner to share it with --write if you need to change data"
+
+
+def main() -> int:
+    """Serve one session, until the standard input ends."""
+    close_up()
+    # Whatever a library prints must not get among the frames.
+    output = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    first = json.loads(sys.stdin.buffer.readline() or b"{}")
+    limits = Limits(**first["limits"])
+    restrict(limits.memory_bytes)
+    session = Session(Target(**first["target"]), first.pop("value"), limits, output)
+    threading.Thread(target=session.work, daemon=True).start()
+    session.listen(sys.stdin.buffer)
+    # Without waiting for what the driver's threads do: the front is gone, or wants this to end.
+    os._exit(0)
+
+
+def close_up() -> None:
+    """Let no other process of this user read this one's memory, and leave no core file."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def restrict(memory_bytes: int) -> None:
+    """Take no more memory than that; what needs more fails, or ends this process."""
+    if sys.platform == "linux":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+class Session:
+    """The one connection, and the statements that come for it, one after the other."""
+
+    def __init__(self, target: Target, value: str, limits: Limits, output: int) -> None:
+        self._target, self._value, self._limits = target, value, limits
+        self._scrubber = Scrubber(value)
+        self._output = output
+        self._engine: Engine | None = None
+        self._asked: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._cancelled: set[int] = set()
+
+    def listen(self, lines: IO[bytes]) -> None:
+        """Take what the front sends, until it sends no more."""
+        for line in lines:
+            message = json.loads(line)
+            if "cancel" in message:
+                self._cancelled.add(message["cancel"])
+                if self._engine is not None:
+                    # The front kills what does not stop.
+                    with contextlib.suppress(Exception):
+                        self._engine.cancel()
+            else:
+                self._asked.put(message)
+
+    def work(self) -> None:
+        """Answer statement after statement."""
+        while True:
+            message = self._asked.get()
+            # A statement that was not answered so has not been run: another session may take it.
+            self._write(wire.facts_frame(wire.HEARTBEAT, {"seconds": 0}))
+            if not self.answer(message):
+                os._exit(3)
+
+    def answer(self, message: dict[str, Any]) -> bool:
+        """Run one statement and write its frames; return whether the session is of use after it."""
+        number = message["id"]
+        try:
+            facts = self._run(number, message)
+        except StoppedError:
+            self._fail("CancelledError", "the statement was cancelled")
+        except StatementError as error:
+            if number in self._cancelled:
+                self._fail("CancelledError", "the statement was cancelled")
+            else:
+                self._fail("QueryError", str(error), error.hint or (_NO_WRITE if error.read_only else ""), code=error.code)
+        except OpeningError as error:
+            self._fail("ConnectionFailedError", str(error), detail=error.detail)
+            return False
+        except LostError as error:
+            self._fail("ConnectionFailedError", str(error), "run it again", detail="lost")
+            return False
+        except FlowfileNbError as error:
+            self._fail(type(error).__name__, error.message, error.hint)
+        except MemoryError:
+            self._fail("LimitError", "the result holds a value or a row that needs more memory than a session may take")
+            return False
+        except Exception as error:  # noqa: BLE001 - its text may hold anything; the operator's log gets it scrubbed
+            self._fail("BrokerError", "the broker's session failed", "run it again", detail=f"{type(error).__name__}: {error}")
+            return False
+        else:
+            self._write(wire.facts_frame(wire.END, facts))
+        self._cancelled.discard(number)
+        return True
+
+    def _run(self, number: int, message: dict[str, Any]) -> dict[str, Any]:
+        import pyarrow as pa
+
+        if self._engine is None:
+            engine = engine_of(self._target, self._value, self._limits)
+            engine.open()
+            self._engine = engine
+        if message.get("ask") == "problems":
+            return {"problems": self._engine.problems(), "server": self._engine.server()}
+        rows = 0
+        pieces = Pieces(self._write)
+        parameters = from_json(message["parameters"])
+        if number in self._cancelled:
+            raise StoppedError
+        with self._engine.execute(message["statement"], parameters, message["access"]) as result:
+            with pa.ipc.new_stream(pieces, result.schema) as writer:
+                for batch in result.batches:
+                    if number in self._cancelled:
+                        raise StoppedError
+                    writer.write_batch(batch)
+                    pieces.flush()
+                    rows += batch.num_rows
+            affected = result.affected
+        # Only now, that nothing can go wrong any more, the rest.
+        pieces.flush()
+        return {"rows": rows, "affected": affected, "bytes": pieces.bytes}
+
+    def _fail(self, kind: str, message: str, hint: str = "", *, code: str = "", detail: str = "") -> None:
+        """Write an error. The detail travels in the place of the reference, and the front takes it out."""
+        texts = [self._scrubber.scrub(text) for text in (message, hint, detail)]
+        self._write(wire.error_frame(kind, texts[0], texts[1], texts[2][:2048], code))
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._output, view) :]
+        except OSError:
+            # The front is gone.
+            os._exit(0)
+
+
+class Pieces:
+    """The file that Arrow writes to: what is written goes out as frames of a good size."""
+
+    def __init__(self, write: Any) -> None:
+        self._write = write
+        self._held = bytearray()
+        self.bytes = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        """Take a piece."""
+        size = len(memoryview(data).cast("B")) if not isinstance(data, bytes) else len(data)
+        self.bytes += size
+        if len(self._held) + size > wire.MAX_DATA_BYTES:
+            self.flush()
+        if size >= wire.MAX_DATA_BYTES:
+            for frame in wire.arrow_frames(data):
+                self._write(frame)
+        else:
+            self._held += data
+        return size
+
+    def flush(self) -> None:
+        """Send what is held."""
+        if self._held:
+            self._write(wire.frame(wire.ARROW, bytes(self._held)))
+            self._held.clear()
+
+    def close(self) -> None:
+        """Do nothing: what is held is sent when it is sure that all went well."""
+
+    def readable(self) -> bool:
+        """Return False, as a file to write does."""
+        return False
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return False."""
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

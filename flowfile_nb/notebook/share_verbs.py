@@ -1,0 +1,81 @@
+"""`%secret share` and `unshare`, and the same for a connection: who may use what is one's own, and for what."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from flowfile_nb import session
+from flowfile_nb.core.names import quoted
+from flowfile_nb.errors import NoPromptError, WriteShareError
+from flowfile_nb.notebook.prompt import confirm
+from flowfile_nb.notebook.table import Table
+from flowfile_nb.team.entries import Offer, What
+
+
+def share_secret(args: Namespace) -> Table | None:
+    """Share a secret with a group, or without one return with whom it is shared."""
+    if args.group is None:
+        return _shares_table(args.name)
+    offer = Offer("secret", args.name, args.group, access="write" if args.write else "read")
+    again = f"%secret share {quoted(args.name)} --group {quoted(args.group)} --write --yes"
+    if share(offer, agreed=args.yes, again=again):
+        places = [place for entry in session.team().entries() if entry.name == args.name for place in entry.targets]
+        print("Nobody but you can read it." + (f" It goes to  {', '.join(places)}  and nowhere else." if places else ""))
+    return None
+
+
+def share_connection(args: Namespace) -> None:
+    """Share a connection with a group."""
+    offer = Offer("connection", args.name, args.share, "manage" if args.manage else "use", "write" if args.write else "read")
+    options = "--manage --write --yes" if args.manage else "--write --yes"
+    share(offer, agreed=args.yes, again=f"%connect {quoted(args.name)} --share {quoted(args.share)} {options}")
+
+
+def share(offer: Offer, *, agreed: bool, again: str) -> bool:
+    """
+    Share something, and ask where it may write: what cannot be promised then is said first.
+
+    Args:
+        offer: What, with whom, for what.
+        agreed: Whether the question was answered on the line.
+        again: The line that answers it, for a headless run.
+
+    Returns:
+        Whether it is shared now.
+    """
+    sharing = session.team().sharing
+    try:
+        sharing.share(offer, confirmed=agreed)
+    except WriteShareError as error:
+        question = f"{error.message}. Let {offer.group} write with {offer.name} all the same?"
+        try:
+            agreed = confirm(question, otherwise=again)
+        except NoPromptError:
+            raise WriteShareError(error.message, hint=again) from None
+        if not agreed:
+            print(f"{offer.name} is not shared with {offer.group}.")
+            return False
+        sharing.share(offer, confirmed=True)
+    may = "read and write" if offer.access == "write" else "read"
+    more = ", and to change and delete it" if offer.permission == "manage" else ""
+    print(f"{offer.name} is shared with {offer.group}, to {may} with it{more}.")
+    return True
+
+
+def unshare(what: What, name: str, group: str) -> None:
+    """End a share."""
+    team = session.team()
+    team.sharing.unshare(what, name, group)
+    print(f"{name} is not shared with {group} any more; what ran by that was ended.")
+    if what == "connection":
+        return
+    lent = [one.name for one in team.team_connections() if one.own and name in one.secrets and group in one.groups]
+    for connection in lent:
+        again = f"%connect {quoted(connection)} --unshare {quoted(group)}"
+        print(f"{group} can use it still, through {connection}. To end that:  {again}")
+
+
+def _shares_table(name: str) -> Table:
+    rows = [(one.group, one.access, one.granted_by) for one in session.team().sharing.shares("secret", name)]
+    note = "" if rows else f"{name} is shared with nobody:  %secret share {quoted(name)} --group GROUP"
+    return Table(("group", "may", "shared by"), rows, note)

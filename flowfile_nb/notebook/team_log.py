@@ -1,0 +1,66 @@
+"""`%secret log` in a team: what was done with one's own secret or connection, by whom, as the broker has written it down."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from typing import Any
+
+from flowfile_nb.core.names import quoted
+from flowfile_nb.errors import UsageError
+from flowfile_nb.notebook.table import Table
+from flowfile_nb.team.backend import TeamBackend
+
+_STATEMENT = 60
+
+
+def team_log(team: TeamBackend, args: Namespace) -> Table:
+    """
+    Return the entries, the newest first.
+
+    Raises:
+        UsageError: If no name is given, or the record is to be deleted, which is the broker's.
+        NoSuchSecretError: If the name is neither an own secret nor an own connection.
+    """
+    if args.clear:
+        raise UsageError("the record of a team is kept by the broker, and nobody deletes it from here", hint="%secret log NAME")
+    if args.name is None:
+        raise UsageError("in a team, the record is shown of one secret or connection", hint="%secret log NAME")
+    if args.last < 1:
+        raise UsageError("--last takes a number from 1 on", hint="%secret log --last 100")
+    entries = _with_ends(team.log(args.name))
+    if not entries and args.name not in {one.name for one in team.team_connections() if one.own}:
+        team.require(args.name)
+    rows = [_row(entry) for entry in entries[: -args.last - 1 : -1]]
+    notes = []
+    if len(rows) < len(entries):
+        notes.append(f"{len(rows):,} of {len(entries):,} entries. More:  %secret log {quoted(args.name)} --last {len(entries)}")
+    if not rows:
+        notes.append("Nothing of yours is recorded under this name.")
+    return Table(("time", "who", "what", "through", "statement", "rows", "outcome"), rows, "\n".join(notes))
+
+
+def _with_ends(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the entries with the end of each use in the line of its beginning; one that runs still has none."""
+    ends = {entry["query_id"]: entry for entry in entries if entry.get("query_id") and entry.get("state") != "started"}
+    found = []
+    for entry in entries:
+        end = ends.get(entry.get("query_id") or "")
+        if entry is not end or not entry.get("query_id"):
+            found.append({**entry, **({key: end[key] for key in ("state", "rows", "detail")} if end else {})})
+    return found
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    statement = " ".join(str(entry.get("statement") or "").split())
+    outcome = " ".join(filter(None, [str(entry.get("state") or ""), str(entry.get("detail") or "")]))
+    return (
+        time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(entry["at"]))),
+        str(entry["caller"]),
+        str(entry["action"]),
+        # A description that nobody saved is followed by the secret that it used, for the broker's own use.
+        str(entry["name"]).partition(" by ")[0],
+        statement if len(statement) <= _STATEMENT else statement[: _STATEMENT - 1] + "…",
+        f"{entry['rows']:,}" if entry.get("statement") else "",
+        outcome,
+    )

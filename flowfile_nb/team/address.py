@@ -1,0 +1,81 @@
+"""Where the broker is, and what proves to it who calls: the kernel's environment says so."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from flowfile_nb.errors import UsageError
+
+ADDRESS = "FLOWFILE_NB_TEAM"
+TOKEN = "FLOWFILE_NB_TEAM_TOKEN"  # noqa: S105 - the name of a variable
+HUBS_TOKEN = "JUPYTERHUB_API_TOKEN"  # noqa: S105 - the name of a variable
+_FORMS = f"{ADDRESS}=unix:/run/flowfile-nb/broker.sock   or   https://hub.example.com/services/flowfile-secrets"
+
+
+class Address(NamedTuple):
+    """Where the broker is, and who calls."""
+
+    url: str
+    """What every path of its API stands behind; a unix socket's has a host of no meaning."""
+    socket: str = ""
+    """The path of a unix socket; empty where the URL is all."""
+    token: str = ""
+    """Sent with each request; empty on a unix socket, where the kernel of this host vouches."""
+    token_from: str = ""
+    """The variable that the token is from."""
+
+    @property
+    def shown(self) -> str:
+        """The address to be read, as the variable has it."""
+        return f"unix:{self.socket}" if self.socket else self.url
+
+    def __repr__(self) -> str:
+        return f"Address({self.shown!r})"
+
+
+def address_of(environ: Mapping[str, str]) -> Address:
+    """
+    Return where the broker is.
+
+    A token of the variable `FLOWFILE_NB_TEAM_TOKEN` is always sent, the Hub's only by http(s): on a unix socket the kernel of
+    the host says who calls.
+
+    Raises:
+        UsageError: If the address is of no known form, or would carry token and values in clear to another machine.
+    """
+    text = environ.get(ADDRESS, "").strip()
+    own = environ.get(TOKEN, "")
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path.startswith("/"):
+            raise UsageError(f"{ADDRESS} names no socket by its whole path", hint=_FORMS)
+        return Address("http://broker/", path, own, TOKEN if own else "")
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        host = ""
+    if not host or parts.scheme not in {"http", "https"} or parts.query or parts.fragment or parts.username is not None:
+        # Not quoted: somebody may have put a token in it.
+        raise UsageError(f"{ADDRESS} is not the address of a broker", hint=_FORMS)
+    if parts.scheme == "http" and not _is_near(host, environ):
+        raise UsageError(
+            f"{ADDRESS} leads to another machine without encryption: nothing was sent there",
+            hint="use https://…,  or a unix socket where the broker is on this machine",
+        )
+    variable = TOKEN if own else HUBS_TOKEN if environ.get(HUBS_TOKEN) else ""
+    return Address(text.rstrip("/") + "/", "", environ.get(variable, ""), variable)
+
+
+def _is_near(host: str, environ: Mapping[str, str]) -> bool:
+    """Return whether a host may be spoken to in clear: this machine, or the Hub, which gets the same token in clear already."""
+    try:
+        on_this_machine = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        on_this_machine = False
+    hub = urlsplit(environ.get("JUPYTERHUB_API_URL", ""))
+    return on_this_machine or (hub.scheme == "http" and hub.hostname == host)

@@ -1,0 +1,166 @@
+"""
+SQLAlchemy over the broker: `postgresql+flowfile://` and `mysql+flowfile://`.
+
+The SQL is written for the database, the rest is `team.dbapi`'s. The engine's URL holds the connection's name and nothing of the
+database's place or login.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import types
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.mysql.base import MySQLDialect
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.postgresql.json import JSON, JSONB
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.engine.default import DefaultDialect
+
+from flowfile_nb.errors import UnknownSchemeError
+from flowfile_nb.team import dbapi
+from flowfile_nb.team.dbapi import QueryCall
+
+_DIALECTS = {
+    "postgresql": "PostgreSQL",
+    "postgres": "PostgreSQL",
+    "mysql": "MySQL",
+    "mariadb": "MySQL",
+}
+_FAMILY = {"postgres": "postgresql", "mariadb": "mysql"}
+
+
+class _Json(types.JSON):
+    """JSON that comes as what it stands for already."""
+
+    def result_processor(self, dialect: Any, coltype: Any) -> Any:
+        """Return None: nothing is left to do."""
+
+
+class _PostgresJson(_Json, JSON):
+    """The same for PostgreSQL's own type."""
+
+
+class _PostgresJsonb(_Json, JSONB):
+    """The same for its binary one."""
+
+
+class Brokered(DefaultDialect):
+    """What is the same for each database behind the broker."""
+
+    driver = "flowfile"
+    supports_statement_cache = True
+    supports_sane_multi_rowcount = False
+    default_paramstyle = "pyformat"
+    # The broker's sessions come and go by themselves: there is nothing at the database that a rollback would end.
+    skip_autocommit_rollback = True
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        """Return our own module."""
+        return dbapi
+
+    def create_connect_args(self, url: URL) -> Any:
+        """Return the connection's name, for an engine that `make_engine` did not make."""
+        return [], {"order": {"connection": url.database}}
+
+    def get_isolation_level_values(self, dbapi_conn: Any) -> Any:
+        """Return the only one: each statement is a transaction."""
+        return ["AUTOCOMMIT"]
+
+    def get_isolation_level(self, dbapi_connection: Any) -> Any:
+        """Return the only one."""
+        return "AUTOCOMMIT"
+
+    def get_default_isolation_level(self, dbapi_conn: Any) -> Any:
+        """Return the only one."""
+        return "AUTOCOMMIT"
+
+    def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
+        """Do nothing: it is the only one."""
+
+    def detect_autocommit_setting(self, dbapi_conn: Any) -> bool:
+        """Return True."""
+        return True
+
+    def do_ping(self, dbapi_connection: Any) -> bool:
+        """Return True: what is open here is no connection to a database."""
+        return True
+
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+        """Return False: the next statement gets a session anyway."""
+        return False
+
+
+class PostgreSQL(Brokered, PGDialect):
+    """PostgreSQL behind the broker."""
+
+    supports_statement_cache = True
+    default_paramstyle = "pyformat"
+    colspecs = {**PGDialect.colspecs, types.JSON: _Json, JSON: _PostgresJson, JSONB: _PostgresJsonb}  # noqa: RUF012
+
+
+class MySQL(Brokered, MySQLDialect):
+    """MySQL or MariaDB behind the broker."""
+
+    supports_statement_cache = True
+    default_paramstyle = "pyformat"
+
+    def _detect_charset(self, connection: Any) -> str:
+        return "utf8mb4"
+
+    def _extract_error_code(self, exception: Any) -> int:
+        code = str(getattr(exception, "code", ""))
+        return int(code) if code.isdigit() else 0
+
+
+def make_engine(call: QueryCall, scheme: str, order: Mapping[str, str]) -> Engine:
+    """
+    Return an engine whose statements go to the broker; nothing is sent yet.
+
+    Args:
+        call: Speaks to the broker.
+        scheme: Of the database: `postgresql`, `mysql+pymysql` …
+        order: What is asked of the broker: `{"connection": name}`, or `{"description": text}`.
+
+    Raises:
+        UnknownSchemeError: If there is no SQL dialect here for that kind of database.
+    """
+    family = scheme.partition("+")[0].lower()
+    if family not in _DIALECTS:
+        raise UnknownSchemeError(
+            f"databases of type {family!r} cannot be used through the broker from here",
+            hint=f"there are {', '.join(sorted({_FAMILY.get(one, one) for one in _DIALECTS}))}",
+        )
+    shown = _FAMILY.get(family, family)
+    registry.register(f"{shown}.flowfile", __name__, _DIALECTS[family])
+    engine = sqlalchemy.create_engine(
+        URL.create(f"{shown}+flowfile", database=order.get("connection")),
+        creator=lambda: dbapi.connect(call, order),
+        hide_parameters=True,
+    )
+    engine.__reduce_ex__ = _Reduce(scheme, dict(order))  # type: ignore[method-assign, assignment]
+    return engine
+
+
+class _Reduce:
+    """What pickle asks the engine how it is made anew: from its name, with the identity of whoever loads it."""
+
+    def __init__(self, scheme: str, order: Mapping[str, str]) -> None:
+        self._scheme, self._order = scheme, order
+
+    def __call__(self, protocol: int = 0) -> tuple[Any, ...]:
+        return _reopen, (self._scheme, self._order)
+
+    def __repr__(self) -> str:
+        return "<opens the connection anew>"
+
+
+def _reopen(scheme: str, order: Mapping[str, str]) -> Engine:
+    from flowfile_nb.team.address import address_of
+    from flowfile_nb.team.client import Client
+
+    return make_engine(Client(address_of(os.environ)), scheme, order)

@@ -1,0 +1,118 @@
+"""What ends a query before its time: a share that is taken back, a member who is removed, a token, a reader, a broker."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.support.front import House, Result
+from tests.support.processes import until
+
+LONG = {
+    "sleeping": "SELECT pg_sleep(60)",
+    "computing": "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b",
+    "streaming": "SELECT repeat('x', 1000) AS x, i FROM generate_series(1, 20000000) AS i",
+}
+
+ENDS: dict[str, Callable[[House], object]] = {
+    "unshared": House.unshare,
+    "removed from the group": lambda house: house.alice.post("groups/members/delete", {"group": "analysts", "user": "bob"}),
+    "left the group": lambda house: house.bob.post("groups/leave", {"name": "analysts"}),
+    "connection deleted": lambda house: house.alice.post("connections/delete", {"name": "warehouse"}),
+    "secret deleted": lambda house: house.alice.post("secrets/delete", {"name": "prod_pw"}),
+    "group deleted": lambda house: house.alice.post("groups/delete", {"name": "analysts"}),
+    "shut out": lambda house: house.team.shut_out("bob"),
+    "token revoked": lambda house: [house.team.revoke_token(one.id) for one in house.team.tokens("bob")],
+}
+
+
+@pytest.fixture
+def renewed(house: House) -> House:
+    """The team as it was, whatever a test before has taken away."""
+    house.renew()
+    return house
+
+
+def running_at(house: House) -> int:
+    """Return how many statements of the shared login the database runs."""
+    with house.server._replace(user="app").admin() as admin:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND state = 'active'"
+        [(count,)] = admin.execute(query, [house.server.user]).fetchall()
+    return int(count)
+
+
+@pytest.mark.parametrize("work", LONG)
+def test_a_share_that_is_taken_back_ends_what_runs(renewed: House, work: str) -> None:
+    """The reader is told within half a second, and the database runs nothing any more."""
+    with renewed.bob.running(LONG[work]) as answer:
+        until(lambda: running_at(renewed) == 1)
+        renewed.unshare()
+        taken_back = time.monotonic()
+        result = Result(answer.read())
+        took_s = time.monotonic() - taken_back
+
+    assert result.failed == "RevokedError"
+    # Generous for a machine that is busy; alone it takes a tenth of a second.
+    assert took_s < 2
+    until(lambda: running_at(renewed) == 0)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_whatever_takes_a_permission_away_ends_what_runs_by_it(renewed: House, end: str) -> None:
+    """Each way of losing a permission ends the statement that runs, and the next one is refused."""
+    with renewed.bob.running(LONG["sleeping"]) as answer:
+        until(lambda: running_at(renewed) == 1)
+        ENDS[end](renewed)
+        result = Result(answer.read())
+
+    assert result.failed == "RevokedError"
+    refused = renewed.bob.query("SELECT 1")
+    assert isinstance(refused, httpx.Response)
+    assert refused.status_code in {401, 403, 404}
+
+
+def test_what_others_run_goes_on(renewed: House) -> None:
+    """Taking back one member's permission ends his statements alone."""
+    with renewed.alice.running("SELECT 7 AS x, pg_sleep(1)") as hers, renewed.bob.running(LONG["sleeping"]) as his:
+        until(lambda: running_at(renewed) == 2)
+        ENDS["removed from the group"](renewed)
+        assert Result(his.read()).failed == "RevokedError"
+        assert Result(hers.read()).rows[0]["x"] == 7
+
+
+def test_a_reader_that_hangs_up_ends_its_statement(renewed: House) -> None:
+    """A kernel that is gone leaves nothing running at the database."""
+    with renewed.bob.running(LONG["computing"]):
+        until(lambda: running_at(renewed) == 1)
+
+    until(lambda: running_at(renewed) == 0)
+
+
+def test_a_broker_that_is_stopped_says_so(renewed: House) -> None:
+    """A statement that runs while the broker is stopped ends with an error; who calls meanwhile waits for the next broker."""
+    with renewed.bob.running(LONG["sleeping"]) as answer:
+        until(lambda: running_at(renewed) == 1)
+        assert renewed.front.stop() == 0
+        result = Result(answer.read())
+    renewed.front.start()
+
+    assert result.failed == "BrokerError"
+    assert renewed.bob.rows("SELECT 1 AS x") == [{"x": 1}]
+    until(lambda: running_at(renewed) == 0)
+
+
+def test_a_broker_that_is_killed_is_no_result(renewed: House) -> None:
+    """A statement that runs while the broker is killed breaks off at once, and nothing of it counts; workers end, too."""
+    with renewed.bob.running(LONG["sleeping"]) as answer:
+        until(lambda: running_at(renewed) == 1)
+        renewed.front.stop(signal.SIGKILL)
+        with pytest.raises(httpx.RemoteProtocolError):
+            answer.read()
+    renewed.front.start()
+
+    assert renewed.bob.rows("SELECT 1 AS x") == [{"x": 1}]
+    until(lambda: running_at(renewed) == 0)

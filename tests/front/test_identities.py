@@ -1,0 +1,210 @@
+"""Who calls: JupyterHub's word, asked anew each time; the kernel of the host; nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+
+import pytest
+
+from flowfile_nb.broker.identities import bearer, identify
+from flowfile_nb.broker.identities.hub import HubIdentity
+from flowfile_nb.broker.identities.peer import PeerIdentity, credentials_of
+from flowfile_nb.broker.model import Caller, PeerCredentials
+from flowfile_nb.broker.running import Running, SilentError
+from flowfile_nb.errors import BrokerError, NotAllowedError
+from tests.support.http_server import Answer, Server, running
+
+BOB = {
+    "kind": "user",
+    "name": "bob",
+    "admin": False,
+    "groups": ["analysts"],
+    "scopes": ["access:services!service=flowfile-secrets", "read:users:name!user=bob"],
+}
+
+
+class FakeHub:
+    """What a Hub answers, and what it was asked with; the real one is in `tests/e2e/test_jupyterhub.py`."""
+
+    def __init__(self, server: Server) -> None:
+        self.status = 200
+        self.said: Any = dict(BOB)
+        self.server = server
+        server.answer = lambda _: Answer(self.status, {"Location": "/elsewhere"}, json.dumps(self.said).encode())
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """Paths and tokens."""
+        return [(one.path, one.headers["authorization"]) for one in self.server.requests]
+
+
+@contextmanager
+def hub() -> Iterator[tuple[FakeHub, str]]:
+    """Serve a Hub's API."""
+    with running(None) as server:
+        yield FakeHub(server), server.url
+
+
+def ask(identity: HubIdentity, token: str = "t0ken") -> Caller | None:
+    """Return who calls with a token, as the Hub says."""
+    return asyncio.run(identity.caller({"Authorization": f"token {token}"}, None, "use"))
+
+
+def test_the_hub_is_asked_each_time() -> None:
+    """A token that the Hub has forgotten is refused with the next request: nothing that it said is kept."""
+    with hub() as (fake, url):
+        identity = HubIdentity(f"{url}/hub/api", "flowfile-secrets")
+        assert ask(identity) == Caller("bob", frozenset({"analysts"}), False, "hub")
+        fake.status = 403
+
+        with pytest.raises(NotAllowedError):
+            ask(identity)
+
+    assert fake.asked == [("/hub/api/user", "token t0ken")] * 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "service"},
+        {"kind": None},
+        {"scopes": []},
+        {"scopes": None},
+        {"scopes": ["access:services!service=other", "access:servers!user=bob"]},
+        {"scopes": ["access:services!service=flowfile-secrets2"]},
+        {"scopes": "access:services"},
+    ],
+)
+def test_tokens_that_are_not_for_the_broker(change: dict[str, Any]) -> None:
+    """Another service's token, or one without the scope for this service, is refused."""
+    with hub() as (fake, url):
+        fake.said = BOB | change
+
+        with pytest.raises(NotAllowedError):
+            ask(HubIdentity(f"{url}/hub/api", "flowfile-secrets"))
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(500, {}), (302, {}), (200, []), (200, BOB | {"name": ""}), (200, BOB | {"groups": [1]}), (200, BOB | {"name": 7})],
+)
+def test_what_is_no_answer_of_a_hub(status: int, said: Any) -> None:
+    """A Hub that fails, leads elsewhere or says something else: refused, as one that is down."""
+    with hub() as (fake, url):
+        fake.status, fake.said = status, said
+
+        with pytest.raises(BrokerError):
+            ask(HubIdentity(f"{url}/hub/api", "flowfile-secrets"))
+
+    assert len(fake.asked) == 1
+
+
+def test_a_hub_that_is_down_refuses_what_is_new_and_lets_run_for_a_while_what_runs() -> None:
+    """A request is refused at once; for what runs, silence counts as no only after the grace."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/hub/api"
+    patient = HubIdentity(url, "flowfile-secrets", "own", grace_s=3600)
+    impatient = HubIdentity(url, "flowfile-secrets", "own", grace_s=-1)
+
+    with pytest.raises(BrokerError) as refused:
+        ask(patient, "secret-token")
+    with pytest.raises(SilentError):
+        asyncio.run(patient.now("bob"))
+    with pytest.raises(BrokerError):
+        asyncio.run(impatient.now("bob"))
+
+    assert "secret-token" not in str(refused.value)
+
+
+def test_who_is_still_there_is_asked_with_the_brokers_own_token() -> None:
+    """Of somebody whose statement runs the Hub is asked by name; one that it does not have any more is nobody."""
+    with hub() as (fake, url):
+        identity = HubIdentity(f"{url}/hub/api", "flowfile-secrets", "own")
+        fake.said = {"kind": "user", "name": "b/ob", "groups": [], "admin": False}
+        assert asyncio.run(identity.now("b/ob")) == Caller("b/ob", frozenset(), False, "hub")
+        fake.status = 404
+        assert asyncio.run(identity.now("b/ob")) is None
+
+    assert fake.asked[0] == ("/hub/api/users/b%2Fob", "token own")
+
+
+def test_the_hub_is_asked_of_those_who_run_something_and_of_nobody_else() -> None:
+    """What the Hub says of a caller is handed to the policy while his statement runs; silence is handed on as nothing."""
+    seen: list[tuple[str, str, Caller | None]] = []
+    answers: dict[str, Any] = {"bob": Caller("bob", vouched_by="hub"), "eve": BrokerError("gone"), "sue": SilentError()}
+
+    class Policy:
+        def subscribe(self, callback: Any) -> None:
+            pass
+
+        def permitted(self, order: Any) -> bool:
+            return True
+
+        def observe(self, name: str, vouched_by: str, caller: Caller | None) -> None:
+            seen.append((name, vouched_by, caller))
+
+    class Hub:
+        async def now(self, name: str) -> Caller | None:
+            if isinstance(answers[name], Exception):
+                raise answers[name]
+            return answers[name]  # type: ignore[no-any-return]
+
+    async def run() -> None:
+        watch = Running(Policy(), None, Hub(), every_s=0)  # type: ignore[arg-type]
+        watch.start()
+        with ExitStack() as uses:
+            for name in ("bob", "eve", "sue"):
+                uses.enter_context(watch.by(Caller(name, vouched_by="hub")))
+            uses.enter_context(watch.by(Caller("carol", vouched_by="peer")))
+            while len(seen) < 4:
+                await asyncio.sleep(0)
+        await watch.stop()
+
+    asyncio.run(run())
+
+    assert set(seen) == {("bob", "hub", Caller("bob", vouched_by="hub")), ("eve", "hub", None)}
+
+
+def test_the_kernel_of_the_host_says_who_connects(tmp_path: Any) -> None:
+    """Over a unix socket the other process's user is known; over TCP he is not."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with closing(ours), closing(theirs), closing(socket.socket()) as tcp:
+        peer = credentials_of(ours)
+        assert peer == PeerCredentials(os.getpid(), os.getuid(), os.getgid())
+        assert credentials_of(tcp) is None
+
+    identity = PeerIdentity(["bob"], {1001: "bob", 1002: "carol"}.get)
+    assert asyncio.run(identity.caller({}, PeerCredentials(1, 1001, 1), "use")) == Caller(
+        "bob", is_admin=True, vouched_by="peer"
+    )
+    assert asyncio.run(identity.caller({}, PeerCredentials(1, 1002, 1), "use")) == Caller("carol", vouched_by="peer")
+    assert asyncio.run(identity.caller({}, None, "use")) is None
+    with pytest.raises(NotAllowedError):
+        asyncio.run(identity.caller({}, PeerCredentials(1, 1003, 1), "use"))
+
+
+def test_a_token_that_nobody_knows_is_not_passed_over() -> None:
+    """Who sends a token over a unix socket is not taken for the socket's user when the token is no good."""
+    headers = {"Authorization": "Bearer nobodys"}
+
+    with pytest.raises(NotAllowedError):
+        asyncio.run(identify([PeerIdentity()], headers, PeerCredentials(1, os.getuid(), 1), "use"))
+
+
+@pytest.mark.parametrize("text", ["", "Bearer", "Bearer ", "Basic abc", "Bearer a b", "Bearer a,b", "Bearer ä", "token\tabc"])
+def test_headers_that_are_no_tokens(text: str) -> None:
+    """Only `Bearer TOKEN` and `token TOKEN` are tokens; anything else is refused."""
+    with pytest.raises(NotAllowedError):
+        bearer({"Authorization": text})
+
+
+def test_headers_that_are_tokens() -> None:
+    """Both spellings are understood, in any case."""
+    assert [bearer({"Authorization": text}) for text in ("Bearer abc", "token abc", "BEARER abc")] == ["abc"] * 3
+    assert bearer({}) is None
