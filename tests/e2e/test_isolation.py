@@ -31,6 +31,8 @@ pytestmark = [
         reason="THE ISOLATION SUITE WAS NOT RUN: only root can make the users ffalice, ffbob and ffbroker that it needs",
     ),
 ]
+# The Python in which JupyterHub and this package are installed, where every user can read it: .ci/run makes it.
+PYTHON = os.environ.get("FLOWFILE_NB_HUB_PYTHON", "")
 USERS = ["ffalice", "ffbob"]
 BROKER = "ffbroker"
 
@@ -62,8 +64,7 @@ def users() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def place(users: None, postgres: Postgres) -> Iterator[Place]:
     """Ffalice shares `warehouse` with the Hub's group `analysts`, in which ffbob is. All come by the unix socket."""
-    python = os.environ.get("FLOWFILE_NB_HUB_PYTHON", "")
-    assert python, "FLOWFILE_NB_HUB_PYTHON is not set: see .ci/run"
+    assert PYTHON, "FLOWFILE_NB_HUB_PYTHON is not set: see .ci/run"
     server = prepare(postgres)
     home = Path(tempfile.mkdtemp(prefix="ffiso_"))
     home.chmod(0o755)
@@ -77,10 +78,10 @@ def place(users: None, postgres: Postgres) -> Iterator[Place]:
         home / "state" / "broker",
         key,
         options=["--admin", "ffalice"],
-        program=("setpriv", f"--reuid={BROKER}", f"--regid={BROKER}", "--clear-groups", python, "-I", "-m", "flowfile_nb"),
+        program=("setpriv", f"--reuid={BROKER}", f"--regid={BROKER}", "--clear-groups", PYTHON, "-I", "-m", "flowfile_nb"),
         socket_path=path,
     )
-    hub = Hub(home, python, "", USERS, {}, "jupyterhub.spawner.LocalProcessSpawner", team=f"unix:{path}")
+    hub = Hub(home, PYTHON, "", USERS, {}, "jupyterhub.spawner.LocalProcessSpawner", team=f"unix:{path}")
     try:
         with closing(front), closing(hub.http):
             front.start()
@@ -150,7 +151,7 @@ TRIES = {
 @pytest.mark.parametrize("tried", TRIES)
 def test_another_user_gets_nothing(place: Place, bob: object, tried: str) -> None:
     """Ffbob's kernel, with all of Python, is refused by the host what is the broker's; root, for comparison, is not."""
-    code = Path(os.environ["FLOWFILE_NB_HUB_PYTHON"]).parent.parent
+    code = Path(PYTHON).parent.parent
     [module] = code.glob("lib/python3*/site-packages/flowfile_nb/broker/team.py")
     assert place.front.process is not None
     setup = (

@@ -216,6 +216,7 @@ class House:
         self.alice.put("secrets", {"name": "prod_pw", "value": self.server.password, "replace": True})
         self.alice.put("connections", {"name": "warehouse", "body": self.body})
         self.alice.post("groups", {"name": "analysts"})
+        self.alice.post("groups/members/delete", {"group": "analysts", "user": "carol"})
         self.alice.put("groups/members", {"group": "analysts", "user": "bob", "role": "member"})
         self.share()
 
