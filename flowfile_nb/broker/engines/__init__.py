@@ -115,4 +115,6 @@ def engine_of(target: Target, value: str, limits: Limits) -> Engine:
         from flowfile_nb.broker.engines.mysql import MySQL
 
         return MySQL(target, value, limits)
-    raise OpeningError("databases of this type are not used through a broker", kind)
+    from flowfile_nb.broker.engines.others import Others
+
+    return Others(target, value, limits)
