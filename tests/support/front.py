@@ -121,6 +121,7 @@ class Front:
         program: What is run in the place of `python -m flowfile_nb`.
         environ: More of its environment.
         own_port: Whether it binds a port by itself, in the place of a socket that is held for it.
+        socket_path: Of a unix socket that it makes, in the place of both.
     """
 
     def __init__(  # noqa: PLR0917 - what a process consists of
@@ -131,6 +132,7 @@ class Front:
         program: Sequence[str] = (sys.executable, "-m", "flowfile_nb"),
         environ: dict[str, str] | None = None,
         own_port: bool = False,
+        socket_path: Path | None = None,
     ) -> None:
         self.directory = directory
         self.key = key
@@ -141,6 +143,7 @@ class Front:
         self.held = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.held.getsockname()[1]}/"
         self.port = self.held.getsockname()[1]
+        self.socket_path = socket_path
         self._own_port = own_port
         if own_port:
             self.held.close()
@@ -152,8 +155,10 @@ class Front:
         environ = {"PATH": os.environ["PATH"], "HOME": str(self.directory.parent), "PYTHONPATH": str(ROOT), **self.environ}
         if self.key:
             environ["FLOWFILE_MASTER_KEY"] = self.key
-        held = [] if self._own_port else [self.held.fileno()]
-        where = ["--port", str(self.port)] if self._own_port else ["--fd", str(held[0])]
+        held = [] if self._own_port or self.socket_path else [self.held.fileno()]
+        where = ["--port", str(self.port)] if self._own_port else ["--fd", *map(str, held)]
+        if self.socket_path:
+            where = ["--socket", str(self.socket_path)]
         command = [*self.program, "serve", "--directory", str(self.directory), *where, *self.options]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, pass_fds=held, env=environ, cwd=ROOT, stdout=log, stderr=log)
@@ -211,6 +216,7 @@ class House:
         self.alice.put("secrets", {"name": "prod_pw", "value": self.server.password, "replace": True})
         self.alice.put("connections", {"name": "warehouse", "body": self.body})
         self.alice.post("groups", {"name": "analysts"})
+        self.alice.post("groups/members/delete", {"group": "analysts", "user": "carol"})
         self.alice.put("groups/members", {"group": "analysts", "user": "bob", "role": "member"})
         self.share()
 

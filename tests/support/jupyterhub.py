@@ -44,7 +44,7 @@ c.Spawner.start_timeout = 60
 c.Spawner.environment = {{"FLOWFILE_NB_TEAM": {team!r}}}
 c.JupyterHub.load_groups = {groups!r}
 c.JupyterHub.services = [
-    {{"name": {service!r}, "url": {broker!r}, "api_token": {broker_token!r}}},
+    {{"name": {service!r}, "api_token": {broker_token!r}, **({{"url": {broker!r}}} if {broker!r} else {{}})}},
     {{"name": "driver", "api_token": {driver_token!r}}},
 ]
 c.JupyterHub.load_roles = [
@@ -68,7 +68,7 @@ class Hub:
     Args:
         home: A folder for it.
         python: Of the environment in which JupyterHub, ipykernel and flowfile_nb are installed.
-        broker: URL of the broker's host and port.
+        broker: URL of the broker's host and port; empty where kernels reach it by its unix socket alone.
         users: Who may log in.
         groups: Who is in which group.
         spawner: `simple` for servers of this user; `jupyterhub.spawner.LocalProcessSpawner` for each user's own, as root.

@@ -1,0 +1,138 @@
+"""The broker's command line, where it listens, and what it does without a key."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from flowfile_nb.broker import sockets
+from flowfile_nb.core.crypto import generate_master_key
+from flowfile_nb.errors import BrokerError, UsageError
+from tests.support.front import ROOT, Front, Member
+from tests.support.processes import until
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a short name: a unix socket's path has a hundred characters at most."""
+    folder = Path(tempfile.mkdtemp(prefix="ffs_"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m flowfile_nb`."""
+    command = [sys.executable, "-m", "flowfile_nb", *arguments]
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": str(ROOT), **environ}
+    return subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=60)
+
+
+def test_a_broker_without_a_key_says_what_to_do(short: Path) -> None:
+    """It runs, says that it is there, and refuses each call with the way to a key."""
+    front = Front(short / "broker", "", socket_path=short / "run" / "broker.sock")
+    with closing(front):
+        front.start()
+        until(lambda: _listens(short / "run" / "broker.sock"))
+        with closing(Member("http://broker/", uds=str(short / "run" / "broker.sock")).http) as http:
+            answers = [http.get("api/secrets"), http.post("api/groups", json={"name": "g"})]
+
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert "new-key" in answers[0].json()["error"]["hint"]
+    assert "MasterKeyError" in front.log.read_text()
+
+
+def _listens(path: Path) -> bool:
+    with closing(socket.socket(socket.AF_UNIX)) as knock:
+        return knock.connect_ex(str(path)) == 0
+
+
+def test_tokens_at_the_command_line(short: Path) -> None:
+    """A token is shown once, listed without its text, and revoked."""
+    key = {"FLOWFILE_MASTER_KEY": generate_master_key().decode()}
+    made = run("token", "add", "bob", "--name", "ci", "--days", "1", "--use-only", "--directory", str(short), **key)
+    listed = run("token", "list", "--directory", str(short), **key)
+    revoked = run("token", "revoke", "1", "--directory", str(short), **key)
+    again = run("token", "revoke", "1", "--directory", str(short), **key)
+
+    token = made.stdout.strip()
+    assert token.startswith("fnbt_")
+    assert "bob" in listed.stdout
+    assert token not in listed.stdout
+    assert (revoked.returncode, again.returncode) == (0, 1)
+
+
+REFUSED: list[tuple[list[str], str]] = [
+    ([], "where shall the broker listen"),
+    (["--port", "1", "--host", "0.0.0.0"], "needs TLS"),
+    (["--socket", "broker.sock"], "whole path"),
+    (["--fd", "0"], "is no"),
+    (["--port", "1", "--sessions", "0"], "above zero"),
+    (["--hub-token-file", "/nowhere", "--port", "1"], "cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("options", "why"), REFUSED)
+def test_ways_to_serve_that_are_refused(short: Path, options: list[str], why: str) -> None:
+    """Nothing to listen on, or something unsafe: two lines, and no traceback."""
+    refused = run("serve", "--directory", str(short / "broker"), *options)
+
+    assert refused.returncode == 2
+    assert why in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_socket_stands_in_a_folder_of_the_brokers_own(short: Path) -> None:
+    """It is not bound where others could put one in its place, nor over a living broker's; a dead one's is cleared away."""
+    shared = short / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    with pytest.raises(UsageError, match="others can write"):
+        sockets.bind_path(str(shared / "broker.sock"))
+
+    path = str(short / "own" / "broker.sock")
+    first = sockets.bind_path(path)
+    with pytest.raises(BrokerError, match="another broker"):
+        sockets.bind_path(path)
+    first.close()
+    sockets.bind_path(path).close()
+    assert (Path(path).parent.stat().st_mode & 0o777, os.stat(path).st_mode & 0o777) == (0o711, 0o666)
+
+
+def test_what_is_no_socket_stays(short: Path) -> None:
+    """A file at the socket's path is somebody's, and is not removed."""
+    (short / "file").write_text("mine")
+    short.chmod(0o700)
+
+    with pytest.raises(BrokerError, match="something else"):
+        sockets.bind_path(str(short / "file"))
+
+    assert (short / "file").read_text() == "mine"
+
+
+def test_sockets_that_systemd_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sockets of `sd_listen_fds` are taken by the process that they are for, and answer without delay."""
+    monkeypatch.setattr(sockets, "_FIRST_FD", 200)
+    with closing(socket.create_server(("127.0.0.1", 0))) as held:
+        os.dup2(held.fileno(), 200)
+        assert sockets.passed_sockets({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) == []
+        assert sockets.passed_sockets({}) == []
+        [taken] = sockets.passed_sockets({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"})
+        with closing(taken):
+            assert taken.getsockname() == held.getsockname()
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert not taken.get_inheritable()
+
+
+def test_a_port_that_is_taken(short: Path) -> None:
+    """A port that somebody else listens on is an error that says so."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken, pytest.raises(BrokerError, match="somebody else"):
+        sockets.bind_port("127.0.0.1", taken.getsockname()[1])
