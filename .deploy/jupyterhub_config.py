@@ -54,4 +54,4 @@ c.Spawner.oauth_client_allowed_scopes = [CALL]
 # Where kernels find the broker: on one host its unix socket, where no token is needed at all …
 c.Spawner.environment = {"FLOWFILE_NB_TEAM": "unix:/run/flowfile-nb/broker.sock"}
 # … else behind the Hub's own address:
-# c.Spawner.environment = {"FLOWFILE_NB_TEAM": f"https://hub.example.com/services/{SERVICE}"}
+# "https://hub.example.com/services/flowfile-secrets"  instead of the socket.

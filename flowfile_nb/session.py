@@ -28,12 +28,7 @@ opened: dict[str, Opened] = {}
 
 
 def require_platform() -> None:
-    """
-    Let the call pass only where credentials can be kept.
-
-    Raises:
-        UnsupportedPlatformError: In browser-only Python (Pyodide, JupyterLite).
-    """
+    """Let pass where credentials can be kept. Raises UnsupportedPlatformError in browser-only Python (Pyodide, JupyterLite)."""
     if sys.platform == "emscripten":
         raise UnsupportedPlatformError(
             "flowfile_nb does not run in browser-only Python: credentials are not stored in a browser",

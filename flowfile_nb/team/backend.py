@@ -7,7 +7,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing, SecretBackend, TeamConnection
+from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing, Part, SecretBackend, TeamConnection
 from flowfile_nb.core.names import environment_variable, no_such_secret, require_name, require_value
 from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, NothingToUndoError, SharedSecretError
 from flowfile_nb.team import entries
@@ -219,7 +219,7 @@ class TeamBackend:
         """Return none: Flowfile's own are in its files, and the broker has none of them."""
         return {}
 
-    def reveal_part(self, connection: FlowfileConnection, part: str) -> str:
+    def part_of(self, connection: FlowfileConnection, part: str) -> Part:
         """Raise NoSuchSecretError: there are no connections of Flowfile's here."""
         raise no_such_secret(connection.secrets.get(part) or connection.name, self.names())
 
