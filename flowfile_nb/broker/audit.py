@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 
 from sqlalchemy import Connection, delete, func, or_, select
 
 from flowfile_nb.broker import tables
-from flowfile_nb.broker.database import Store
+from flowfile_nb.broker.database import Store, findable, storable
 from flowfile_nb.broker.shown import LogEntry
 from flowfile_nb.core.encodings import patterns_of
 from flowfile_nb.errors import BrokerError
@@ -61,6 +60,7 @@ class Audit:
         Raises:
             BrokerError: If it cannot be written.
         """
+        entry = LogEntry._make(storable(item) if isinstance(item, str) else item for item in entry)
         # The file first: where the table's transaction fails after it, there is a line too much and not one too few.
         self._append(entry)
         if connection is not None:
@@ -76,9 +76,9 @@ class Audit:
 
     def of(self, owner: str, name: str) -> list[LogEntry]:
         """Return what was done with a secret or connection of *owner*, the last thousand, oldest first."""
-        table = tables.audit
+        table, name = tables.audit, findable(name)
         columns = [table.c[field] for field in LogEntry._fields]
-        query = select(*columns).where(table.c.owner == owner, or_(table.c.name == name, table.c.secret == name))
+        query = select(*columns).where(table.c.owner == findable(owner), or_(table.c.name == name, table.c.secret == name))
         with self._store.reading() as connection:
             rows = connection.execute(query.order_by(table.c.id.desc()).limit(_SHOWN)).all()
         return [LogEntry(*row) for row in reversed(rows)]
@@ -136,6 +136,3 @@ def without(text: str, value: str) -> str:
     if value:
         text = text.replace(value, MASK)
     return text if len(text) <= MAX_STATEMENT else f"{text[:MAX_STATEMENT]} … ({len(text)} characters)"
-
-
-Now = Callable[[], float]

@@ -9,11 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Engine, select
-
-from flowfile_nb.broker import tables
+from sqlalchemy import Engine
 
 CHANNEL = "flowfile_nb_policy"
 _POLL_S = 0.05
@@ -70,35 +69,41 @@ class Changes:
             self._stop.wait(_AGAIN_S)
 
     def _poll(self) -> None:
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        driver = self._own_connection()
+        try:
             seen = policy = None
             while not self._stop.is_set():
                 # Changes when another connection has committed anything, a note of a use too: the count says what it was.
-                version = connection.exec_driver_sql("PRAGMA data_version").scalar()
+                version = driver.execute("PRAGMA data_version").fetchone()
                 if version != seen:
                     seen = version
-                    counted = connection.execute(select(tables.facts.c.fact).where(tables.facts.c.name == "policy")).scalar()
+                    counted = driver.execute("SELECT fact FROM nb_facts WHERE name = 'policy'").fetchone()
                     if policy is not None and counted != policy:
                         self.tell()
                     policy = counted
                 self._ready.set()
                 self._stop.wait(_POLL_S)
+        finally:
+            driver.close()
+
+    def _own_connection(self) -> Any:
+        """Return a driver's connection that is out of the pool: it is kept for as long as the broker runs."""
+        pooled = self._engine.raw_connection()
+        driver = pooled.driver_connection
+        pooled.detach()
+        return driver
 
     def _listen(self) -> None:
         import psycopg
 
-        # Out of the pool: it listens for as long as the broker runs.
-        pooled = self._engine.raw_connection()
-        pooled.detach()
-        connection = pooled.driver_connection
-        assert isinstance(connection, psycopg.Connection)
+        connection = self._own_connection()
         try:
             connection.rollback()
             connection.autocommit = True
             connection.execute(f"LISTEN {CHANNEL}".encode())
-            self._ready.set()
             # What changed before this moment, while nobody listened.
             self.tell()
+            self._ready.set()
             while not self._stop.is_set():
                 for _ in connection.notifies(timeout=0.5, stop_after=1):
                     self.tell()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ POLICY = "policy"
 _BUSY_MS = 15_000
 # Any number does that nobody else takes as an advisory lock in the same database.
 _MIGRATION_LOCK = 7_205_311_006
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
@@ -112,6 +114,16 @@ class Store:
 def insert(connection: Connection, table: sqlalchemy.Table) -> Any:
     """Return an INSERT that can say `on_conflict_do_nothing` and `on_conflict_do_update`, which is each database's own."""
     return (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
+
+
+def findable(name: str) -> str:
+    """Return a name to look for: for one that no text column can hold, one that nothing is called."""
+    return "\x01" if _UNSTORABLE.search(name) else name
+
+
+def storable(text: str) -> str:
+    """Return *text* as every database can hold it: without NUL and without halves of surrogate pairs."""
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 def open_store(url: str, directory: str) -> Store:

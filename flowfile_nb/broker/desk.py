@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from flowfile_nb.broker.audit import Audit
-from flowfile_nb.broker.database import Store, insert
+from flowfile_nb.broker.database import Store, findable, insert
 from flowfile_nb.broker.definitions import definition_of
 from flowfile_nb.broker.directory import Who, find_who, make_user
 from flowfile_nb.broker.keeping import Keeper, binding_of, canonical, saved_by_proof
@@ -118,7 +118,9 @@ class Desk:
 
 def own_secret(connection: Connection, owner_id: int, name: str) -> Any:
     """Return the row of a user's own secret, of several of that name the first; or None."""
-    query = select(secrets).where(secrets.c.user_id == owner_id, secrets.c.name == name).order_by(secrets.c.id).limit(1)
+    query = (
+        select(secrets).where(secrets.c.user_id == owner_id, secrets.c.name == findable(name)).order_by(secrets.c.id).limit(1)
+    )
     return connection.execute(query).one_or_none()
 
 

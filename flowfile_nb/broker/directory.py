@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from flowfile_nb.broker.database import insert
+from flowfile_nb.broker.database import findable, insert
 from flowfile_nb.broker.model import Caller, Role
 from flowfile_nb.broker.tables import groups, memberships, revocations, users
 from flowfile_nb.core.names import require_name
@@ -35,7 +35,7 @@ def find_who(connection: Connection, caller: Caller) -> Who | None:
     Raises:
         NotAllowedError: If he was shut out.
     """
-    query = select(users.c.id, users.c.disabled, users.c.is_admin).where(users.c.username == caller.name)
+    query = select(users.c.id, users.c.disabled, users.c.is_admin).where(users.c.username == findable(caller.name))
     user = connection.execute(query).one_or_none()
     if user is None:
         return None
@@ -57,7 +57,7 @@ def roles(connection: Connection, user_id: int, hub_groups: Iterable[str]) -> di
         hub_groups: Names of groups in which the Hub has him: they count, unless he was removed from that group here.
     """
     removed = select(revocations.c.group_id).where(revocations.c.user_id == user_id)
-    theirs = select(groups.c.id).where(groups.c.name.in_(sorted(hub_groups)), groups.c.id.not_in(removed))
+    theirs = select(groups.c.id).where(groups.c.name.in_(sorted(map(findable, hub_groups))), groups.c.id.not_in(removed))
     found: dict[int, Role] = dict.fromkeys(connection.execute(theirs).scalars(), "member")
     own = select(memberships.c.group_id, memberships.c.role).where(memberships.c.user_id == user_id)
     return found | {row.group_id: row.role for row in connection.execute(own)}
@@ -81,12 +81,12 @@ def make_user(connection: Connection, name: str) -> int:
 
 def user_named(connection: Connection, name: str) -> Any:
     """Return the row of a user, or None."""
-    return connection.execute(select(users).where(users.c.username == name)).one_or_none()
+    return connection.execute(select(users).where(users.c.username == findable(name))).one_or_none()
 
 
 def group_named(connection: Connection, name: str) -> Any:
     """Return the row of a group, or None."""
-    return connection.execute(select(groups).where(groups.c.name == name)).one_or_none()
+    return connection.execute(select(groups).where(groups.c.name == findable(name))).one_or_none()
 
 
 def owners(connection: Connection, group_id: int) -> int:

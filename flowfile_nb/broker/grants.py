@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, case, delete, select
 
-from flowfile_nb.broker.database import insert
+from flowfile_nb.broker.database import findable, insert
 from flowfile_nb.broker.directory import Who
 from flowfile_nb.broker.model import Access
 from flowfile_nb.broker.shown import ShareInfo
@@ -79,7 +79,7 @@ def reachable(connection: Connection, who: Who, kind: str, name: str | None = No
         )
     )
     if name is not None:
-        query = query.where(table.c.name == name)
+        query = query.where(table.c.name == findable(name))
     return list(connection.execute(query))
 
 

@@ -68,7 +68,7 @@ def import_flowfile(store: Store, keeper: Keeper, path: str) -> Imported:
             if not store.is_sqlite:
                 _go_on_counting(connection, table)
     counts = [len(kept[table]) for table in _TABLES]
-    return Imported(*counts, left_behind=sum(map(len, rows.values())) - sum(counts))
+    return Imported._make([*counts, sum(map(len, rows.values())) - sum(counts)])
 
 
 def _read(path: str) -> dict[str, list[dict[str, Any]]]:

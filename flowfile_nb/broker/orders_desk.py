@@ -16,7 +16,7 @@ from flowfile_nb.broker.audit import without
 from flowfile_nb.broker.connections_desk import no_such_connection
 from flowfile_nb.broker.database import insert
 from flowfile_nb.broker.definitions import Definition, definition_of, place
-from flowfile_nb.broker.desk import Desk
+from flowfile_nb.broker.desk import Desk, own_secret
 from flowfile_nb.broker.directory import Who, find_who
 from flowfile_nb.broker.grants import access_of, reachable
 from flowfile_nb.broker.keeping import binding_of, require_binding, target_from, unseal
@@ -175,8 +175,7 @@ class OrdersDesk(Desk):
             definition = definition_of(row.body)
         owner_id, secret_name = (row.of, definition.secret) if row is not None and definition else (_NOBODY, name)
         # Asked also where there is nothing to ask for.
-        named = select(secrets).where(secrets.c.user_id == owner_id, secrets.c.name == secret_name).order_by(secrets.c.id)
-        secret = connection.execute(named.limit(1)).one_or_none()
+        secret = own_secret(connection, owner_id, secret_name)
         query = select(bindings).where(
             bindings.c.connection_id == (row.id if row is not None else _NOBODY),
             bindings.c.secret_id == (secret.id if secret is not None else _NOBODY),

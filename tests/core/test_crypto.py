@@ -93,3 +93,14 @@ def test_key_id_names_the_key_and_does_not_hold_it() -> None:
     assert first.key_id != second.key_id
     assert first.key_id not in MASTER.decode()
     assert MASTER.decode() not in repr(first)
+
+
+def test_what_is_bound_fits_its_facts_owner_and_key_alone() -> None:
+    """Another fact, another user or another master key gives another proof; the same ones give the same."""
+    chain = Keychain(MASTER)
+    proof = chain.bind(b"facts", 2)
+
+    assert proof == chain.bind(b"facts", 2)
+    assert len(proof) == 64
+    others = [chain.bind(b"fact", 2), chain.bind(b"facts", 3), Keychain(generate_master_key()).bind(b"facts", 2)]
+    assert len({proof, *others}) == 4
