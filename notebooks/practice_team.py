@@ -1,26 +1,30 @@
 """
 A team for the notebooks and the tests: a broker of its own on a unix socket, gone with the process.
 
-Nothing here is needed to use flowfile_nb: in a real team the broker runs as another user, and whoever runs it tells the address.
+Nothing here is needed to use flowfile_nb: in a real team the broker runs as another user, and who runs it tells the address.
 Here one person plays everybody, so that the example runs anywhere; `be` says who that is at the moment.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cryptography.fernet import Fernet
+from IPython import get_ipython
 from psycopg import sql
 
 from flowfile_nb import session
+from flowfile_nb.team.entries import Offer
 
 _START_S = 60.0
 
@@ -41,6 +45,33 @@ class Team(NamedTuple):
         os.environ.update(FLOWFILE_NB_TEAM=f"unix:{self.socket}", FLOWFILE_NB_TEAM_TOKEN=self.token(user, admin=admin))
         session.use_backend(None)
         print(f"You are {user}.")
+
+    def cell(self, line: str, body: str) -> None:
+        """Run a `%%connect` cell with the practice database's port, another one each time, in place of 5432."""
+        shell = get_ipython()
+        assert shell is not None
+        shell.run_cell_magic("connect", line.removeprefix("%%connect "), body.replace(":5432/", f":{os.environ['PGPORT']}/"))
+
+    def prepare_group(self, group: str, *, owner: str, members: Sequence[str]) -> None:
+        """Let there be a group, as an admin makes one."""
+        self._quietly("root", admin=True)
+        sharing = session.team().sharing
+        sharing.create(group)
+        for user, role in [(owner, "owner"), *((user, "member") for user in members)]:
+            sharing.set_member(group, user, role)
+
+    def prepare_share(self, owner: str, group: str) -> None:
+        """Let *owner* have the practice database's password as `penguins_pw`, and share it and the connection `penguins`."""
+        self._quietly(owner)
+        secrets, body = session.team(), f"postgresql://reader:${{secret:penguins_pw}}@127.0.0.1:{os.environ['PGPORT']}/palmer"
+        secrets.set("penguins_pw", os.environ["PRACTICE_PASSWORD"], replace=True)
+        secrets.save_connection("penguins", body)
+        for what, name in (("secret", "penguins_pw"), ("connection", "penguins")):
+            secrets.sharing.share(Offer(what, name, group))
+
+    def _quietly(self, user: str, *, admin: bool = False) -> None:
+        with contextlib.redirect_stdout(None):
+            self.be(user, admin=admin)
 
     def stop(self) -> None:
         """End it, and delete all that it kept."""
@@ -98,7 +129,7 @@ def start_practice_team() -> Team:
 
 
 def _run(directory: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "flowfile_nb", words[0], "--directory", str(directory / "kept"), *words[1:]]
+    command = [sys.executable, "-m", "flowfile_nb", *words, "--directory", str(directory / "kept")]
     return subprocess.run(command, check=True, capture_output=True, text=True, env=_environment()).stdout.strip()
 
 

@@ -44,12 +44,12 @@ def _put_secret(team: Team, caller: Caller, fields: Fields) -> Any:
 
 
 def _groups(team: Team, caller: Caller, fields: Fields) -> Any:
-    return {"groups": [{**one._asdict(), "members": _rows(one.members)} for one in team.groups(caller)]}
+    return {"groups": [{**one._asdict(), "members": _rows(one.members)} for one in team.groups(caller, every=caller.is_admin)]}
 
 
 def _set_member(team: Team, caller: Caller, fields: Fields) -> Any:
     group, user, role = fields["group"], fields["user"], fields["role"]
-    known = next((one for one in team.groups(caller) if one.name == group), None)
+    known = next((one for one in team.groups(caller, every=caller.is_admin) if one.name == group), None)
     if known is not None and any(member.name == user for member in known.members):
         team.set_role(caller, group, user, role)
     else:

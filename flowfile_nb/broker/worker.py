@@ -27,7 +27,7 @@ from flowfile_nb.core.parameters import from_json
 from flowfile_nb.errors import FlowfileNbError
 
 _PR_SET_DUMPABLE = 4
-_NO_READ = "this share is to read only; ask its owner to share it with --write if you need to change data"
+_NO_WRITE = "this share is to read only; ask its owner to share it with --write if you need to change data"
 
 
 def main() -> int:
@@ -109,7 +109,7 @@ class Session:
             if number in self._cancelled:
                 self._fail("CancelledError", "the statement was cancelled")
             else:
-                self._fail("QueryError", str(error), _NO_READ if error.read_only else error.hint, code=error.code)
+                self._fail("QueryError", str(error), error.hint or (_NO_WRITE if error.read_only else ""), code=error.code)
         except OpeningError as error:
             self._fail("ConnectionFailedError", str(error), detail=error.detail)
             return False

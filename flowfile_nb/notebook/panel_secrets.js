@@ -113,7 +113,7 @@ class SecretsTab {
 
   rowOf(name) {
     const { owner, sharedBy, sharedWith, mode, updated, used, own } = this.details.get(name) ?? { updated: null, used: null };
-    const shared = !this.team ? sharedBy : [sharedBy && `by ${sharedBy}`, sharedWith && `with ${sharedWith}`].filter(Boolean).join(" ");
+    const shared = !this.team ? sharedBy : [sharedBy !== owner && sharedBy && `by ${sharedBy}`, sharedWith && `with ${sharedWith}`].filter(Boolean).join(" ");
     const badge = mode === "brokered" ? [make("span", { className: "fnb-badge fnb-open", title: "The broker uses it; its value never comes to this kernel" }, mode)] : [];
     const actions = make("td", { className: "fnb-actions" }, rowButton("copy", "Copy reference", `Copy reference to ${name}`));
     if (own) actions.append(rowButton("replace", "Replace", `Replace the value of ${name}`), rowButton("delete", "Delete", `Delete ${name}`));

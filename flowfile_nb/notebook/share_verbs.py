@@ -47,9 +47,9 @@ def share(offer: Offer, *, agreed: bool, again: str) -> bool:
     try:
         sharing.share(offer, confirmed=agreed)
     except WriteShareError as error:
-        print(error.message)
+        question = f"{error.message}. Let {offer.group} write with {offer.name} all the same?"
         try:
-            agreed = confirm(f"Let {offer.group} write with {offer.name} all the same?", otherwise=again)
+            agreed = confirm(question, otherwise=again)
         except NoPromptError:
             raise WriteShareError(error.message, hint=again) from None
         if not agreed:
@@ -71,7 +71,8 @@ def unshare(what: What, name: str, group: str) -> None:
         return
     lent = [one.name for one in team.team_connections() if one.own and name in one.secrets and group in one.groups]
     for connection in lent:
-        print(f"{group} can use it still, through {connection}. To end that:  %connect {quoted(connection)} --unshare {quoted(group)}")
+        again = f"%connect {quoted(connection)} --unshare {quoted(group)}"
+        print(f"{group} can use it still, through {connection}. To end that:  {again}")
 
 
 def _shares_table(name: str) -> Table:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from tests.benchmarks.brokered import brokered
 from tests.benchmarks.cold_read import cold_read
 from tests.benchmarks.durable_add import durable_add
 from tests.benchmarks.first_use import first_use
@@ -39,6 +40,7 @@ _ALL: tuple[Callable[[Effort], Iterator[Row]], ...] = (
     redaction,
     guard,
     scan,
+    brokered,
 )
 BENCHMARKS = {benchmark.__name__: benchmark for benchmark in _ALL}
 

@@ -114,6 +114,7 @@ class BackendContract:
     def test_deleting(self, backend: SecretBackend) -> None:
         """It is gone for each way of asking."""
         backend.set("prod_pw", "hunter2-value", replace=False)
+        assert backend.names() == ["prod_pw"]
 
         backend.delete("prod_pw")
 

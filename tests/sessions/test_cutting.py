@@ -119,10 +119,17 @@ def test_back_pressure_reaches_the_database(own: Broker, order: Order, postgres:
     """While a reader sleeps the server waits for it; then all rows arrive, and the front never held more than a few frames."""
     go_on = asyncio.Event()
     statement = "SELECT repeat('cut', 3333) AS text, generate_series(1, 20000)"
+    begun: list[bytes] = []
     tracemalloc.start()
 
-    running = own.begin(order, statement, on_frame=lambda one: go_on.wait(), keep=False)
-    _until(postgres, " AND wait_event = 'ClientWrite'", runs=True)
+    def wait(one: wire.Frame) -> object:
+        begun.append(one.kind)
+        return go_on.wait()
+
+    running = own.begin(order, statement, on_frame=wait, keep=False)
+    for _ in range(200):
+        _until(postgres, " AND wait_event = 'ClientWrite'", runs=True)
+    assert len(begun) == 1, "the next frame was sent before the reader had taken the first"
     own.loop.call_soon_threadsafe(go_on.set)
     answer = running()
     _, peak = tracemalloc.get_traced_memory()

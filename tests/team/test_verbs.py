@@ -62,21 +62,25 @@ def test_a_secret_without_a_target_is_not_shared(broker: Double, be: Be, shell: 
     assert broker.shares == {}
 
 
-def test_a_share_that_may_write_is_asked_about(broker: Double, be: Be, shell: Shell, typed: Callable[[str], None]) -> None:
-    """What cannot be promised is said first; only a yes shares it, and headless the line has to say it."""
+def test_a_share_that_may_write_is_asked_about(broker: Double, be: Be, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be promised is in the question; only a yes shares it, and headless the line has to say it."""
     be("alice").set("prod_pw", VALUE, replace=False)
     shell.run(f"%%connect warehouse --save --no-test\n{BODY}")
+    asked, answers = [], iter("ny")
 
     shell.run("%secret share prod_pw --group analysts --write")
     assert isinstance(shell.error, WriteShareError)
     assert shell.error.hint == "%secret share prod_pw --group analysts --write --yes"
-    typed("n")
-    assert "may change the password" in shell.run("%secret share prod_pw --group analysts --write")
+    monkeypatch.setattr("flowfile_nb.notebook.prompt._require_someone", lambda: None)
+    monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or next(answers))
+    assert "prod_pw is not shared with analysts." in shell.run("%secret share prod_pw --group analysts --write")
     assert broker.shares == {}
-    typed("y")
     assert "to read and write with it" in shell.run("%secret share prod_pw --group analysts --write")
     shell.run("%connect warehouse --share analysts --write --manage --yes")
+
     assert shell.error is None
+    assert all("may change the password of the login itself. Let analysts write" in prompt for prompt in asked)
+    assert len(asked) == 2
     assert broker.shares["connection", "alice", "warehouse", "analysts"] == {"permission": "manage", "access": "write"}
 
 
@@ -157,6 +161,7 @@ def test_the_table_of_connections(shared: Double, be: Be, shell: Shell) -> None:
     """A member sees whose it is and what it may; nobody is told to add its owner's secret."""
     shell.run("%connect")
     owners = repr(shell.result)
+    shell.run("%secret unshare prod_pw --group analysts")
     be("bob")
     shell.run("%connect")
     members = repr(shell.result)
@@ -374,3 +379,52 @@ def test_the_log_is_the_brokers(broker: Double, be: Be, shell: Shell) -> None:
         assert isinstance(shell.error, UsageError), line
     shell.run("%secret log nothing")
     assert "no secret named 'nothing'" in str(shell.error)
+
+
+def test_an_own_secret_hides_a_shared_one(shared: Double, be: Be, shell: Shell) -> None:
+    """One row, the own one; its value is read here."""
+    bob = be("bob")
+    bob.set("prod_pw", "value-of-bob", replace=False)
+
+    told = bob.describe()
+
+    assert (told.names, told.owners, told.modes) == (["prod_pw"], ["bob"], ["in this kernel"])
+    assert (bob.reveal("prod_pw"), bob.brokered(["prod_pw"])) == ("value-of-bob", {})
+
+
+def test_a_value_that_was_replaced_elsewhere_is_looked_for(broker: Double, be: Be, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this kernel has seen counts only as long as it is the present value."""
+    monkeypatch.setattr("flowfile_nb.team.backend._SAME_MOMENT_S", 0.0)
+    alice = be("alice")
+    alice.set("prod_pw", VALUE, replace=False)
+    alice.reveal("prod_pw")
+    assert alice.peek("prod_pw") == VALUE
+    before = alice.version()
+
+    broker.secrets["alice", "prod_pw"] = "newer-value", broker.secrets["alice", "prod_pw"][1] + 5
+
+    assert alice.peek("prod_pw") == "newer-value"
+    assert alice.version() != before
+
+
+def test_another_broker_version(broker: Double, be: Be, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doctor says that the two sides do not speak the same language."""
+    monkeypatch.setattr("flowfile_nb.team.diagnosis.WIRE", "2")
+    be("bob")
+
+    shell.run("%secret doctor")
+
+    assert "answers in version 1 of its language; this package speaks 2" in repr(shell.result)
+
+
+def test_secrets_that_were_kept_without_a_team(broker: Double, be: Be, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not used here, and are not lost: the doctor says where they are."""
+    session.vault().set("mine", "kept-on-this-machine", replace=False)
+    be("bob")
+
+    shell.run("%secret doctor")
+    assert "1 secrets in files here are not used in a team" in repr(shell.result)
+    monkeypatch.delenv("FLOWFILE_NB_TEAM")
+    session.use_backend(None)
+
+    assert session.backend().reveal("mine") == "kept-on-this-machine"

@@ -111,4 +111,10 @@ def engine_of(target: Target, value: str, limits: Limits) -> Engine:
         from flowfile_nb.broker.engines.postgresql import PostgreSQL
 
         return PostgreSQL(target, value, limits)
-    raise OpeningError("databases of this type are not used through a broker", kind)
+    if kind in {"mysql", "mariadb"}:
+        from flowfile_nb.broker.engines.mysql import MySQL
+
+        return MySQL(target, value, limits)
+    from flowfile_nb.broker.engines.others import Others
+
+    return Others(target, value, limits)

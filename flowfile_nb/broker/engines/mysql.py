@@ -1,0 +1,253 @@
+"""
+MySQL and MariaDB, by PyMySQL: rows become Arrow in Python, a thousand at a time, in a stream.
+
+Their read-only transactions stop changes of data, also in functions. They do not stop what commits by itself first: MariaDB
+10.11 carries out SET PASSWORD, DDL, TRUNCATE and blocks in them. So a share to read takes no statement but those that begin as
+reading ones do, and runs them in such a transaction.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+from flowfile_nb.broker.engines import LostError, OpeningError, Result, StatementError, StoppedError
+from flowfile_nb.broker.engines.literals import filled
+from flowfile_nb.broker.engines.reading import only_reads
+from flowfile_nb.broker.limits import Limits
+from flowfile_nb.broker.model import Access, Target
+
+GUARANTEE = (
+    "one statement that begins with SELECT, WITH, VALUES, TABLE, SHOW, DESCRIBE or EXPLAIN, in a read-only transaction, rolled"
+    " back after it; a password cannot be changed by those"
+)
+
+_ROWS = 1000
+_READ_ONLY = 1792
+_LOST = {0, 2006, 2013, 2014, 2055, 1053, 1927, 4031}
+_OUT_OF_TIME = {1969, 3024}
+_BINARY = 63
+_UNSIGNED = 32
+_MIGHTY = ("ALL PRIVILEGES", "SUPER", "FILE", "CREATE USER", "SET USER", "CONNECTION ADMIN")
+
+
+class _Refusing:
+    """Answers a server that asks for the password in clear."""
+
+    def __init__(self, connection: Any) -> None:
+        pass
+
+    def authenticate(self, packet: Any) -> Any:
+        """Send nothing."""
+        raise OpeningError("the server asks for the password in clear, so it was not sent", "clear-text authentication")
+
+
+class MySQL:
+    """One connection."""
+
+    def __init__(self, target: Target, value: str, limits: Limits) -> None:
+        self._target, self._value, self._limits = target, value, limits
+        self._connection: Any = None
+
+    def open(self) -> None:
+        """Connect."""
+        self._connection = self._connected()
+        seconds = self._limits.query_s
+        for setting in (f"max_statement_time = {seconds:.3f}", f"max_execution_time = {round(seconds * 1000)}"):
+            # One is MariaDB's, the other MySQL's.
+            with suppress(Exception):
+                self._plain(f"SET SESSION {setting}")
+
+    @contextmanager
+    def execute(self, statement: str, parameters: Any, access: Access) -> Iterator[Result]:
+        """Run one statement."""
+        if access == "read" and not only_reads(statement):
+            raise StatementError(
+                "only statements that read are run: SELECT, WITH, VALUES, TABLE, SHOW, DESCRIBE, EXPLAIN",
+                code=str(_READ_ONLY),
+                read_only=True,
+            )
+        self._ready(access)
+        text = filled(statement, parameters, self._literal).rstrip(" \t\r\n;")
+        whole = [False]
+        try:
+            import pymysql.cursors
+
+            cursor = self._connection.cursor(pymysql.cursors.SSCursor)
+            affected = cursor.execute(text)
+            if not cursor.description:
+                whole[0] = True
+                yield Result(_no_schema(), iter(()), affected)
+            else:
+                schema = _schema(cursor._result.fields)  # noqa: SLF001 - nowhere else are character sets and signs
+                yield Result(schema, _batches(cursor, schema, whole))
+        except (StatementError, LostError, StoppedError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - PyMySQL's, Arrow's and Python's
+            raise _translated(error) from None
+        finally:
+            with suppress(Exception):
+                if whole[0]:
+                    self._plain("ROLLBACK")
+                else:
+                    # Otherwise the driver would read all that is left.
+                    self._connection.close()
+
+    def cancel(self) -> None:
+        """Kill the statement, on a connection of its own."""
+        with closing(self._connected()) as other, other.cursor() as cursor:
+            cursor.execute(f"KILL QUERY {int(self._connection.thread_id())}")
+
+    def problems(self) -> list[str]:
+        """Return what the login may do that no share can hold in."""
+        with self.execute("SHOW GRANTS", None, "read") as result:
+            grants = [str(next(iter(row.values()))) for batch in result.batches for row in batch.to_pylist()]
+        everywhere = [grant.partition(" ON ")[0].upper() for grant in grants if " ON *.* TO " in grant]
+        return [f"the login has {right} on the whole server" for right in _MIGHTY if any(right in one for one in everywhere)]
+
+    def server(self) -> str:
+        """Return the server's name and version."""
+        with self.execute("SELECT version()", None, "read") as result:
+            version = str(next(result.batches).column(0)[0].as_py())
+        return version if "MariaDB" in version else f"MySQL {version}"
+
+    def _ready(self, access: Access) -> None:
+        try:
+            self._plain("ROLLBACK")
+        except Exception:  # noqa: BLE001 - nothing has run yet
+            with suppress(Exception):
+                self._connection.close()
+            self.open()
+        if access == "read":
+            self._plain("START TRANSACTION READ ONLY")
+
+    def _plain(self, statement: str) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def _connected(self) -> Any:
+        import pymysql
+
+        target = self._target
+        try:
+            return pymysql.connect(
+                host=target.host,
+                port=target.port,
+                user=target.username,
+                # As text it would be sent as Latin-1.
+                password=self._value.encode("utf-8", "surrogatepass"),
+                database=target.database or None,
+                charset="utf8mb4",
+                connect_timeout=max(1, round(self._limits.connect_s)),
+                autocommit=True,
+                local_infile=False,
+                auth_plugin_map={"mysql_clear_password": _Refusing, "dialog": _Refusing},
+                **_tls(target),
+            )
+        except OpeningError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text stays here
+            raise OpeningError(_reason(error), str(error)) from None
+
+    def _literal(self, item: Any) -> str:
+        try:
+            return str(self._connection.escape(str(item) if isinstance(item, UUID) else item, self._connection.encoders))
+        except Exception as error:
+            raise StatementError(f"a parameter of type {type(item).__name__} has no form in this database") from error
+
+
+def _tls(target: Target) -> dict[str, Any]:
+    if target.tls in {"", "disable", "disabled", "prefer", "preferred"}:
+        return {"ssl_disabled": True} if target.tls.startswith("disable") else {}
+    context = ssl.create_default_context(cafile=target.options.get("ssl_ca"))
+    if target.tls not in {"verify-full", "verify_identity"}:
+        context.check_hostname = False
+        if target.tls not in {"verify-ca", "verify_ca"}:
+            context.verify_mode = ssl.CERT_NONE
+    return {"ssl": context}
+
+
+def _reason(error: Exception) -> str:
+    code = error.args[0] if error.args else 0
+    if code in {1045, 1044, 1698}:
+        return "the database refused the login; its owner has to check the secret"
+    if code == 1049:
+        return "the server has no such database"
+    if code in {2002, 2003, 2005}:
+        return "the database cannot be reached"
+    return "the database could not be opened"
+
+
+def _translated(error: Exception) -> Exception:
+    code = error.args[0] if error.args and isinstance(error.args[0], int) else None
+    if code in _LOST:
+        return LostError("the connection to the database was lost")
+    message = str(error.args[-1]) if error.args else type(error).__name__
+    if code in _OUT_OF_TIME:
+        message = f"{message}: the statement took too long"
+    return StatementError(message, "", str(code or ""), read_only=code == _READ_ONLY)
+
+
+def _no_schema() -> Any:
+    import pyarrow as pa
+
+    return pa.schema([])
+
+
+def _schema(fields: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.schema([pa.field(field.name, _type(field)) for field in fields])
+
+
+def _type(field: Any) -> Any:
+    import pyarrow as pa
+    from pymysql.constants import FIELD_TYPE as KIND
+
+    code = field.type_code
+    if code in {KIND.TINY, KIND.SHORT, KIND.LONG, KIND.INT24, KIND.YEAR}:
+        return pa.int64()
+    if code == KIND.LONGLONG:
+        return pa.uint64() if field.flags & _UNSIGNED else pa.int64()
+    if code in {KIND.DECIMAL, KIND.NEWDECIMAL}:
+        # Its length counts a sign and a point as well.
+        return pa.decimal128(38, field.scale) if field.length <= 38 else pa.decimal256(76, field.scale)
+    known = {
+        KIND.FLOAT: pa.float64(),
+        KIND.DOUBLE: pa.float64(),
+        KIND.NULL: pa.null(),
+        KIND.BIT: pa.binary(),
+        KIND.DATE: pa.date32(),
+        KIND.NEWDATE: pa.date32(),
+        KIND.TIME: pa.duration("us"),
+        KIND.DATETIME: pa.timestamp("us"),
+        KIND.TIMESTAMP: pa.timestamp("us"),
+        KIND.GEOMETRY: pa.binary(),
+        KIND.JSON: pa.string(),
+    }
+    return known.get(code) or (pa.binary() if field.charsetnr == _BINARY else pa.string())
+
+
+def _batches(cursor: Any, schema: Any, whole: list[bool]) -> Iterator[Any]:
+    import pyarrow as pa
+
+    try:
+        while rows := cursor.fetchmany(_ROWS):
+            columns = zip(*rows, strict=True)
+            arrays = [_array(list(column), field.type) for column, field in zip(columns, schema, strict=True)]
+            yield pa.record_batch(arrays, schema=schema)
+    except Exception as error:  # noqa: BLE001 - PyMySQL's and Arrow's
+        raise _translated(error) from None
+    whole[0] = True
+
+
+def _array(items: list[Any], type_: Any) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_temporal(type_):
+        # What is no date, such as 0000-00-00, the driver returns as text.
+        items = [None if isinstance(item, str) else item for item in items]
+    return pa.array(items, type_)

@@ -1,0 +1,218 @@
+"""Owner, member, broker and database together: the broker in a process of its own, and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from psycopg import sql
+
+from flowfile_nb import session
+from flowfile_nb.errors import BindingError, NoSuchConnectionError, SharedSecretError, UsageError
+from flowfile_nb.team.entries import Offer
+from notebooks.throwaway import Postgres
+from tests.support.real_broker import RealBroker, running_real_broker
+from tests.support.shell import Shell
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the practice broker listens on a unix socket")
+
+PASSWORD = "p@ss:w/or d?#%\"'\\ü&=+${x} of-the-reader"
+
+MEMBER = """
+import sys
+import pandas as pd
+from flowfile_nb import session
+from flowfile_nb.team.opening import open_named
+
+warehouse = open_named(session.team(), "warehouse", test=True, as_=None, timeout_s=None).native
+print(pd.read_sql("SELECT answer FROM answers", warehouse)["answer"].tolist(), flush=True)
+sys.stdin.read()
+"""
+OWNER = """
+import sys
+from flowfile_nb import secrets
+value = secrets["prod_pw"].get_secret_value()
+print(len(value), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[RealBroker]:
+    """A broker in a process of its own, on a unix socket."""
+    with running_real_broker() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def reader(postgres: Postgres) -> Postgres:
+    """The login of a role that may read one table."""
+    with postgres.admin() as connection:
+        connection.execute("CREATE TABLE answers AS SELECT 42 AS answer")
+        connection.execute(sql.SQL("CREATE ROLE reader LOGIN PASSWORD {}").format(sql.Literal(PASSWORD)))
+        connection.execute("GRANT SELECT, INSERT, DELETE ON answers TO reader")
+    return postgres._replace(user="reader", password=PASSWORD)
+
+
+@pytest.fixture
+def users(broker: RealBroker, reader: Postgres, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """The owner, who shares a secret and a connection with the member through a group of both."""
+    owner, member = broker.somebody(), broker.somebody()
+    sharing = broker.be(f"admin-of-{owner}", monkeypatch, admin=True).sharing
+    sharing.create(f"of-{owner}")
+    for user, role in ((owner, "owner"), (member, "member")):
+        sharing.set_member(f"of-{owner}", user, role)
+    owners = broker.be(owner, monkeypatch)
+    owners.set("prod_pw", PASSWORD, replace=False)
+    owners.save_connection("warehouse", body_for(reader))
+    for what in ("secret", "connection"):
+        owners.sharing.share(Offer(what, "prod_pw" if what == "secret" else "warehouse", f"of-{owner}"))
+    return owner, member
+
+
+def body_for(server: Postgres) -> str:
+    """Return the description of a server's database."""
+    return f"postgresql://{server.user}:%secret prod_pw@{server.host}:{server.port}/{server.database}"
+
+
+def memory_of(pid: int) -> bytes:
+    """Return what another process has in its writable memory."""
+    parts = []
+    with open(f"/proc/{pid}/mem", "rb") as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            start, end = (int(part, 16) for part in line.split()[0].split("-"))
+            if "rw" in line.split()[1] and "[v" not in line:
+                memory.seek(start)
+                parts.append(memory.read(end - start))
+    return b"".join(parts)
+
+
+class Case(NamedTuple):
+    """A process that uses the secret: what it runs, whether as the member, what it says, and whether it has the value then."""
+
+    script: str
+    as_member: bool
+    said: str
+    has_it: bool
+
+
+CASES = [Case(MEMBER, True, "[42]", False), Case(OWNER, False, str(len(PASSWORD)), True)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="another process's memory is read by Linux's /proc")
+@pytest.mark.parametrize("case", CASES, ids=["member", "owner"])
+def test_the_value_is_not_in_a_members_process(
+    users: tuple[str, str], broker: RealBroker, monkeypatch: pytest.MonkeyPatch, case: Case
+) -> None:
+    """A member reads data while the password is nowhere in the process's memory; the owner, who may read it, has it there."""
+    broker.be(users[case.as_member], monkeypatch)
+    process = subprocess.Popen([sys.executable, "-c", case.script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    assert process.stdout is not None
+    answer = process.stdout.readline().strip()
+    memory = memory_of(process.pid)
+    process.communicate()
+
+    assert answer == case.said
+    # In one piece, and the piece that no escape of a URL, of JSON or of a DSN changes.
+    found = [part for part in (PASSWORD, "of-the-reader") if part.encode() in memory]
+    assert bool(found) == case.has_it
+
+
+def test_a_member_reads_with_the_usual_libraries(
+    users: tuple[str, str], broker: RealBroker, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pandas, polars and SQLAlchemy work on what `%connect` binds; writing is refused; the note says whose it is."""
+    broker.be(users[1], monkeypatch)
+
+    shown = shell.run("%connect warehouse")
+    shell.run("import pandas as pd, polars as pl, sqlalchemy as sa")
+    shell.run("pd.read_sql('SELECT answer FROM answers', warehouse)['answer'].tolist()")
+    by_pandas = shell.result
+    shell.run("pl.read_database('SELECT answer FROM answers', warehouse)['answer'].to_list()")
+    by_polars = shell.result
+    shell.run("sa.inspect(warehouse).get_table_names()")
+    tables = shell.result
+    shell.run("with warehouse.begin() as c: c.execute(sa.text('DELETE FROM answers'))")
+
+    assert f"{users[0]}'s, shared with of-{users[0]}: it reads only; the credential stays at the broker." in shown
+    assert (by_pandas, by_polars, "answers" in tables) == ([42], [42], True)
+    assert "read-only" in str(shell.error)
+    shell.run("%connect")
+    row = next(line for line in repr(shell.result).splitlines() if line.startswith("warehouse"))
+    assert re.split(r"\s{2,}", row)[1] == "open"
+
+
+def test_a_shared_secret_in_an_own_description(
+    users: tuple[str, str], broker: RealBroker, reader: Postgres, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes to the pinned target, and to no other; its value is not had; another form than the engine needs it here."""
+    broker.be(users[1], monkeypatch)
+
+    shell.run(f"%%connect mine\n{body_for(reader)}")
+    shell.run("with mine.connect() as c: print(c.exec_driver_sql('SELECT answer FROM answers').scalar())")
+    assert shell.shown == "42\n"
+    for other in (reader._replace(port=reader.port + 1), reader._replace(database="postgres"), reader._replace(user="app")):
+        shell.run(f"%%connect other\n{body_for(other)}")
+        assert isinstance(shell.error, BindingError), other
+        assert "other" not in session.opened
+    shell.run(f"%%connect other --as duckdb\n{body_for(reader)}")
+    assert isinstance(shell.error, UsageError)
+    shell.run("%secret env prod_pw")
+    assert isinstance(shell.error, SharedSecretError)
+    assert "of-the-reader" not in str(os.environ)
+
+
+def test_the_owner_opens_in_this_kernel(
+    users: tuple[str, str], broker: RealBroker, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A description with own secrets alone is opened as ever, by the driver in this kernel."""
+    broker.be(users[0], monkeypatch)
+
+    shell.run("%connect warehouse")
+
+    assert session.opened["warehouse"].native.driver == "psycopg"
+
+
+def test_an_end_of_sharing_counts_at_once(
+    users: tuple[str, str], broker: RealBroker, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next statement of an engine that is bound already is refused, in the words of one that was never shared."""
+    owner, member = users
+    broker.be(member, monkeypatch)
+    shell.run("%connect warehouse")
+    sharing = broker.be(owner, monkeypatch).sharing
+    sharing.unshare("connection", "warehouse", f"of-{owner}")
+    sharing.unshare("secret", "prod_pw", f"of-{owner}")
+
+    shell.run("with warehouse.connect() as c: c.exec_driver_sql('SELECT answer FROM answers')")
+
+    assert isinstance(shell.error, NoSuchConnectionError)
+    broker.be(member, monkeypatch)
+    shell.run("%connect warehouse --replace")
+    assert isinstance(shell.error, UsageError)
+    shell.run("%secret get prod_pw")
+    assert "no secret named 'prod_pw'" in str(shell.error)
+
+
+def test_the_owner_sees_what_was_done(
+    users: tuple[str, str], broker: RealBroker, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who, which statement, how many rows, how it ended; and no value."""
+    owner, member = users
+    broker.be(member, monkeypatch)
+    shell.run("%connect warehouse")
+    shell.run("import pandas; pandas.read_sql('SELECT answer FROM answers', warehouse)")
+    broker.be(owner, monkeypatch)
+
+    shell.run("%secret log warehouse")
+
+    rows = [row for row in shell.result.rows if "FROM answers" in row[4]]
+    assert [(row[1], row[2], row[5], row[6]) for row in rows] == [(member, "use", "1", "complete")]
+    assert "of-the-reader" not in repr(shell.result)
