@@ -65,7 +65,6 @@ PASSWORD_CHANGES = {
     "ALTER USER by name": f"ALTER USER reporting PASSWORD '{NEW}'",
     "ALTER ROLE in a DO block": f"DO $$ BEGIN EXECUTE 'ALTER ROLE CURRENT_USER PASSWORD ''{NEW}'''; END $$",
     "ALTER ROLE after a comment": f"/* SELECT */ ALTER ROLE CURRENT_USER PASSWORD '{NEW}' -- SELECT",
-    "ALTER ROLE through query_to_xml": f"SELECT query_to_xml('ALTER ROLE CURRENT_USER PASSWORD ''{NEW}''', true, true, '')",
     "a DO block that asks for READ WRITE": (
         f"DO $$ BEGIN PERFORM set_config('transaction_read_only', 'off', true); "
         f"EXECUTE 'ALTER ROLE CURRENT_USER PASSWORD ''{NEW}'''; END $$"
