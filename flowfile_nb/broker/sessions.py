@@ -30,6 +30,7 @@ class _Running:
     def __init__(self, order: Order) -> None:
         self.order = order._replace(value="")
         self.stopped: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
+        self.over = asyncio.Event()
 
     def stop(self, why: Stop) -> None:
         if not self.stopped.done():
@@ -52,7 +53,7 @@ class Sessions:
         self._busy: list[WorkerProcess] = []
         self._running: dict[tuple[str, str], _Running] = {}
         self._starting: dict[str, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._revoked: tuple[float, Callable[[Order], bool] | None] = (-_RECENT_S, None)
         self._closed = False
 
@@ -113,8 +114,7 @@ class Sessions:
                 count += 1
         for worker in list(self._idle):
             if not await _permitted(worker.order, permitted, known) and worker in self._idle:
-                self._idle.remove(worker)
-                worker.kill()
+                self._drop(worker)
                 count += 1
         return count
 
@@ -126,12 +126,11 @@ class Sessions:
         workers = [*self._idle, *self._busy]
         for worker in workers:
             worker.kill()
-        for worker in workers:
-            await worker.ended()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._idle.clear()
+        for running in list(self._running.values()):
+            await running.over.wait()
+        # Those that were killed earlier, too: none is left behind, and none is a zombie.
+        await asyncio.gather(*(worker.ended() for worker in workers), *self._tasks, return_exceptions=True)
         self._busy.clear()
 
     def pids(self) -> list[int]:
@@ -154,6 +153,7 @@ class Sessions:
             return await self._run_in(worker, running, Sender(send), began)
         finally:
             del self._running[order.caller, query_id]
+            running.over.set()
 
     async def _asked(self, order: Order, message: Mapping[str, Any]) -> WorkerProcess | Stop:
         """Return a session that has got the statement."""
@@ -169,8 +169,9 @@ class Sessions:
             except (OSError, wire.WireError):
                 worker.kill()
                 self._busy.remove(worker)
+                status = await worker.ended()
                 if not was_idle:
-                    return ended_by_itself(await worker.ended(), self._limits)
+                    return ended_by_itself(status, self._limits)
                 # It ended while it was idle, and never took up the statement.
             else:
                 return worker
@@ -181,12 +182,12 @@ class Sessions:
         for worker in list(self._idle):
             if worker.order[:3] != order[:3]:
                 continue
-            self._idle.remove(worker)
             if worker.alive and worker.fingerprint == wanted:
+                self._idle.remove(worker)
                 worker.order = order._replace(value="")
                 self._busy.append(worker)
                 return worker
-            worker.kill()
+            self._drop(worker)
         if (refused := self._make_room(order)) is not None:
             return refused
         self._starting[order.caller] = self._starting.get(order.caller, 0) + 1
@@ -223,6 +224,7 @@ class Sessions:
     def _drop(self, worker: WorkerProcess) -> None:
         self._idle.remove(worker)
         worker.kill()
+        self._in_background(worker.ended())
 
     async def _run_in(self, worker: WorkerProcess, running: _Running, sender: Sender, began: float) -> Outcome:
         pump = asyncio.ensure_future(self._pump(worker, sender))
