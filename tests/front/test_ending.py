@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 
 import httpx
@@ -47,17 +46,13 @@ def running_at(house: House) -> int:
 
 @pytest.mark.parametrize("work", LONG)
 def test_a_share_that_is_taken_back_ends_what_runs(renewed: House, work: str) -> None:
-    """The reader is told within half a second, and the database runs nothing any more."""
+    """The reader is told, and the database runs nothing any more. How soon is measured among the benchmarks."""
     with renewed.bob.running(LONG[work]) as answer:
         until(lambda: running_at(renewed) == 1)
         renewed.unshare()
-        taken_back = time.monotonic()
         result = Result(answer.read())
-        took_s = time.monotonic() - taken_back
 
     assert result.failed == "RevokedError"
-    # Generous for a machine that is busy; alone it takes a tenth of a second.
-    assert took_s < 2
     until(lambda: running_at(renewed) == 0)
 
 
@@ -77,11 +72,16 @@ def test_whatever_takes_a_permission_away_ends_what_runs_by_it(renewed: House, e
 
 def test_what_others_run_goes_on(renewed: House) -> None:
     """Taking back one member's permission ends his statements alone."""
-    with renewed.alice.running("SELECT 7 AS x, pg_sleep(1)") as hers, renewed.bob.running(LONG["sleeping"]) as his:
-        until(lambda: running_at(renewed) == 2)
-        ENDS["removed from the group"](renewed)
-        assert Result(his.read()).failed == "RevokedError"
-        assert Result(hers.read()).rows[0]["x"] == 7
+    with renewed.server._replace(user="app").admin() as admin:
+        # Hers waits for this lock, however slow the machine is.
+        admin.execute("SELECT pg_advisory_lock(7)")
+        hers_waits = "SELECT 7 AS x, pg_advisory_xact_lock(7)"
+        with renewed.alice.running(hers_waits) as hers, renewed.bob.running(LONG["sleeping"]) as his:
+            until(lambda: running_at(renewed) == 2)
+            ENDS["removed from the group"](renewed)
+            assert Result(his.read()).failed == "RevokedError"
+            admin.execute("SELECT pg_advisory_unlock(7)")
+            assert Result(hers.read()).rows[0]["x"] == 7
 
 
 def test_a_reader_that_hangs_up_ends_its_statement(renewed: House) -> None:
