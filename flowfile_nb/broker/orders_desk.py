@@ -243,7 +243,7 @@ def _not_fixed(found: _Found) -> NotAllowedError:
     if found.row is found.secret:
         return BindingError(
             f"{found.row.name!r} may not be used for {place(found.target)}: {found.row.owner!r} has fixed other targets",
-            hint="%secret list  shows them; each part counts: host, port, database, user, and how it is encrypted",
+            hint="ask for them; each part counts: host, port, database, user, and how it is encrypted",
         )
     return BindingError(
         f"no credential is fixed to {place(found.target)}: its target was changed, or it was never entered",

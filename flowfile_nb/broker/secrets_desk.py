@@ -145,7 +145,7 @@ class SecretsDesk(Desk):
         if shared is not None:
             raise SharedSecretError(
                 f"{name!r} belongs to {shared.owner!r}, who shared it for use; its value is not shown",
-                hint="use it in a connection to one of its targets:  %secret list  shows them,  %%connect NAME  opens one",
+                hint="open a connection that is shared with you:  %connect  lists them;  or describe one to the fixed target",
             )
         near = suggest(name, [row.name for row in rows])
         raise NoSuchSecretError(

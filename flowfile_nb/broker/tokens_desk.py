@@ -97,7 +97,7 @@ class TokensDesk(Desk):
         if row is None or not holds or (row.expires_at is not None and row.expires_at <= now):
             raise NotAllowedError(
                 "the broker does not know this token: it is no token, has expired or was revoked",
-                hint="ask the broker's administrator for a new one, and set FLOWFILE_NB_TEAM_TOKEN",
+                hint="ask the broker's administrator for a new one, set FLOWFILE_NB_TEAM_TOKEN, and restart the kernel",
             )
         if scope not in row.scopes:
             raise NotAllowedError(f"this token is not for that: it does not reach for {scope!r}", hint="use one that does")

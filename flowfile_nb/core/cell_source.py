@@ -18,6 +18,10 @@ _COMMENT = re.compile(r"""("(?:\\.|[^"\\])*"|'[^']*'|\\.)|(?:^|(?<=\s))#(?:\s.*|
 # `%secret …`, also behind `x =` or `%time`; automagic's bare `secret set …`; and the call that IPython makes of either.
 _LINE = re.compile(r"(?m)(?:%secret|^[ \t]*secret)[ \t]+(?P<args>(?:[^\\\n]|\\[\s\S]|\\\Z)*)$")
 _CALL = re.compile(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2)[^\\\n])*)\2")
+# The same of `%connect …` and `%%connect …`; `connect = …` and `connect(…)` are Python.
+_CONNECT_LINE = re.compile(r"(?m)(?:%connect|^[ \t]*connect)[ \t]+(?P<args>(?![=(])[^\n]*)$")
+_CONNECT_CALL = re.compile(r"run_(?:line|cell)_magic\(\s*(['\"])connect\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2)[^\\\n])*)\2")
+_DESCRIPTION = re.compile(r"://|:[^\s/@]*@")
 
 
 def without_comment(line: str) -> str:
@@ -57,13 +61,29 @@ def value_on_line(words: Sequence[str]) -> str | None:
     return None
 
 
+def description_on_line(line: str) -> bool:
+    """
+    Return whether what follows `%connect` is, or holds, what belongs into the body of a cell, and so may hold a password.
+
+    >>> description_on_line("postgresql://app:hunter2@db/sales --save"), description_on_line("warehouse --save")
+    (True, False)
+    """
+    return _DESCRIPTION.search(line) is not None
+
+
 def hide_values(cell: str) -> str:
     """
-    Return *cell* with the value part of each refused `%secret` line replaced by a note.
+    Return *cell* with the value part of each refused `%secret` or `%connect` line replaced by a note.
 
     >>> hide_values("%secret set prod_pw hunter2")
     '%secret set prod_pw [removed by flowfile_nb]'
+    >>> hide_values("%connect postgresql://app:hunter2@db/sales")
+    '%connect [removed by flowfile_nb]'
     """
+
+    def hide_description(match: re.Match[str]) -> str:
+        args = match["args"]
+        return match[0].replace(args, REMOVED) if description_on_line(args) else match[0]
 
     def hide(match: re.Match[str]) -> str:
         args = match["args"]
@@ -75,7 +95,8 @@ def hide_values(cell: str) -> str:
         tail = match[0][start + len(args) :]
         return f"{match[0][:start]}{verb}{name} {REMOVED}{tail}"
 
-    return _CALL.sub(hide, _LINE.sub(hide, cell))
+    cell = _CALL.sub(hide, _LINE.sub(hide, cell))
+    return _CONNECT_CALL.sub(hide_description, _CONNECT_LINE.sub(hide_description, cell))
 
 
 def _words(args: str) -> list[str]:

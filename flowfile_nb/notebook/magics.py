@@ -10,11 +10,19 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
+from flowfile_nb.core.cell_source import description_on_line
 from flowfile_nb.core.encodings import MIN_CHARACTERS
 from flowfile_nb.core.names import UNDO_DAYS, environment_variable, quoted, require_name
 from flowfile_nb.core.references import reference
 from flowfile_nb.core.secret import Secret
-from flowfile_nb.errors import InvalidValueError, MasterKeyError, NoPromptError, SecretExistsError, UsageError
+from flowfile_nb.errors import (
+    InvalidValueError,
+    LiteralPasswordError,
+    MasterKeyError,
+    NoPromptError,
+    SecretExistsError,
+    UsageError,
+)
 from flowfile_nb.notebook.arguments import ELSEWHERE, HELP, VERBS, connect_parser, refuse_value, secret_parser, split
 from flowfile_nb.notebook.prompt import ask_value, confirm
 from flowfile_nb.notebook.setup import SETUP
@@ -52,6 +60,11 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
     words = split(line)
     if words[:1] and words[0] in HELP:
         return _help(shell, "connect")
+    if description_on_line(line):
+        raise LiteralPasswordError(
+            "a connection is described below the line, not on it; nothing was opened, and the line is not kept in the history",
+            hint="%%connect warehouse   and in the next line the URL, with  %secret NAME  in the password's place",
+        )
     # Imported here: `%secret` does not need it.
     from flowfile_nb.notebook.connect_verb import run
 
@@ -104,6 +117,11 @@ def _set(shell: InteractiveShell, args: Namespace) -> None:
         if args.if_missing:
             print(f"{name} is stored already.")
             return
+        if session.backend().brokered([name]):
+            raise SecretExistsError(
+                f"{name!r} is shared with you, and only its owner can change it; nothing was stored",
+                hint=f"choose another name, or make one of your own that hides it:  %secret set {quoted(name)} --replace",
+            )
         raise SecretExistsError(
             f"there is already a secret named {name!r}; it was not changed",
             hint=f"delete this line, or say what it should do:  %secret set {quoted(name)} --replace  or  --if-missing",

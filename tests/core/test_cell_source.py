@@ -63,3 +63,23 @@ def test_values_are_hidden(cell: str) -> None:
 def test_good_lines_stay(cell: str) -> None:
     """What the magic accepts is remembered as it was typed."""
     assert hide_values(cell) == cell
+
+
+@pytest.mark.parametrize(
+    ("cell", "kept"),
+    [
+        (f"%connect postgresql://app:{CANARY}@h/x", "%connect [removed by flowfile_nb]"),
+        (f"%%connect app:{CANARY}@h/x\nsqlite://", "%%connect [removed by flowfile_nb]\nsqlite://"),
+        (f"get_ipython().run_line_magic('connect', 'https://{CANARY}@h')", None),
+        ("%connect warehouse --replace", "%connect warehouse --replace"),
+        ("%%connect warehouse\npostgresql://app:%secret pw@h/x", "%%connect warehouse\npostgresql://app:%secret pw@h/x"),
+        ("connect = 'https://example.com'", "connect = 'https://example.com'"),
+        ("connect('https://example.com')", "connect('https://example.com')"),
+    ],
+)
+def test_descriptions_on_connect_lines_are_hidden(cell: str, kept: str | None) -> None:
+    """What belongs below the line may hold a password; names and Python stay."""
+    hidden = hide_values(cell)
+
+    assert CANARY not in hidden
+    assert hidden == kept or kept is None

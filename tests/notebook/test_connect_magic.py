@@ -106,6 +106,25 @@ def test_a_literal_password_is_refused_and_forgotten(shell: Shell, body: str) ->
 
 
 @pytest.mark.parametrize(
+    "cell",
+    [
+        f"%connect postgresql://app:{CANARY}@h/x",
+        f"%connect -x app:{CANARY}@h/x",
+        f"%connect warehouse --file https://app:{CANARY}@h/x",
+        f"%%connect postgresql://app:{CANARY}@h/x\nsqlite://",
+    ],
+)
+def test_a_description_on_the_line_is_refused_and_forgotten(shell: Shell, cell: str) -> None:
+    """It belongs below the line; neither the answer nor anything that IPython remembers has it."""
+    shown = shell.run(cell)
+
+    assert isinstance(shell.error, LiteralPasswordError)
+    assert len(shown.strip().split("\n")) == 2
+    assert CANARY not in shown
+    assert CANARY not in shell.remembered()
+
+
+@pytest.mark.parametrize(
     ("cell", "kept"),
     [
         (f"\n\n%%connect db\npostgresql://app:{CANARY}@h/x", "\n\n%%connect db\n[removed by flowfile_nb]"),

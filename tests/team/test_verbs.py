@@ -15,6 +15,7 @@ from flowfile_nb.errors import (
     NoSuchConnectionError,
     NoSuchGroupError,
     NotAllowedError,
+    SecretExistsError,
     SharedSecretError,
     UsageError,
     WriteShareError,
@@ -139,6 +140,17 @@ def test_an_own_secret_is_used_in_this_kernel(broker: Double, be: Be, shell: She
     assert shown == "[secret:prod_pw]\n"
     assert session.opened["lake"].native.dialect.name == "sqlite"
     assert broker.checked == []
+
+
+def test_storing_under_a_shared_name_says_whose_it_is(shared: Double, be: Be, shell: Shell) -> None:
+    """Nobody is told to replace what he cannot change."""
+    be("bob")
+
+    shown = shell.run("%secret set prod_pw")
+
+    assert isinstance(shell.error, SecretExistsError)
+    assert "only its owner can change it" in shown
+    assert "of your own that hides it" in shown
 
 
 def test_a_name_that_nobody_shares(shared: Double, be: Be, shell: Shell) -> None:
