@@ -117,6 +117,7 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
             hint="describe it:  %%connect?",
         )
     outline = definition.outline
+    new_file = _new_file(outline.target)
     try:
         with said_if_slow(outline.kind, outline.target):
             if definition.shared:
@@ -139,6 +140,16 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
     print(f"{'Connected' if args.test else 'Bound (not tested)'}: {variable} = {connection.target}")
     if connection.note:
         print(connection.note)
+    if new_file is not None and new_file.exists():
+        print(f"{new_file} was not there: it is a new, empty file.")
+
+
+def _new_file(target: str) -> Path | None:
+    """Return the database's file if it is not there, where opening makes it: so does a typo in its name."""
+    kind, _, path = target.partition(":///")
+    file = Path(path)
+    is_file = kind.partition("+")[0] in {"sqlite", "duckdb"} and path not in {"", ":memory:"}
+    return file if is_file and not file.exists() else None
 
 
 def _open_shared(name: str, *, test: bool, as_: str | None, timeout_s: float | None) -> Opened:

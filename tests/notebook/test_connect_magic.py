@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +104,16 @@ def test_a_literal_password_is_refused_and_forgotten(shell: Shell, body: str) ->
     assert CANARY not in shell.remembered()
     assert "%%connect warehouse" in shell.remembered()
     assert "warehouse" not in shell.real.user_ns
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+def test_a_file_that_was_not_there_is_said(shell: Shell, tmp_path: Path, kind: str) -> None:
+    """A typo in its name makes a new one, which holds no table."""
+    cell = f"%%connect sales\n{kind}:///{tmp_path / 'slaes.db'}"
+
+    assert "slaes.db was not there: it is a new, empty file." in shell.run(cell)
+    assert "was not there" not in shell.run(cell)
+    assert "was not there" not in shell.run(f"%%connect memory\n{kind}:///:memory:")
 
 
 @pytest.mark.parametrize(
