@@ -23,6 +23,7 @@ from flowfile_nb.errors import BrokerError
 FILE = "audit.jsonl"
 MASK = "[secret]"
 MAX_STATEMENT = 10_000
+_MAX_CHARACTERS = 1_024
 MAX_ROWS = 200_000
 MAX_FILE_BYTES = 64 * 1024 * 1024
 KEPT_FILES = 5
@@ -60,7 +61,11 @@ class Audit:
         Raises:
             BrokerError: If it cannot be written.
         """
-        entry = LogEntry._make(storable(item) if isinstance(item, str) else item for item in entry)
+        # Cut, or a few requests with names of a megabyte would push all else out of what is kept.
+        entry = LogEntry._make(
+            storable(item)[: MAX_STATEMENT if field == "statement" else _MAX_CHARACTERS] if isinstance(item, str) else item
+            for field, item in zip(LogEntry._fields, entry, strict=True)
+        )
         # The file first: where the table's transaction fails after it, there is a line too much and not one too few.
         self._append(entry)
         if connection is not None:

@@ -40,6 +40,15 @@ _API_WAYS = {"bearer", "basic", "header", "query"}
 # What each kind calls an encryption that one who listens cannot undo, and the word by which an owner does without.
 _ENCRYPTED = {"require", "verify-ca", "verify-full"}
 _IN_CLEAR = "disable"
+# Whose drivers take PostgreSQL's word for it, or one like it; and by what others are told to encrypt.
+_SSLMODE_KINDS = {"postgresql", "mysql", "mariadb"}
+_VERIFIED_BY = {
+    "clickhouse": {"secure", "protocol"},
+    "clickhousedb": {"secure", "protocol"},
+    "mariadb": {"ssl_verify_identity", "ssl_check_hostname"},
+    "mysql": {"ssl_verify_identity", "ssl_check_hostname"},
+    "trino": {"http_scheme"},
+}
 
 
 class Definition(NamedTuple):
@@ -150,21 +159,19 @@ def _tls(kind: str, options: dict[str, str]) -> str:
     """Take what says how the connection is encrypted out of *options*, and return it in PostgreSQL's words."""
     for key in ("sslmode", "ssl_mode", "ssl-mode"):
         if key in options:
-            said = options.pop(key).lower().replace("_", "-")
-            return {"disabled": "disable", "required": "require", "verify-identity": "verify-full"}.get(said, said)
+            said = options[key].lower().replace("_", "-")
+            said = {"disabled": _IN_CLEAR, "required": "require", "verify-identity": "verify-full"}.get(said, said)
+            if kind in _SSLMODE_KINDS or said == _IN_CLEAR:
+                del options[key]
+                return said
     on = {key for key, item in options.items() if item.lower() in {"1", "true", "https"}}
+    off = {key for key, item in options.items() if item.lower() in {"0", "false", "no"}}
     if "ssl_disabled" in on:
         return _IN_CLEAR
     # Snowflake and Databricks have no other way than HTTPS.
-    if kind in {"snowflake", "databricks"} or on & {
-        "ssl_verify_identity",
-        "ssl_check_hostname",
-        "http_scheme",
-        "protocol",
-        "secure",
-    }:
+    if kind in {"snowflake", "databricks"} or (on & _VERIFIED_BY.get(kind, set()) and "verify" not in off):
         return "verify-full"
-    return "verify-ca" if "ssl_ca" in options else "prefer"
+    return "verify-ca" if kind in _SSLMODE_KINDS and "ssl_ca" in options else "prefer"
 
 
 def _api(spec: Spec) -> Definition:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 from flowfile_nb.broker.audit import without
 from flowfile_nb.broker.connections_desk import no_such_connection
 from flowfile_nb.broker.database import insert
-from flowfile_nb.broker.definitions import Definition, definition_of, place
+from flowfile_nb.broker.definitions import Definition, definition_of, place, require_safe
 from flowfile_nb.broker.desk import Desk, own_secret
 from flowfile_nb.broker.directory import Who, find_who
 from flowfile_nb.broker.grants import access_of, reachable
@@ -204,6 +204,9 @@ class OrdersDesk(Desk):
                 raise no_such_connection(asked, [])
             raise _not_fixed(found)
         require_binding(keys, found.secret, found.binding, found.target)
+        if found.row.owner != who.name:
+            # Also what was bound to another target since it was shared.
+            require_safe(found.target)
         value = unseal(keys, found.secret.encrypted_value, found.secret.user_id)
         kind = SECRET if found.row is found.secret else CONNECTION
         grant = f"{kind}/{found.row.id}/{who.vouched_by}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from flowfile_nb.broker.model import Caller
-from flowfile_nb.broker.schemas import NAME, NAMED, ROLE, TEXT, WHAT, Field, Schema
+from flowfile_nb.broker.schemas import DESCRIPTION, NAME, NAMED, ROLE, TEXT, WHAT, Field, Schema
 from flowfile_nb.broker.team import Team
 from flowfile_nb.core.wire import WIRE_VERSION
 
@@ -70,7 +70,7 @@ TEAM_ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "secrets/delete"): Route(NAMED, lambda team, caller, given: team.delete_secret(caller, given["name"])),
     ("GET", "connections"): Route({}, lambda team, caller, _: {"connections": _rows(team.connections(caller))}, USE),
     ("PUT", "connections"): Route(
-        {"name": NAME, "body": TEXT},
+        {"name": NAME, "body": DESCRIPTION},
         lambda team, caller, given: {"replaced": bool(team.save_connection(caller, given["name"], given["body"]))},
     ),
     ("POST", "connections/delete"): Route(NAMED, lambda team, caller, given: team.delete_connection(caller, given["name"])),

@@ -31,7 +31,9 @@ TEXT = Field(max_characters=MAX_BODY_BYTES)
 WHAT = Field(among=("secret", "connection"))
 ROLE = Field(among=("owner", "manager", "member"))
 NAMED: Schema = {"name": NAME}
-TARGET: Schema = {"connection": NAME._replace(required=False), "description": TEXT._replace(required=False)}
+# It holds references and no values. Understanding it takes time that grows with the square of its length, and all wait for it.
+DESCRIPTION = Field(max_characters=8 * 1024)
+TARGET: Schema = {"connection": NAME._replace(required=False), "description": DESCRIPTION._replace(required=False)}
 
 
 def fields_of(body: bytes, schema: Schema) -> dict[str, Any]:

@@ -59,6 +59,10 @@ def close_up(environ: MutableMapping[str, str]) -> dict[str, str]:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        # Each caller's connection and each session's pipes are descriptors; the usual 1,024 are few.
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         os.umask(0o077)
     before = dict(environ)
     for name in _HIDDEN:

@@ -326,7 +326,8 @@ class Sessions:
 
 
 async def _permitted(order: Order, permitted: Callable[[Order], bool], known: dict[tuple[Any, ...], bool]) -> bool:
-    key = (order.caller, order.owner, order.connection, order.grant)
+    # What runs by a share that was one to write is asked for by itself.
+    key = (order.caller, order.owner, order.connection, order.grant, order.access, repr(order.target))
     if key not in known:
         try:
             known[key] = bool(await asyncio.to_thread(permitted, order))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any, Protocol
 
 from flowfile_nb.broker.model import Caller, Order, Outcome
@@ -15,6 +16,7 @@ from flowfile_nb.errors import NotAllowedError, UsageError
 
 Fields = dict[str, Any]
 _WARNING = "warning:"
+_ASKED = "(the connection was tried)"
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
@@ -105,8 +107,17 @@ def _connections_behind(team: Any, caller: Caller, what: str, name: str) -> list
 
 
 async def _asked(request: Request, order: Order) -> dict[str, Any]:
-    facts: dict[str, Any] = await request.front.sessions.ask(order)
-    if (error := facts.get("error")) is not None:
+    """Ask a database about itself and the login: a use of the credential like any other, so it is written down."""
+    team, caller, number = request.front.team, request.caller, secrets.token_hex(8)
+    await in_thread(team.begin_use, caller, order, number, _ASKED)
+    outcome = Outcome("failed", 0, 0, 0.0, "BrokerError")
+    try:
+        facts: dict[str, Any] = await request.front.sessions.ask(order)
+        error = facts.get("error")
+        outcome = outcome._replace(state="failed" if error else "complete", detail=error["type"] if error else "")
+    finally:
+        await in_thread(team.end_use, caller, order, number, outcome)
+    if error is not None:
         raise error_of(error)
     return facts
 

@@ -14,7 +14,9 @@ from flowfile_nb.errors import ConnectionSpecError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z][A-Za-z0-9+.-]*:(?=[/?]|$)")
 _TOML_STRING = re.compile(
-    r"""\"{3}(?:\\.|[^\\])*?\"{3} | '{3}[\s\S]*?'{3} | "(?:\\.|[^"\\\n])*" | '[^'\n]*' | \#.*""", re.VERBOSE
+    # One that is never closed is read to the end at once, and not tried again from each of its characters.
+    r"""\"{3}(?:\\.|[^\\])*?(?:\"{3}|\Z) | '{3}[\s\S]*?(?:'{3}|\Z) | "(?:\\.|[^"\\\n])*" | '[^'\n]*' | \#.*""",
+    re.VERBOSE,
 )
 _KEY_LINE = re.compile(r"^[ \t]*(?:\[(?P<table>[\w.-]+)\]|(?P<key>[\w.-]+)[ \t]*=)", re.MULTILINE)
 _BOTH_FORMS = 'write a URL:  postgresql://app:%secret NAME@host/database   or TOML lines:  type = "postgresql"'

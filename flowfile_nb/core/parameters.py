@@ -73,7 +73,7 @@ def from_json(parameters: Any) -> list[Any] | dict[str, Any] | None:
             return {name: _read(item, 0) for name, item in parameters.items()}
         if isinstance(parameters, list):
             return [_read(item, 0) for item in parameters]
-    except (ValueError, TypeError, KeyError, ArithmeticError):
+    except (ValueError, TypeError, KeyError, ArithmeticError, AttributeError):
         pass
     raise UsageError("the parameters of the statement cannot be read")
 

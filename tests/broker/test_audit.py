@@ -137,3 +137,11 @@ def test_the_record_is_bounded(tmp_path: Path) -> None:
     assert len(files) <= KEPT_FILES + 1
     assert all(path.stat().st_size < 2_400 and stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files)
     store.close()
+
+
+def test_a_long_name_does_not_push_out_all_else(shared: Team, tmp_path: Path) -> None:
+    """What is refused is written down cut to a length: a caller chooses the names in it."""
+    with pytest.raises(NoSuchConnectionError):
+        shared.order(CAROL, connection="x" * 100_000)
+
+    assert max(map(len, (tmp_path / "broker" / "audit.jsonl").read_text(encoding="utf-8").splitlines())) < 5_000

@@ -198,6 +198,9 @@ def test_write_access_needs_a_yes(shared: Team) -> None:
         "postgresql://app:%secret prod_pw@db.example.com/sales",
         "postgresql://app:%secret prod_pw@db.example.com/sales?sslmode=prefer",
         "mysql://app:%secret prod_pw@db.example.com/sales",
+        # Its driver does not know the word, and sends all in clear.
+        "clickhouse://app:%secret prod_pw@db.example.com/sales?sslmode=verify-full",
+        "clickhouse://app:%secret prod_pw@db.example.com/sales?secure=true&verify=false",
         'type = "http"\nurl = "http://api.example.com/v1"\ntoken = %secret prod_pw',
     ],
 )
@@ -208,6 +211,17 @@ def test_unencrypted_targets_are_not_shared(analysts: Team, body: str) -> None:
 
     with pytest.raises(NotAllowedError, match="not encrypted"):
         analysts.share(ALICE, "connection", "open", "analysts")
+
+
+def test_a_target_that_was_added_to_a_shared_secret_has_to_be_safe_too(shared: Team) -> None:
+    """It is bound when its owner enters the value again; a member gets it only to encrypted targets."""
+    elsewhere = "postgresql://app:%secret prod_pw@other.example.com/sales?sslmode=prefer"
+    shared.save_connection(ALICE, "second", elsewhere)
+    shared.put_secret(ALICE, "prod_pw", VALUE, replace=True)
+
+    assert shared.order(ALICE, connection="second").value == VALUE
+    with pytest.raises(NotAllowedError, match="not encrypted"):
+        shared.order(BOB, description=elsewhere)
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ def test_one_text_is_no_list_of_parameters(parameters: Any) -> None:
         [{"$": "decimal", "value": "x"}],
         [{"$": ["date"], "value": "2020-01-01"}],
         {"a": {"$": "bytes", "value": "?"}},
+        [{"$": "uuid", "value": 1}],
         [_nested(20)],
     ],
 )

@@ -193,6 +193,27 @@ def test_the_login_is_judged_before_it_is_shared(broker: Broker, mariadb: MariaD
     assert "MariaDB" in found["server"]
 
 
+@pytest.mark.parametrize("grant", ["SELECT ON *.*", "SELECT ON mysql.*"])
+def test_a_login_that_reads_the_servers_passwords_is_named(broker: Broker, mariadb: MariaDb, grant: str) -> None:
+    """Every user's are in the tables of `mysql`, and those of other servers in clear."""
+    with mariadb.admin() as admin, admin.cursor() as cursor:
+        cursor.execute(f"GRANT {grant} TO app@'127.0.0.1'")
+        found = broker.do(broker.sessions.ask(_order(mariadb)))
+        cursor.execute(f"REVOKE {grant} FROM app@'127.0.0.1'")
+
+    assert any("mysql.global_priv" in one for one in found["problems"])
+    assert any("mysql.servers" in one for one in found["problems"])
+
+
+@pytest.mark.parametrize("statement", ["SHOW GRANTS", "SHOW /*! CREATE */ USER CURRENT_USER", "(show/**/grants)"])
+def test_the_logins_own_hash_is_not_shown(broker: Broker, mariadb: MariaDb, statement: str) -> None:
+    """It is one of the password without salt."""
+    answer = broker.ask(_order(mariadb), statement)
+
+    assert answer.last["type"] == "QueryError"
+    assert "IDENTIFIED" not in str(answer.frames)
+
+
 def test_a_failed_login_says_nothing_of_the_drivers(broker: Broker, mariadb: MariaDb) -> None:
     """A text of ours and a reference."""
     answer = broker.ask(_order(mariadb)._replace(value="wrong"), "SELECT 1")

@@ -190,6 +190,30 @@ def test_the_login_is_judged_before_it_is_shared(broker: Broker, postgres: Postg
     assert found["server"].startswith("PostgreSQL ")
 
 
+@pytest.mark.parametrize(
+    ("role", "problem"),
+    [
+        ("boss SUPERUSER", "superuser"),
+        ("maker CREATEROLE", "create and change roles"),
+        ("pg_read_all_data", "the server's stored passwords"),
+    ],
+)
+def test_what_the_login_may_become_is_judged_too(
+    broker: Broker, postgres: Postgres, admin: psycopg.Connection, role: str, problem: str
+) -> None:
+    """`set_config('role', …)` is a SELECT, and the usual role for reports reads pg_authid."""
+    name, _, made_with = role.partition(" ")
+    if made_with:
+        admin.execute(f"CREATE ROLE {role}")
+    admin.execute(f"GRANT {name} TO clerk")
+    found = broker.do(broker.sessions.ask(_order(postgres, "read")))
+    admin.execute(f"REVOKE {name} FROM clerk")
+    if made_with:
+        admin.execute(f"DROP ROLE {name}")
+
+    assert any(problem in one for one in found["problems"]), found
+
+
 @pytest.mark.parametrize("place", ["statement", "parameter", "alias"])
 def test_no_error_holds_the_value(broker: Broker, order: Order, place: str) -> None:
     """Whoever guesses the password and has the database repeat it gets a mask, in each form: nothing is confirmed by a text."""

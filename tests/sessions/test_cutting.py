@@ -104,6 +104,19 @@ def test_what_cannot_be_asked_is_not_permitted(own: Broker, order: Order) -> Non
     assert running().last["type"] == "RevokedError"
 
 
+def test_a_share_that_may_only_read_now_ends_who_writes(own: Broker, order: Order, postgres: Postgres) -> None:
+    """Also while an older statement of the same caller reads, which goes on."""
+    reading = own.begin(order, "SELECT pg_sleep(600) AS cut_reads", query_id="reads")
+    _until(postgres, " AND query LIKE '%%cut_reads%%'", runs=True)
+    writing = own.begin(order._replace(access="write"), "SELECT pg_sleep(600) AS cut_writes", query_id="writes")
+    _until(postgres, " AND query LIKE '%%cut_writes%%'", runs=True)
+
+    assert own.do(own.sessions.revoke(lambda one: one.access == "read")) == 1
+    assert writing().outcome.state == "revoked"
+    assert own.do(own.sessions.cancel("reads", order.caller))
+    assert reading().outcome.state == "cancelled"
+
+
 def test_a_permission_that_ends_before_its_statement_is_known_is_seen(own: Broker, order: Order) -> None:
     """Between the policy's yes and the session's beginning a revocation may come: the statement is not run."""
     own.do(own.sessions.revoke(lambda one: one.grant != order.grant))

@@ -39,13 +39,16 @@ _MEMORY = re.compile(r"out of memory|cannot allocate memory|ReadRecord failed at
 _UNREACHABLE = re.compile(r"timeout|timed out|refused|could not translate|no route", re.I)
 _READ_ONLY = "25006"
 
+# Of every role that the login is, or may become by `SET ROLE`: one SELECT does that with `set_config('role', …)`.
 _PROBLEMS = """
-SELECT r.rolsuper, r.rolcreaterole, r.rolreplication, r.rolbypassrls,
-  ARRAY(SELECT p.rolname::text FROM pg_roles p WHERE p.rolname IN
-    ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program', 'pg_signal_backend', 'pg_read_all_settings')
-    AND pg_has_role(current_user, p.oid, 'MEMBER')) AS granted,
+SELECT bool_or(r.rolsuper) AS superuser, bool_or(r.rolcreaterole) AS createrole, bool_or(r.rolreplication) AS replication,
+  array_agg(r.rolname::text) FILTER (WHERE r.rolname IN
+    ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program')) AS granted,
+  bool_or(has_table_privilege(r.oid, 'pg_catalog.pg_authid', 'SELECT')) AS reads_passwords,
+  bool_or(has_column_privilege(r.oid, 'pg_catalog.pg_subscription', 'subconninfo', 'SELECT')
+    OR has_table_privilege(r.oid, 'pg_catalog.pg_user_mapping', 'SELECT')) AS reads_others,
   (SELECT count(*) FROM pg_user_mappings m WHERE m.umoptions IS NOT NULL) AS mappings
-FROM pg_roles r WHERE r.rolname = current_user
+FROM pg_roles r WHERE pg_has_role(current_user, r.oid, 'MEMBER')
 """
 
 
@@ -112,14 +115,18 @@ class PostgreSQL:
         with self.execute(_PROBLEMS, None, "read") as result:
             [row] = [row for batch in result.batches for row in batch.to_pylist()]
         found = []
-        if row["rolsuper"]:
-            found.append("the role is a superuser: it reads the server's files, and every password in it")
-        for name, can in (("rolcreaterole", "create and change roles"), ("rolreplication", "copy the whole server")):
-            if row[name] and not row["rolsuper"]:
+        if row["superuser"]:
+            # Which is told alone: all the rest follows from it.
+            return ["the role is a superuser, or may become one: it reads the server's files, and every password in it"]
+        for name, can in (
+            ("createrole", "create and change roles"),
+            ("replication", "copy the whole server"),
+            ("reads_passwords", "read the server's stored passwords (pg_authid), as pg_read_all_data may"),
+            ("reads_others", "read passwords of other servers (pg_subscription, pg_user_mapping)"),
+        ):
+            if row[name]:
                 found.append(f"the role may {can}")
-        dangerous = {"pg_read_server_files", "pg_write_server_files", "pg_execute_server_program"}
-        if not row["rolsuper"]:
-            found += [f"the role is a member of {name}" for name in row["granted"] if name in dangerous]
+        found += [f"the role is a member of {name}" for name in row["granted"] or []]
         if row["mappings"]:
             found.append(
                 "warning: pg_user_mappings shows this role passwords of other databases; an administrator can stop that"
