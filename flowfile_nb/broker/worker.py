@@ -109,7 +109,9 @@ class Session:
             if number in self._cancelled:
                 self._fail("CancelledError", "the statement was cancelled")
             else:
-                self._fail("QueryError", str(error), error.hint or (_NO_WRITE if error.read_only else ""), code=error.code)
+                hint = error.hint or (_NO_WRITE if error.read_only else "")
+                # A mask in the server's words would tell who has the database recite guesses which of them is right.
+                self._fail("QueryError", str(error), hint, code=error.code, scrubbed=not error.from_server)
         except OpeningError as error:
             self._fail("ConnectionFailedError", str(error), detail=error.detail)
             return False
@@ -156,9 +158,11 @@ class Session:
         pieces.flush()
         return {"rows": rows, "affected": affected, "bytes": pieces.bytes}
 
-    def _fail(self, kind: str, message: str, hint: str = "", *, code: str = "", detail: str = "") -> None:
+    def _fail(  # noqa: PLR0913 - what an error frame holds
+        self, kind: str, message: str, hint: str = "", *, code: str = "", detail: str = "", scrubbed: bool = True
+    ) -> None:
         """Write an error. The detail travels in the place of the reference, and the front takes it out."""
-        texts = [self._scrubber.scrub(text) for text in (message, hint, detail)]
+        texts = [self._scrubber.scrub(text) if scrubbed else text for text in (message, hint, detail)]
         self._write(wire.error_frame(kind, texts[0], texts[1], texts[2][:2048], code))
 
     def _write(self, data: bytes) -> None:

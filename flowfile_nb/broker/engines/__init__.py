@@ -33,12 +33,15 @@ class StatementError(Exception):
         message: What it said.
         hint: What it advises.
         code: Its code for that.
-        access: Whether it was refused since the share is to read.
+        read_only: Whether it was refused since the share is to read.
+        from_server: Whether these are the words of a server, which has never had the value.
     """
 
-    def __init__(self, message: str, hint: str = "", code: str = "", *, read_only: bool = False) -> None:
+    def __init__(
+        self, message: str, hint: str = "", code: str = "", *, read_only: bool = False, from_server: bool = False
+    ) -> None:
         super().__init__(message)
-        self.hint, self.code, self.read_only = hint, code, read_only
+        self.hint, self.code, self.read_only, self.from_server = hint, code, read_only, from_server
 
 
 class OpeningError(Exception):

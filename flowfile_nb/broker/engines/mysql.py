@@ -202,7 +202,7 @@ def _translated(error: Exception) -> Exception:
     message = str(error.args[-1]) if error.args else type(error).__name__
     if code in _OUT_OF_TIME:
         message = f"{message}: the statement took too long"
-    return StatementError(message, "", str(code or ""), read_only=code == _READ_ONLY)
+    return StatementError(message, "", str(code or ""), read_only=code == _READ_ONLY, from_server=bool(code))
 
 
 def _no_schema() -> Any:

@@ -236,4 +236,5 @@ def _translated(error: Exception) -> Exception:
     details = dict(getattr(error, "details", None) or [])
     hint = details.get("PG_DIAG_MESSAGE_HINT", b"")
     plain = hint.decode("utf-8", "replace") if isinstance(hint, bytes) else str(hint)
-    return StatementError((said["text"] if said else message).strip(), plain, code, read_only=code == _READ_ONLY)
+    words = (said["text"] if said else message).strip()
+    return StatementError(words, plain, code, read_only=code == _READ_ONLY, from_server=bool(code))
