@@ -22,6 +22,8 @@ from flowfile_nb.core import wire
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
+    # Where drivers look for certificates and passwords of the broker's own user: for no caller's use.
+    "HOME": "/nonexistent",
     # Address space is what the limit counts: allocators and thread pools reserve much of it.
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "2",

@@ -6,15 +6,17 @@ import asyncio
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowfile_nb.broker.identities import bearer, identify
 from flowfile_nb.broker.identities.hub import HubIdentity
-from flowfile_nb.broker.identities.peer import PeerIdentity, credentials_of
+from flowfile_nb.broker.identities.peer import PeerIdentity, credentials_of, system_name
 from flowfile_nb.broker.model import Caller, PeerCredentials
 from flowfile_nb.broker.running import Running, SilentError
 from flowfile_nb.errors import BrokerError, NotAllowedError
@@ -208,3 +210,12 @@ def test_headers_that_are_tokens() -> None:
     """Both spellings are understood, in any case."""
     assert [bearer({"Authorization": text}) for text in ("Bearer abc", "token abc", "BEARER abc")] == ["abc"] * 3
     assert bearer({}) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such an id")
+def test_the_id_of_all_who_have_none_is_nobodys() -> None:
+    """In a container each user of the host that is not mapped into it comes with this one."""
+    overflow = int(Path("/proc/sys/kernel/overflowuid").read_text(encoding="ascii"))
+
+    assert system_name(overflow) is None
+    assert system_name(0) == "root"

@@ -11,6 +11,7 @@ from flowfile_nb.broker.model import Caller, PeerCredentials
 from flowfile_nb.errors import NotAllowedError
 
 _CREDENTIALS = struct.Struct("3i")
+_OVERFLOW = "/proc/sys/kernel/overflowuid"
 
 
 def credentials_of(connection: socket.socket) -> PeerCredentials | None:
@@ -22,13 +23,24 @@ def credentials_of(connection: socket.socket) -> PeerCredentials | None:
 
 
 def system_name(uid: int) -> str | None:
-    """Return the name of a user of this host, or None if there is none."""
+    """Return the name of a user of this host, or None if there is none, or the id is that of all who have none here."""
     import pwd
 
+    # In a container the kernel gives this one id to every user of the host that is not mapped into it.
+    if uid == _overflow_uid():
+        return None
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return None
+
+
+def _overflow_uid() -> int:
+    try:
+        with open(_OVERFLOW, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return -1
 
 
 class PeerIdentity:
