@@ -218,8 +218,9 @@ def test_a_silent_server_stops_nobody_and_is_not_waited_for_for_ever(notebook: N
 def test_a_projects_connection_is_read_before_it_is_tested(notebook: Notebook) -> None:
     """What it says and where it leads is shown first; Cancel sends nothing, and what was agreed to is not asked again."""
     cloned = notebook.lab.notebooks / "connections.toml"
-    cloned.write_text('[shared]\ntype = "sqlite"\ndatabase = "shared.db"\nmode = "${secret:prod_pw}"\n', encoding="utf-8")
-    notebook.run("from flowfile_nb import secrets; secrets['prod_pw'] = 'hunter2 hunter2'")
+    described = 'type = "sqlite"\ndatabase = "file:shared.db"\nuri = true\nmode = "${secret:prod_pw}"\n'
+    cloned.write_text(f"[shared]\n{described}", encoding="utf-8")
+    notebook.run("from flowfile_nb import secrets; secrets['prod_pw'] = 'rwc'")
     tab = open_tab(notebook)
     expect(tab.row("shared")).to_contain_text("asks first")
     expect(tab.row("shared").get_by_role("button")).to_have_text(["Test", "Insert"])
