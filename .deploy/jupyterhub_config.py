@@ -51,7 +51,6 @@ c.Spawner.server_token_scopes = [
 # The same for those who log in to their server by the browser.
 c.Spawner.oauth_client_allowed_scopes = [CALL]
 
-# Where kernels find the broker: on one host its unix socket, where no token is needed at all …
+# Where kernels find the broker: on one host its unix socket, where no token is needed at all; elsewhere the address of the Hub
+# with the service's path, such as https://hub.example.com/services/flowfile-secrets
 c.Spawner.environment = {"FLOWFILE_NB_TEAM": "unix:/run/flowfile-nb/broker.sock"}
-# … else behind the Hub's own address:
-# "https://hub.example.com/services/flowfile-secrets"  instead of the socket.

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from psycopg import sql
 
 from notebooks.throwaway import Postgres
+from tests.attacks.trying import prepare
 from tests.support.front import House, running_house
 
 
 @pytest.fixture(scope="session")
 def reader(postgres: Postgres) -> Postgres:
     """A login that is no superuser, with a table of its own."""
-    with postgres.admin() as admin:
-        admin.execute(sql.SQL("CREATE ROLE reporting LOGIN PASSWORD {}").format(sql.Literal(postgres.password)))
-        admin.execute("CREATE TABLE takings (day int, amount numeric)")
-        admin.execute("INSERT INTO takings SELECT day, day * 1.5 FROM generate_series(1, 10) AS day")
-        admin.execute("ALTER TABLE takings OWNER TO reporting")
-        admin.execute("GRANT CREATE ON SCHEMA public TO reporting")
-    return postgres._replace(user="reporting")
+    return prepare(postgres)
 
 
 @pytest.fixture(scope="module")
