@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from flowfile_nb.broker.model import Caller, Order, Sessions
 from flowfile_nb.errors import BrokerError
 
+_log = logging.getLogger("flowfile_nb.broker")
 _ASK_HUB_EVERY_S = 0.5
 Result = TypeVar("Result")
 
@@ -71,9 +73,9 @@ class Running:
                 loop.call_soon_threadsafe(self._changed.set)
 
         self._team.subscribe(changed)
-        self._tasks = [loop.create_task(self._follow_store())]
+        self._tasks = [loop.create_task(self._again_and_again(self._follow_store))]
         if self._hub is not None:
-            self._tasks.append(loop.create_task(self._follow_hub(self._hub)))
+            self._tasks.append(loop.create_task(self._again_and_again(partial(self._follow_hub, self._hub))))
 
     async def stop(self) -> None:
         """Watch no longer."""
@@ -91,16 +93,29 @@ class Running:
         finally:
             self._callers[name] -= 1
 
-    async def _follow_store(self) -> None:
+    async def _again_and_again(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Look for ever. What goes wrong in that ends all that runs: whether it may go on cannot be known then."""
         while True:
-            await self._changed.wait()
-            self._changed.clear()
-            await self._sessions.revoke(self._team.permitted)
+            try:
+                await look()
+            except Exception as error:  # noqa: BLE001 - a watch that is over would leave every revocation unheard
+                _log.error("what was taken back cannot be followed (%s); all that runs is ended", type(error).__name__)
+                await self._end_all()
+
+    async def _end_all(self) -> None:
+        try:
+            await self._sessions.revoke(_nothing)
+        except Exception as error:  # noqa: BLE001 - the next look tries again
+            _log.error("what runs could not be ended (%s)", type(error).__name__)
+
+    async def _follow_store(self) -> None:
+        await self._changed.wait()
+        self._changed.clear()
+        await self._sessions.revoke(self._team.permitted)
 
     async def _follow_hub(self, hub: Hub) -> None:
-        while True:
-            await asyncio.sleep(self._every_s)
-            await asyncio.gather(*(self._look_after(hub, name) for name in +self._callers if name))
+        await asyncio.sleep(self._every_s)
+        await asyncio.gather(*(self._look_after(hub, name) for name in +self._callers if name))
 
     async def _look_after(self, hub: Hub, name: str) -> None:
         try:
@@ -111,6 +126,10 @@ class Running:
         except SilentError:
             return
         await in_thread(self._team.observe, name, "hub", now)
+
+
+def _nothing(order: Order) -> bool:
+    return False
 
 
 class SilentError(Exception):

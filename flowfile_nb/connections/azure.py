@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import SplitResult
 
+from flowfile_nb.connections.buckets import Buckets
 from flowfile_nb.connections.keys import Key
-from flowfile_nb.connections.object_storage import ObjectStorage, Place
+from flowfile_nb.connections.object_storage import Place
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, Restore, all_or_none, digest, one_of
 from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError
@@ -34,7 +35,7 @@ def _from_url(url: SplitResult, text: Restore) -> Parts:
     return {key: item for key, item in parts.items() if item}
 
 
-class Azure(ObjectStorage):
+class Azure(Buckets):
     """`abfs://container@account.dfs.core.windows.net/path`: an `adlfs.AzureBlobFileSystem`."""
 
     library = "adlfs"

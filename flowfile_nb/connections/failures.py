@@ -147,8 +147,8 @@ _CAUSES = (
     ),
     (
         (
-            r"closed the connection|lost connection|connection reset|broken pipe|unexpected eof|server has gone away"
-            r"|server connection failed|remote end closed|connection aborted"
+            r"closed the connection|connection was closed|server disconnected|lost connection|connection reset|broken pipe"
+            r"|unexpected eof|server has gone away|server connection failed|remote end closed|connection aborted"
         ),
         "the server closed the connection before it was set up",
         "check the port, and the server's log",

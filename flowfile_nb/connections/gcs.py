@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import SplitResult
 
+from flowfile_nb.connections.buckets import Buckets
 from flowfile_nb.connections.keys import Key
-from flowfile_nb.connections.object_storage import ObjectStorage, Place
+from flowfile_nb.connections.object_storage import Place
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, Restore, digest, one_of
 from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.errors import ConnectionSpecError
@@ -24,7 +25,7 @@ def _from_url(url: SplitResult, text: Restore) -> Parts:
     return {key: item for key, item in parts.items() if item}
 
 
-class GoogleStorage(ObjectStorage):
+class GoogleStorage(Buckets):
     """`gs://bucket/prefix`: a `gcsfs.GCSFileSystem`."""
 
     library = "gcsfs"

@@ -7,14 +7,10 @@ reads it when a request is signed or a connection is opened. Paths are whole, as
 
 from __future__ import annotations
 
-import asyncio
 import re
-import socket
-from collections.abc import Awaitable
+from abc import ABC, abstractmethod
 from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import missing
@@ -23,7 +19,6 @@ from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.portable import make_portable
 from flowfile_nb.connections.spec import Spec
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, parts_of
-from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError, MissingDriverError
 
 # What a service says to somebody it knows, who may not list everything: the key is right.
@@ -43,7 +38,7 @@ class Place(NamedTuple):
     """All of it, to be read: `s3://sales/2026`."""
 
 
-class ObjectStorage:
+class ObjectStorage(ABC):
     """A `families.Family` of filesystems; what differs between kinds is in its subclasses. One object for each connection."""
 
     library: ClassVar[str]
@@ -116,36 +111,21 @@ class ObjectStorage:
         self.require(parts)
         return parts
 
+    @abstractmethod
     def require(self, parts: Parts) -> None:
         """Let parts pass that make sense together. Raises ConnectionSpecError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def place(self, parts: Parts) -> Place:
         """Return where parts lead."""
-        raise NotImplementedError
 
+    @abstractmethod
     def arguments(self, parts: Parts, credentials: Credentials) -> tuple[type, dict[str, Any]]:
         """Return the library's class, and what to make it with; no value is among that."""
-        raise NotImplementedError
 
-    async def first(self, filesystem: Any, root: str, prefix: str) -> str | None:
-        """Return the first name in a bucket that begins so, or None. It asks once, however much there is."""
-        raise NotImplementedError
-
-    async def roots(self, filesystem: Any) -> None:
-        """Ask for the buckets there are."""
-        await filesystem._ls("", refresh=True)  # noqa: SLF001 - fsspec's way to ask within a time
-
+    @abstractmethod
     def ask(self, filesystem: Any) -> None:
-        """Ask for what the description names, within the time that opening may take."""
-        self._reach()
-        question = asyncio.wait_for(self._question(filesystem), limit_s(self._credentials.access))
-        asked = asyncio.run_coroutine_threadsafe(_awaited(question), filesystem.loop)
-        try:
-            asked.result()
-        except KeyboardInterrupt:
-            asked.cancel()
-            raise
+        """Ask for what the description names, within the time that opening may take. Raises what the library raises."""
 
     def explained(self, error: BaseException) -> FlowfileNbError:
         """Return our error for a library's."""
@@ -164,36 +144,6 @@ class ObjectStorage:
 
     def _missing(self) -> MissingDriverError:
         return missing(self.library, self.grammar.scheme)
-
-    def _reach(self) -> None:
-        """Look whether anybody listens. The libraries try for a minute, and then say less of the reason."""
-        url = urlsplit(self._place.server)
-        host = url.hostname or ""
-        if not host or (getproxies().get(url.scheme) and not proxy_bypass(host)):
-            return
-        port = url.port or (80 if url.scheme == "http" else 443)
-        socket.create_connection((host, port), timeout=limit_s(self._credentials.access)).close()
-
-    async def _question(self, filesystem: Any) -> None:
-        root, path = self._place.root, self._place.path
-        if not root:
-            await self.roots(filesystem)
-            return
-        if not path:
-            await self.first(filesystem, root, "")
-            return
-        for prefix in (f"{path}/", path):
-            name = await self.first(filesystem, root, prefix)
-            if name is not None and (name == path or name.startswith(f"{path}/")):
-                return
-        raise ConnectionFailedError(
-            f"there is nothing at {self._place.text}",
-            hint=f"check the path: its bucket {root!r} is there;  --no-test  opens it to write the first file",
-        )
-
-
-async def _awaited(question: Awaitable[None]) -> None:
-    await question
 
 
 def _options(parts: Parts, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import SplitResult
 
+from flowfile_nb.connections.buckets import Buckets
 from flowfile_nb.connections.keys import Key
-from flowfile_nb.connections.object_storage import ObjectStorage, Place
+from flowfile_nb.connections.object_storage import Place
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, Restore, all_or_none, digest, one_of
 from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.errors import ConnectionSpecError
@@ -31,7 +32,7 @@ def _from_url(url: SplitResult, text: Restore) -> Parts:
     return {key: item for key, item in parts.items() if item}
 
 
-class S3(ObjectStorage):
+class S3(Buckets):
     """`s3://bucket/prefix`: an `s3fs.S3FileSystem`."""
 
     library = "s3fs"

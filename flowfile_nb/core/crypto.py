@@ -164,6 +164,14 @@ class Keychain:
             hint="%secret doctor  names what is stored and which key is in use",
         )
 
+    def opens(self, token: str, user_id: int) -> bool:
+        """Return whether `decrypt_secret` would return a plaintext."""
+        try:
+            self.decrypt_secret(token, user_id)
+        except DamagedSecretError:
+            return False
+        return True
+
     def renewed(self, token: str, user_id: int, new: Keychain) -> str:
         """
         Return the token of the same value under another master key, of the current format; it keeps the time it was made at.

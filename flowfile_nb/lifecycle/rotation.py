@@ -76,7 +76,7 @@ def _keys(vault: Vault, new_key: bytes | None) -> bytes:
             vault.key.proved_keychain()
         except WrongKeyError:
             # Cut short after the secrets were changed: going on is what mends it.
-            if not any(_opens(Keychain(new_key), token, owner) for token, owner in vault.store.tokens(1)):
+            if not any(Keychain(new_key).opens(token, owner) for token, owner in vault.store.tokens(1)):
                 raise
         return given
     # First what is not there, because a proof would make it.
@@ -100,11 +100,3 @@ def _require_new(vault: Vault, given: bytes, new_key: bytes | None) -> None:
         raise UsageError("the new master key is not a Fernet key; nothing was changed", hint=_MAKE) from None
     if new_key == given:
         raise UsageError("the new master key is the one in use; nothing was changed", hint=_MAKE)
-
-
-def _opens(keychain: Keychain, token: str, owner: int) -> bool:
-    try:
-        keychain.decrypt_secret(token, owner)
-    except StoreError:
-        return False
-    return True

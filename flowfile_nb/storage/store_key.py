@@ -111,7 +111,7 @@ class StoreKey:
     def is_left_behind(self, token: str, owner_id: int) -> bool:
         """Return whether only the key from before the last rotation opens a token: Flowfile cannot read it then."""
         keychain, previous = self.keychain(), self._previous
-        return previous is not None and not _opens(keychain, token, owner_id) and _opens(previous, token, owner_id)
+        return previous is not None and not keychain.opens(token, owner_id) and previous.opens(token, owner_id)
 
     def _decrypt_with_present_key(self, row: Row) -> str:
         keychain = self.keychain()
@@ -137,7 +137,7 @@ class StoreKey:
         # Best effort: the value is known, and the old key is kept.
         with suppress(StoreError), self._store.active.alone():
             keychain, previous = self.keychain(), self._previous
-            if previous is not None and _opens(previous, row.token, row.owner_id):
+            if previous is not None and previous.opens(row.token, row.owner_id):
                 self._store.renew(row.id, row.token, previous.renewed(row.token, row.owner_id, keychain))
 
     def _read(self) -> bytes | None:
@@ -231,7 +231,7 @@ class StoreKey:
         """Return the error for a key that does not open the store, or None for one that does."""
         expected = self._store.fact("key_id")
         chains = [keychain, *filter(None, (self._pending, self._previous))]
-        opened = [any(_opens(chain, token, owner) for chain in chains) for token, owner in self._store.tokens(_PROOF)]
+        opened = [any(chain.opens(token, owner) for chain in chains) for token, owner in self._store.tokens(_PROOF)]
         # Without a record one readable row is enough: Flowfile itself can have left rows of a lost key behind.
         known = [None, *(chain.key_id for chain in chains)]
         fits = all(opened) if expected not in known else any(opened) or not opened
@@ -242,11 +242,3 @@ class StoreKey:
             f" {self._store.location}" + (f", which was written with {expected}" if expected else ""),
             hint="put the right key back; nothing was written and no key was changed.  %secret doctor  shows both",
         )
-
-
-def _opens(keychain: Keychain, token: str, owner: int) -> bool:
-    try:
-        keychain.decrypt_secret(token, owner)
-    except StoreError:
-        return False
-    return True

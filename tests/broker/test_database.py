@@ -245,11 +245,10 @@ def test_two_who_change_at_once_do_not_both_find_an_owner_left(opening: Opening)
     assert len(refused) == 1
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_a_listener_that_is_cut_off_comes_back(opening: Opening, postgres: Postgres) -> None:
     """A database that was away: whoever may have missed something asks anew, and is told again from then on."""
     team = opening()
-    if team._store.is_sqlite:
-        pytest.skip("a file has no connection to lose")
     told = threading.Event()
     team.subscribe(told.set)
     told.clear()

@@ -178,8 +178,8 @@ def test_joblib_caches_by_an_engine(engine: Any, tmp_path: Path, postgres: Postg
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_dask(engine: Any, postgres: Postgres, tmp_path: Path) -> None:
     """Workers of `distributed` in processes of their own read partitions, each through its own connection."""
-    dask = pytest.importorskip("dask")
-    distributed = pytest.importorskip("distributed")
+    import dask
+    import distributed
 
     def part(start: int, source: Any) -> pd.DataFrame:
         frame = pd.read_sql(f"SELECT g AS number FROM generate_series({start}, {start + 9}) g", source)

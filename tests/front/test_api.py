@@ -101,6 +101,32 @@ def test_check_tells_the_server(shared: House) -> None:
     assert shared.bob.done("POST", "check", {"connection": "warehouse"})["server"].startswith("PostgreSQL")
 
 
+def test_a_connection_that_is_tried_is_a_use_that_is_written_down(shared: House) -> None:
+    """Its owner sees who tried it, and how that ended: the credential was used."""
+
+    def uses() -> list[dict[str, Any]]:
+        return [one for one in shared.alice.get("log", name="warehouse").json()["entries"] if one.get("query_id")]
+
+    before = len(uses())
+    shared.bob.done("POST", "check", {"connection": "warehouse"})
+
+    begun, ended = uses()[before:]
+    assert (begun["caller"], begun["statement"]) == ("bob", "(the connection was tried)")
+    assert ended["state"] == "complete"
+
+
+def test_a_description_is_of_a_bounded_length(shared: House) -> None:
+    """To understand it takes time that grows with the square of that, and everybody waits."""
+    answers = [
+        shared.bob.post("check", {"description": f"{shared.body}?application_name={'a' * length}"}) for length in (100, 9_000)
+    ]
+    saved = shared.alice.put("connections", {"name": "long", "body": f"{shared.body}?application_name={'a' * 9_000}"})
+
+    # The first is understood: it needs a secret that is not shared by itself.
+    assert [one.json()["error"]["type"] for one in answers] == ["NoSuchConnectionError", "UsageError"]
+    assert saved.status_code == 400
+
+
 def test_cancel(shared: House) -> None:
     """Only who runs a statement cancels it, and is told that it was."""
     with shared.bob.running("SELECT pg_sleep(60)", id="mine") as answer:

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -171,6 +172,85 @@ def test_the_hub_is_asked_of_those_who_run_something_and_of_nobody_else() -> Non
     asyncio.run(run())
 
     assert set(seen) == {("bob", "hub", Caller("bob", vouched_by="hub")), ("eve", "hub", None)}
+
+
+class Unforeseen:
+    """A policy, its sessions and a Hub in one, of which one call fails in a way that nobody has thought of."""
+
+    def __init__(self, fails: str) -> None:
+        self.fails = fails
+        self.permitted_anything: list[bool] = []
+
+    def _fail_once(self, where: str) -> None:
+        if self.fails == where:
+            self.fails = ""
+            raise ValueError("what nobody has foreseen")
+
+    def subscribe(self, callback: Any) -> None:
+        self.changed = callback
+
+    def permitted(self, order: Any) -> bool:
+        return True
+
+    def observe(self, name: str, vouched_by: str, caller: Caller | None) -> None:
+        self._fail_once("observe")
+
+    async def revoke(self, permitted: Any) -> int:
+        self._fail_once("revoke")
+        self.permitted_anything.append(permitted(None))
+        return 0
+
+    async def now(self, name: str) -> Caller | None:
+        return Caller(name, vouched_by="hub")
+
+
+@pytest.mark.parametrize("fails", ["observe", "revoke"])
+def test_a_watch_that_fails_ends_what_runs_and_goes_on(fails: str) -> None:
+    """What cannot be followed might have been taken back; and the next revocation is heard all the same."""
+    all_in_one: Any = Unforeseen(fails)
+
+    async def run() -> None:
+        watch = Running(all_in_one, all_in_one, all_in_one, every_s=0)
+        watch.start()
+        with watch.by(Caller("bob", vouched_by="hub")):
+            for expected in (False, True):
+                all_in_one.permitted_anything.clear()
+                if not all_in_one.fails or fails == "revoke":
+                    all_in_one.changed()
+                while expected not in all_in_one.permitted_anything:
+                    await asyncio.sleep(0)
+        await watch.stop()
+
+    asyncio.run(run())
+
+
+def test_callers_with_tokens_of_any_kind_do_not_delay_what_is_asked_of_who_runs_something() -> None:
+    """The Hub is asked of them beside the queue, even where that is full of requests that are not answered."""
+    answered = threading.Event()
+    with hub() as (fake, url):
+        reply = fake.server.answer
+
+        def slow(request: Any) -> Answer:
+            if request.path.endswith("/user"):
+                answered.wait(60)
+            return reply(request)
+
+        fake.server.answer = slow
+        identity = HubIdentity(f"{url}/hub/api", "flowfile-secrets", "own")
+
+        async def run() -> Caller | None:
+            crowd = [
+                asyncio.ensure_future(identity.caller({"Authorization": f"token {number}"}, None, "use"))
+                for number in range(40)
+            ]
+            await asyncio.sleep(0)
+            now = await identity.now("bob")
+            assert not any(one.done() for one in crowd)
+            answered.set()
+            await asyncio.gather(*crowd, return_exceptions=True)
+            return now
+
+        assert asyncio.run(run()) == Caller("bob", frozenset({"analysts"}), False, "hub")
 
 
 def test_the_kernel_of_the_host_says_who_connects(tmp_path: Any) -> None:

@@ -32,6 +32,8 @@ _OUT_OF_TIME = {1969, 3024}
 _BINARY = 63
 _UNSIGNED = 32
 _PASSWORD_TABLES = ("mysql.global_priv", "mysql.user", "mysql.servers")
+# Denied: database, table, column; no such table; a view that this login may not look through.
+_NOT_FOR_THIS_LOGIN = {1044, 1142, 1143, 1146, 1356}
 _MIGHTY = ("ALL PRIVILEGES", "SUPER", "FILE", "CREATE USER", "SET USER", "CONNECTION ADMIN")
 
 
@@ -115,8 +117,8 @@ class MySQL:
             try:
                 self._plain(f"SELECT 1 FROM {table} LIMIT 0")  # noqa: S608 - a constant
             except Exception as error:
-                # Nothing is judged by a connection that is gone.
-                if not error.args or error.args[0] in _LOST:
+                # Anything else is no answer, and nothing is shared on that.
+                if not error.args or error.args[0] not in _NOT_FOR_THIS_LOGIN:
                     raise
             else:
                 found.append(f"the login reads {table}, which holds passwords of the server's users or of other servers")

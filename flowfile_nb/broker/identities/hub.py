@@ -85,7 +85,7 @@ class HubIdentity:
             BrokerError: If it has not answered for longer than the grace.
         """
         try:
-            status, said = await self._ask(f"users/{quote(name, safe='')}", self._own_token)
+            status, said = await self._ask(f"users/{quote(name, safe='')}", self._own_token, alone=True)
             if status == 404:
                 self._silent_since.pop(name, None)
                 return None
@@ -99,9 +99,11 @@ class HubIdentity:
         self._silent_since.pop(name, None)
         return caller
 
-    async def _ask(self, path: str, token: str) -> tuple[int, dict[str, Any]]:
+    async def _ask(self, path: str, token: str, *, alone: bool = False) -> tuple[int, dict[str, Any]]:
+        """Return the Hub's answer. With *alone* it waits in no queue behind those who call with tokens of any kind."""
         from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
+        client = AsyncHTTPClient(force_instance=alone)
         request = HTTPRequest(
             f"{self._api}/{path}",
             headers={"Authorization": f"token {token}", "Accept": "application/json"},
@@ -110,10 +112,13 @@ class HubIdentity:
             follow_redirects=False,
         )
         try:
-            answer = await AsyncHTTPClient().fetch(request, raise_error=False)
+            answer = await client.fetch(request, raise_error=False)
             said = json.loads(answer.body) if answer.code == 200 else {}
         except Exception:  # noqa: BLE001 - whatever keeps the Hub's answer away, and not in its words: they may hold the token
             raise _no_answer() from None
+        finally:
+            if alone:
+                client.close()
         if not isinstance(said, dict):
             raise _no_answer()
         return answer.code, said
