@@ -176,6 +176,8 @@ def no_such_connection(name: str, known: list[str]) -> NoSuchConnectionError:
     """Return the one error for a connection that is not there and for one that the caller may not use."""
     near = suggest(name, known)
     return NoSuchConnectionError(
-        f"no connection named {name!r} that you may use",
-        hint=f"did you mean {near!r}?  List yours:  %connect" if near else "list yours:  %connect",
+        f"no connection or secret named {name!r} that you may use",
+        hint=f"did you mean {near!r}?  List yours:  %connect   %secret list"
+        if near
+        else "list yours:  %connect   %secret list",
     )
