@@ -58,7 +58,7 @@ class Vault:
 
     def version(self) -> object:
         """Return something that differs when any secret may have changed since; cheap to ask."""
-        given = [hash(item) for item in self.environ.items() if item[0].startswith("FLOWFILE_SECRET_")]
+        given = [hash((key, self.environ[key])) for key in self.environ if key.startswith("FLOWFILE_SECRET_")]
         return (self.store.version(), given)
 
     def fingerprints(self) -> dict[str, object]:
@@ -186,7 +186,7 @@ class Vault:
                     # Rotated while this waited for its turn.
                     token = present.encrypt_secret(value, self.user_id)
                 replaced = self.store.put(self.user_id, name, token, replace=replace)
-        self.log.record("replace" if replaced else "add", name)
+        self.log.soon("replace" if replaced else "add", name)
         return replaced
 
     def replaced_at(self, name: str) -> int:

@@ -5,8 +5,9 @@ Appending takes no lock. A line is one write at the end of the file, and afterwa
 one that was written to; where it was exchanged in between (`log_trimming`), the line is written again, and who reads takes
 lines that are the same for one.
 
-A write takes as long as a read of a secret. So in a loop over many names only the first entries of each second are written at
-once; the others wait for the end of that second, or of the process. A process that is killed in such a loop loses those.
+A write takes as long as a read of a secret. So in a loop that reads or stores many, only the first entries of each second are
+written at once; the others wait for the end of that second, or of the process. A process that is killed in such a loop loses
+those entries, and nothing else.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ EVERYTHING = ""
 MAX_BYTES = 2**20
 """A longer file is trimmed to half of this; what it says of the last use of each name is kept in one line before."""
 AT_ONCE = 20
-"""So many reads a second are written at once."""
+"""So many reads and values stored in a second are written at once."""
 SAME_USE_S = 60.0
 """Reads of one name by one process within this time are one entry: an engine reads a password at each new connection."""
 
@@ -52,7 +53,7 @@ class AccessLog:
         """From when on a read of a name is a new entry, by the monotonic clock."""
         self._environ = environ
         self._second, self._in_second = 0.0, 0
-        self._waiting: list[tuple[float, str, str]] = []
+        self._waiting: list[tuple[float, str, str, str]] = []
         self._is_writer_due = False
         self._writing = allocate_lock()
         if sys.platform != "win32":
@@ -71,25 +72,30 @@ class AccessLog:
         if now < self.again_at.get(key, 0.0):
             return
         self.again_at[key] = now + SAME_USE_S
-        if now - self._second >= 1.0:
-            self._second, self._in_second = now, 0
-        self._in_second += 1
-        if self._in_second <= AT_ONCE:
-            self.record(READ, name, outcome)
-            return
-        self._waiting.append((time(), name, outcome))
-        if not self._is_writer_due:
-            self._is_writer_due = True
-            start_new_thread(self._write_later, ())
-            atexit.register(self.flush)
+        self.soon(READ, name, outcome)
 
     def refused(self, name: str, error: BaseException) -> None:
         """Record that a value was not given out, and the class of the reason; once a minute."""
         self.used(name, type(error).__name__)
 
+    def soon(self, operation: str, name: str, outcome: str = OK) -> None:
+        """Record one operation of those that loops are made of, a read or an `add`: at once, or a little later with others."""
+        now = monotonic()
+        if now - self._second >= 1.0:
+            self._second, self._in_second = now, 0
+        self._in_second += 1
+        if self._in_second <= AT_ONCE:
+            self.record(operation, name, outcome)
+            return
+        self._waiting.append((time(), operation, name, outcome))
+        if not self._is_writer_due:
+            self._is_writer_due = True
+            start_new_thread(self._write_later, ())
+            atexit.register(self.flush)
+
     def record(self, operation: str, name: str, outcome: str = OK, *, to: str = "") -> None:
         """
-        Record one operation.
+        Record one operation at once.
 
         Args:
             operation: `read`, `add`, `replace`, `undo`, `rename`, `delete`, `env`, `backup`, `restore`, `rotate-key` …
@@ -109,7 +115,10 @@ class AccessLog:
     def _write(self, entries: list[dict[str, Any]]) -> None:
         with self._writing:
             count = len(self._waiting)
-            waited = [{"at": at, "operation": READ, "name": name, "outcome": why} for at, name, why in self._waiting[:count]]
+            waited = [
+                {"at": at, "operation": operation, "name": name, "outcome": outcome}
+                for at, operation, name, outcome in self._waiting[:count]
+            ]
             # Not a new list: another thread may be about to append to this one.
             del self._waiting[:count]
         if not self.is_on:
