@@ -7,10 +7,7 @@ The engine's URL holds references (`${secret:prod_pw}`) where values will be. At
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 from flowfile_nb.connections import database_keys, dialects
@@ -19,20 +16,19 @@ from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import Reveal, kinds
+from flowfile_nb.connections.late_binding import LateBinding
 from flowfile_nb.connections.options import require_known
 from flowfile_nb.connections.pooled import watch
 from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
-from flowfile_nb.connections.timeouts import bound_s, limit_s, limited, unlimited_again
-from flowfile_nb.core.references import fill_all
+from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import URL, Dialect, Engine
+    from sqlalchemy.engine import URL, Engine
 
 keys_of = database_keys.keys_of
 _PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args", "engine"}
-_NOWHERE = logging.NullHandler()
 # What an error of the first statement can be told with: an engine's own URL does not hold every reference.
 _told: WeakKeyDictionary[Engine, tuple[list[str], Access]] = WeakKeyDictionary()
 
@@ -76,7 +72,8 @@ def make(spec: Spec, reveal: Reveal) -> Engine:
     access, names = access_of(reveal), secrets_in(spec)
     only_here = only_in_this_process(url)
     watch(engine, names, access, only_here=only_here)
-    sqlalchemy.event.listen(engine, "do_connect", _late_binding(url, parts.get("connect_args", {}), access, names))
+    late = LateBinding(url, parts.get("connect_args", {}), access, names)
+    sqlalchemy.event.listen(engine, "do_connect", late.do_connect)
     make_portable(engine, spec, access, only_here=only_here)
     make_variants_portable(engine)
     _told[engine] = names, access
@@ -140,66 +137,12 @@ def check(engine: Engine) -> None:
 
 def target(engine: Engine) -> str:
     """Return where an engine leads, to be read and not to be parsed: `postgresql://app@db.example.com:5432/sales`."""
-    return place_of(engine.url)
+    return dialects.place_of(engine.url)
 
 
 def close(engine: Engine) -> None:
     """Close the engine's idle connections; those in use close when they are given back."""
     engine.dispose()
-
-
-def place_of(url: URL) -> str:
-    """Return where a URL leads, as `target` does."""
-    bare = url._replace(drivername=url.get_backend_name(), password=None, query=type(url.query)())
-    return unquote(bare.render_as_string())
-
-
-def _late_binding(url: URL, arguments: Mapping[str, Any], access: Access, names: list[str]) -> Callable[..., Any]:
-    """Return a `do_connect` listener, which opens the driver's connection itself."""
-    asked: set[str] = set()
-    kept: list[dialects.Arguments] = []
-
-    def reveal(name: str) -> str:
-        asked.add(name)
-        return access(name)
-
-    def connect(dialect: Dialect) -> Any:
-        if kept:
-            return dialect.connect(*kept[0][0], **kept[0][1])
-        positional, named = dialects.arguments(dialect, url, reveal)
-        given = {**named, **fill_all(arguments, reveal)}
-        named = limited(dialect, given, access)
-        if dialect.driver == "pymysql" and isinstance(named.get("password"), str):
-            # PyMySQL would send it as Latin-1, and the server refuse every password with a letter beyond ASCII.
-            named["password"] = named["password"].encode()
-        if dialect.name == "sqlite" and not asked:
-            # There is no value in them: kept, since making them takes half as long as opening the file.
-            kept.append((positional, named))
-        return _opened(dialect, positional, named, given, access)
-
-    def do_connect(dialect: Dialect, *_: Any) -> Any:
-        try:
-            return connect(dialect)
-        except FlowfileNbError:
-            raise
-        except Exception as error:  # noqa: BLE001 - as in `check`
-            raise explain(error, place_of(url), names, access) from None
-        except KeyboardInterrupt:
-            # Raised anew, so that its traceback has no frame in which a value is a local variable.
-            raise KeyboardInterrupt from None
-
-    return do_connect
-
-
-def _opened(dialect: Dialect, positional: Any, named: dict[str, Any], given: dict[str, Any], access: Access) -> Any:
-    """Return a connection of the driver, in the time that it may take; *given* are the arguments without our limit."""
-    if dialect.name == "clickhousedb":
-        # Where nobody has asked for its log it would print a line into a cell, later than our error.
-        logging.getLogger("clickhouse_connect").addHandler(_NOWHERE)
-    bound = bound_s(dialect, named, access)
-    if bound is not None:
-        return within(bound, lambda: dialect.connect(*positional, **named), lambda late: late.close())
-    return unlimited_again(dialect.driver, dialect.connect(*positional, **named), given)
 
 
 def _from_url(spec: UrlSpec) -> URL:

@@ -10,7 +10,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, unquote
 
 from flowfile_nb.connections import odbc
 from flowfile_nb.connections.literals import misplaced
@@ -116,6 +116,12 @@ def arguments(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
     """
     build = _BUILDERS.get(dialect.name) or _BUILDERS.get(dialect.driver, _default)
     return build(dialect, url, reveal)
+
+
+def place_of(url: URL) -> str:
+    """Return where a URL leads, as `target` does."""
+    bare = url._replace(drivername=url.get_backend_name(), password=None, query=type(url.query)())
+    return unquote(bare.render_as_string())
 
 
 def mapped(url: URL, change: Callable[[str], str], database: Callable[[str], str] | None = None) -> URL:

@@ -197,10 +197,9 @@ class ActiveDatabase:
         """
         # `reading` and `mutex` written out: the calls would be a fifth of a warm read.
         with self._process_mutex if self._process == os.getpid() else self.mutex:
-            if monotonic() >= self._fresh_until or self._connection is None:
-                return None
             try:
-                return self._connection.execute(query, arguments).fetchone()
+                db = self._connection if monotonic() < self._fresh_until else self.current()
+                return None if db is None else db.execute(query, arguments).fetchone()
             except FOREIGN as error:
                 raise self.error(error) from None
 

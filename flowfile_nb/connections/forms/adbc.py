@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flowfile_nb.connections import database
+from flowfile_nb.connections import database, dialects
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
@@ -46,7 +46,7 @@ class Adbc:
         """
         url = database.url_of(spec)
         backend = url.get_backend_name()
-        self._place = database.place_of(url)
+        self._place = dialects.place_of(url)
         if isinstance(spec, TableSpec) and spec.parts.get("connect_args"):
             raise ConnectionSpecError("connect_args are for another driver than ADBC's", hint="leave --as adbc out, or them")
         connect = _connect(backend)

@@ -66,7 +66,7 @@ class DuckDB:
                 hint="leave --as duckdb out, then  duckdb.register_filesystem(lake)",
             )
         s3 = S3().described(spec) if kind == "s3" else None
-        self._place = S3().place(s3).text if s3 is not None else database.place_of(database.url_of(spec))
+        self._place = S3().place(s3).text if s3 is not None else dialects.place_of(database.url_of(spec))
         try:
             return _database(duckdb, spec, reveal) if s3 is None else _s3(duckdb, s3, reveal)
         except FlowfileNbError:

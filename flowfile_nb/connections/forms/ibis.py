@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowfile_nb.connections import database
+from flowfile_nb.connections import database, dialects
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.forms.duckdb import DuckDB
@@ -37,7 +37,7 @@ class Ibis:
 
         url = database.url_of(spec)
         backend = url.get_backend_name()
-        self._place = database.place_of(url)
+        self._place = dialects.place_of(url)
         made = None
         if backend == "duckdb":
             made = ibis.duckdb.from_connection(DuckDB().make(spec, reveal))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from flowfile_nb.connections import database
+from flowfile_nb.connections import database, dialects
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.spec import Spec
 from flowfile_nb.core.references import fill
@@ -42,7 +42,7 @@ class Uri:
 
     def make(self, spec: Spec, reveal: Access) -> str:
         """Return the text; nothing is opened. Raises as `text_of`."""
-        self._place = database.place_of(database.url_of(spec))
+        self._place = dialects.place_of(database.url_of(spec))
         return text_of(spec, reveal)
 
     def check(self, connection: str) -> None:
