@@ -54,7 +54,13 @@ LIBRARIES = {
     "ipywidgets": {"notebook"},
     "anywidget": {"notebook/panel.py"},
     "sqlalchemy": {
-        *("connections/database.py", "connections/dialects.py", "connections/pooled.py", "connections/portable.py"),
+        *(
+            "connections/database.py",
+            "connections/dialects.py",
+            "connections/late_binding.py",
+            "connections/pooled.py",
+            "connections/portable.py",
+        ),
         *("connections/forms", "connections/options.py", "connections/timeouts.py", "broker", "team"),
     },
     "alembic": {"broker"},
