@@ -165,7 +165,7 @@ def open_store(url: str, directory: str) -> Store:
 
 
 def _require_not_flowfiles(given: str, directory: str) -> None:
-    """Refuse Flowfile's own catalog: it would get tables that Flowfile does not know, and migrates away from under the broker."""
+    """Refuse Flowfile's own catalog: it would get tables that Flowfile does not know, and that its migrations may undo."""
     from flowfile_nb.broker.importing import is_flowfiles
 
     path = given
@@ -177,8 +177,8 @@ def _require_not_flowfiles(given: str, directory: str) -> None:
     if os.path.isfile(path) and is_flowfiles(path):
         raise StoreError(
             f"{path} is Flowfile's own catalog: the broker keeps tables beside it that Flowfile would not know",
-            hint=f"python -m flowfile_nb serve --directory '{directory}' --import '{path}'   copies its users, groups, shares and"
-            " secrets into a store of the broker's own, and changes nothing there; then serve without --store",
+            hint=f"python -m flowfile_nb serve --directory '{directory}' --import '{path}'   copies its users, groups, shares"
+            " and secrets into a store of the broker's own, and changes nothing there; then serve without --store",
         )
 
 

@@ -156,7 +156,7 @@ ATTACKS: dict[str, tuple[Callable[[Issuer], str], str]] = {
     "kid that is no text": (lambda one: packed({"alg": "RS256", "kid": ["first"]}, one.claims()), "understood"),
     "another kind of key": (lambda one: packed({"alg": "ES256", "kid": "first"}, one.claims()), "a key that its issuer"),
     "expired": (lambda one: one.token(exp=int(time.time()) - 60), "has expired"),
-    "expiry that is no number": (lambda one: one.token(exp="tomorrow"), "signature does not hold"),
+    "expiry that is no number": (lambda one: one.token(exp="tomorrow"), "token does not hold"),
     "not yet": (lambda one: one.token(nbf=int(time.time()) + 600), "not hold yet"),
     "made in the future": (lambda one: one.token(iat=int(time.time()) + 600), "not hold yet"),
     "for ever": (lambda one: one.token(exp=None), "lacks one of the claims"),

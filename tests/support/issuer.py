@@ -71,7 +71,9 @@ class Issuer:
     def token(self, user: str = "bob", key_id: str = "first", headers: dict[str, Any] | None = None, **changes: Any) -> str:
         """Return a token that the issuer has signed."""
         key, algorithm = self._private[key_id]
-        return jwt.encode(self.claims(user, **changes), key, algorithm, headers={"kid": key_id, **(headers or {})})
+        facts = {"kid": key_id, **(headers or {})}
+        facts = {name: fact for name, fact in facts.items() if fact is not None}
+        return jwt.encode(self.claims(user, **changes), key, algorithm, headers=facts)
 
     def _answer(self, request: Request) -> Answer:
         if request.path in self.answers:

@@ -126,6 +126,7 @@ def _why(error: Exception, audience: str) -> tuple[str, str]:
 
     later = ("this token does not hold yet", "compare the clocks of the issuer and of the broker's host")
     said: dict[type[Exception], tuple[str, str]] = {
+        jwt.InvalidSignatureError: ("this token's signature does not hold", _FETCH),
         jwt.ExpiredSignatureError: ("this token has expired", _FETCH),
         jwt.ImmatureSignatureError: later,
         jwt.InvalidIssuedAtError: later,
@@ -140,4 +141,4 @@ def _why(error: Exception, audience: str) -> tuple[str, str]:
             "it needs an RSA key of 2048 bits or more",
         ),
     }
-    return said.get(type(error), ("this token's signature does not hold", _FETCH))
+    return said.get(type(error), ("this token does not hold", _FETCH))
