@@ -58,7 +58,7 @@ def warehouse(shell: Shell, postgres: Postgres) -> Shell:
             "raise its own limit",
         ),
         (
-            "with local.begin() as c: [c.exec_driver_sql(s) for s in ('CREATE TABLE t(a UNIQUE)', 'INSERT INTO t VALUES (1), (1)')]",
+            "for s in ('CREATE TABLE t (a UNIQUE)', 'INSERT INTO t VALUES (1), (1)'): local.connect().exec_driver_sql(s)",
             "IntegrityError",
             "UNIQUE constraint failed: t.a\nin the statement:\n    INSERT INTO t VALUES (1), (1)",
             "has written nothing",
