@@ -1,8 +1,8 @@
 """
 A gate before moto's S3 server that takes signed links, and checks each as Amazon does.
 
-Moto knows who asks by the header `Authorization` alone. What comes with a link is checked here by Amazon's own library: signature,
-age, and that no `x-amz-` header was added; then it goes on to moto in the name of whoever signed it.
+Moto knows who asks by the header `Authorization` alone. What comes with a link is checked here by Amazon's own library:
+signature, age, and that no `x-amz-` header was added; then it goes on to moto in the name of whoever signed it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ class Gate:
         self.asked: list[Asked] = []
         self.later_s = 0.0
         """By how much its clock is before ours: so that a link is over without waiting."""
+        self.answers = True
+        """Whether it does not hang up on who comes by a link."""
+        self.refuse_next = 0
+        """How many links more it takes for over, whatever their age."""
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -133,8 +137,13 @@ def _handler(gate: Gate) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(headers.get("content-length", 0)))
             by_link = "X-Amz-Signature=" in self.path
             refusal = "" if "authorization" in headers else "AccessDenied"
+            if by_link and not gate.answers:
+                self.close_connection = True
+                return
             if by_link:
                 refusal = gate.refusal(self.command, self.path, headers)
+                if gate.refuse_next > 0:
+                    gate.refuse_next, refusal = gate.refuse_next - 1, "AccessDenied"
             if refusal:
                 status, more, data = 403, {"Content-Type": "application/xml"}, _error(refusal)
             else:
@@ -178,9 +187,11 @@ def running_gate() -> Iterator[Gate]:
 def fill(gate: Gate) -> None:
     """Put what the tests read: `sales/data`, which is shared, `sales/database` and the bucket `payroll`, which are not."""
     admin = gate.admin()
-    for bucket in ("payroll",):
-        if bucket not in [each["Name"] for each in admin.list_buckets()["Buckets"]]:
-            admin.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    if "payroll" not in [each["Name"] for each in admin.list_buckets()["Buckets"]]:
+        admin.create_bucket(Bucket="payroll", CreateBucketConfiguration={"LocationConstraint": REGION})
+    for page in admin.get_paginator("list_objects_v2").paginate(Bucket="sales"):
+        for each in page.get("Contents", ()):
+            admin.delete_object(Bucket="sales", Key=each["Key"])
     for key in ("data/a.csv", "data/2026/b.csv", "data/2026/c d+ü%2F#?.csv", "database/secret.csv", "other.csv"):
         admin.put_object(Bucket="sales", Key=key, Body=f"key\n{key}\n".encode())
     admin.put_object(Bucket="payroll", Key="all.csv", Body=b"key\npayroll\n")
