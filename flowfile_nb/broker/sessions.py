@@ -18,7 +18,6 @@ from flowfile_nb.core import wire
 from flowfile_nb.core.parameters import to_json
 from flowfile_nb.errors import FlowfileNbError
 
-_log = logging.getLogger("flowfile_nb.broker")
 # An order that was permitted longer ago than this, and still has not begun, does not come from a living front.
 _RECENT_S = 60
 _FAREWELL_S = 1.0

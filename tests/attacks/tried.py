@@ -393,6 +393,13 @@ for _name, _take in TAKEN_BACK.items():
             return not Result(answer.read()).failed
 
 
+@attack("go on with a statement when the token has run out", "deaf")
+def _outlive(house: House) -> bool:
+    result = house.member(house.team.issue_token("bob", lifetime_s=2)).query("SELECT pg_sleep(4)")
+    assert isinstance(result, Result)
+    return not result.failed
+
+
 def running_statements(house: House) -> int:
     """Return how many statements of the shared login the database runs."""
     with house.server._replace(user="app").admin() as admin:

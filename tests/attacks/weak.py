@@ -147,7 +147,8 @@ def deaf() -> None:
     async def never(self: Any) -> None:
         await asyncio.Event().wait()
 
-    _set(Running, "_follow_store", never)
+    for watch in ("_follow_store", "_follow_clock"):
+        _set(Running, watch, never)
 
 
 def telltale() -> None:
