@@ -41,9 +41,7 @@ def make_application(front: Front, prefix: str = "/") -> Application:
     )
 
 
-def listen(
-    application: Application, guests: Guests, sockets: Sequence[socket], tls: ssl.SSLContext | None = None
-) -> Entrance:
+def listen(application: Application, guests: Guests, sockets: Sequence[socket], tls: ssl.SSLContext | None = None) -> Entrance:
     """Answer on sockets that are listened on already, and return the server."""
     server = Entrance(
         application,

@@ -2,8 +2,8 @@
 The connections that callers have to the broker, so that nobody's are so many that others get none.
 
 A connection is a stranger's until a request of his was recognised, and has a few seconds for that. Of strangers from one place
-(a user of this host, or an address) who say nothing, the oldest give way to new ones: a proxy brings everybody from one address,
-and who has something to say says it at once. Each caller who is known has so many connections and no more.
+(a user of this host, or an address) who say nothing, the oldest give way to new ones: a proxy brings everybody from one
+address, and who has something to say says it at once. Each caller who is known has so many connections and no more.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ class Guests:
         refuse(
             stream,
             NotAllowedError(
-                f"nobody has said within {self._limits.stranger_s:g} s who calls", hint="send the request with its token at once"
+                f"nobody has said within {self._limits.stranger_s:g} s who calls",
+                hint="send the request with its token at once",
             ),
         )
 

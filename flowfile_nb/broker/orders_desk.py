@@ -172,7 +172,7 @@ class OrdersDesk(Desk):
         self._audit.require()
 
     def _vouch(self, caller: Caller) -> None:
-        """Keep what is said of a caller now. A token that is renewed while a statement runs lets it go on: the longest counts."""
+        """Keep what is said of a caller now. A token that is renewed while a statement runs lets it go on."""
         before = self._vouched.get((caller.name, caller.vouched_by))
         if before is not None and before.ends_at is not None and caller.ends_at is not None:
             caller = caller._replace(ends_at=max(before.ends_at, caller.ends_at))

@@ -53,7 +53,9 @@ async def in_thread(function: Callable[..., Result], *arguments: Any, **named: A
 
 class Running:
     """
-    The callers whose statements run, and the ways by which these end early: the store changes, the Hub's groups do, or a token runs out.
+    The callers whose statements run, and the ways by which these end early.
+
+    The store changes, the Hub's groups do, or a token runs out.
 
     Args:
         team: Says what is permitted.

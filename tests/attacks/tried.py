@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import Any, NamedTuple
 
 import httpx
@@ -365,6 +365,23 @@ for _name, _request in REQUESTS.items():
 @attack("fill the broker's memory with a request", "boundless")
 def _flood(house: House) -> bool:
     return house.bob.put("secrets", {"name": "bobs", "value": "x" * 3_000_000}).status_code != 413
+
+
+@attack("take the broker's descriptors with connections that say nothing", "patient")
+def _silence(house: House) -> bool:
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(("127.0.0.1", house.front.port))) for _ in range(100)]
+        silent[0].settimeout(5)
+        return goes_on(silent[0])
+
+
+def goes_on(connection: socket.socket) -> bool:
+    """Return whether a connection is still open after a while."""
+    try:
+        connection.recv(4096)
+    except TimeoutError:
+        return True
+    return False
 
 
 @attack("take all sessions", "boundless")

@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def descriptors(house: House) -> int:
     """Return how many connections of callers the broker's process has open."""
     assert house.front.process is not None
     port = f":{house.front.port:04X}"
-    rows = [line.split() for line in open(f"/proc/{house.front.process.pid}/net/tcp", encoding="ascii")]
+    rows = [line.split() for line in Path(f"/proc/{house.front.process.pid}/net/tcp").read_text("ascii").splitlines()]
     return sum(row[1].endswith(port) and row[3] == "01" for row in rows[1:])
 
 

@@ -215,7 +215,9 @@ def _reason(text: str) -> str:
     if "password authentication failed" in lowered or "28p01" in lowered:
         return "the database refused the login; its owner has to check the secret"
     if "authentication method requirement" in lowered:
-        return "the server does not ask for the password by SCRAM, so it was not sent; the owner may allow another require_auth over verified TLS"
+        return (
+            "the server does not ask for the password by SCRAM, so it was not sent; over verified TLS its owner may allow that"
+        )
     if _UNREACHABLE.search(text):
         return "the database cannot be reached"
     if "ssl" in lowered or "certificate" in lowered:
