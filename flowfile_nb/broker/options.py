@@ -28,7 +28,7 @@ _LIBPQ = {
     "gssencmode": "disable",
     "require_auth": _SCRAM,
     "connect_timeout": _NUMBER,
-    "application_name": "[ -~]{1,63}",
+    "application_name": "[ -~]{1,255}",
     "keepalives": "1",
     "keepalives_idle": _NUMBER,
     "keepalives_interval": _NUMBER,
