@@ -50,10 +50,21 @@ def add_options(serve: argparse.ArgumentParser, token: argparse.ArgumentParser) 
     serve.add_argument("--hub", metavar="URL", help="API of the JupyterHub that vouches (or $JUPYTERHUB_API_URL)")
     serve.add_argument("--service", help="the broker's name at the Hub (or $JUPYTERHUB_SERVICE_NAME): flowfile-secrets")
     serve.add_argument("--hub-token-file", metavar="FILE", help="the broker's own token at the Hub (or $JUPYTERHUB_API_TOKEN)")
+    serve.add_argument("--oidc-issuer", metavar="URL", help="OpenID Connect issuer that vouches: Keycloak, Entra, Okta …")
+    serve.add_argument("--oidc-audience", metavar="AUD", help="whom its tokens for this broker are for")
+    serve.add_argument(
+        "--oidc-user-claim",
+        metavar="CLAIM",
+        default="sub",
+        help="the user's name (sub); preferred_username where the issuer keeps people from choosing it",
+    )
+    serve.add_argument("--oidc-groups-claim", metavar="CLAIM", default="", help="the names of his groups, if they shall count")
     for name, _, _, what in _LIMITS:
         serve.add_argument(f"--{name}", type=int, metavar="N", help=what)
     serve.add_argument("--import", dest="import_from", metavar="PATH", help="take over a Flowfile Docker database, and end")
-    serve.add_argument("--admin", action="append", default=[], metavar="USER", help="user of this host who may make groups")
+    serve.add_argument(
+        "--admin", action="append", default=[], metavar="USER", help="user of this host, or of the issuer, who may make groups"
+    )
     add.add_argument("user")
     add.add_argument("--name", default="", help="what it is for")
     add.add_argument("--days", type=float, help="how long it holds; for ever if not given")
@@ -146,9 +157,32 @@ def _served(serving: Any, args: argparse.Namespace, environ: Mapping[str, str]) 
         hub_api=args.hub or environ.get("JUPYTERHUB_API_URL", ""),
         service=args.service or environ.get("JUPYTERHUB_SERVICE_NAME") or "flowfile-secrets",
         hub_token=token,
+        oidc=_oidc(args),
         admins=args.admin,
         limits=_limits(args),
     )
+
+
+def _oidc(args: argparse.Namespace) -> Any:
+    if not args.oidc_issuer and not args.oidc_audience:
+        return None
+    if not args.oidc_issuer or not args.oidc_audience:
+        raise UsageError(
+            "an issuer makes tokens for many services: which are for this broker has to be said",
+            hint="--oidc-issuer URL --oidc-audience AUD",
+        )
+    try:
+        import jwt as _jwt  # noqa: F401 - only whether it is there
+    except ModuleNotFoundError:
+        raise MissingDriverError(
+            "tokens of an OpenID Connect issuer need the library PyJWT",
+            hint="pip install 'flowfile-nb[oidc]'  in the broker's environment",
+        ) from None
+    from flowfile_nb.broker.identities.issuer import IssuerKeys
+    from flowfile_nb.broker.identities.oidc import Claims, OidcIdentity
+
+    claims = Claims(args.oidc_audience, args.oidc_user_claim, args.oidc_groups_claim)
+    return OidcIdentity(IssuerKeys(args.oidc_issuer), claims, args.admin)
 
 
 def _limits(args: argparse.Namespace) -> Any:
