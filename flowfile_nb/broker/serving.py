@@ -15,6 +15,7 @@ from collections.abc import MutableMapping, Sequence
 from typing import NamedTuple
 
 from flowfile_nb.broker.app import listen, make_application
+from flowfile_nb.broker.guests import Guests
 from flowfile_nb.broker.handlers import Front
 from flowfile_nb.broker.identities.hub import HubIdentity
 from flowfile_nb.broker.identities.oidc import OidcIdentity
@@ -93,7 +94,9 @@ async def serve(team: Team, served: Served) -> None:
     identities, hub = identities_of(team, served)
     running = Running(team, sessions, hub if hub is not None and hub.watches else None)
     running.start()
-    server = listen(make_application(Front(team, sessions, identities, running), served.prefix), served.sockets, served.tls)
+    guests = Guests(served.limits)
+    application = make_application(Front(team, sessions, identities, running, guests), served.prefix)
+    server = listen(application, guests, served.sockets, served.tls)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
