@@ -26,6 +26,8 @@ class Opened(NamedTuple):
     """The names of the secrets it uses."""
     scheme: str
     """Its kind, as a URL's scheme or a description's `type`."""
+    described: object = None
+    """What it was opened from, as a saved definition has it; None where that is not kept."""
 
     @property
     def target(self) -> str:

@@ -135,7 +135,7 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
         ) from None
     if variable in session.opened:
         session.close(variable)
-    session.opened[variable] = connection
+    session.opened[variable] = connection._replace(described=definition.flowfiles or definition.description)
     shell.user_ns[variable] = connection.native
     print(f"{'Connected' if args.test else 'Bound (not tested)'}: {variable} = {connection.target}")
     if connection.note:
