@@ -138,17 +138,16 @@ class MySQL:
         That are locks by GET_LOCK, for which others wait, temporary tables, variables and prepared statements. Which database
         is the usual one stays, so that a session that had none of its own is not used again.
         """
-        connection = self._connection
-        try:
-            # The driver would read all that is left of a result.
+        connection, reset = self._connection, False
+        with suppress(Exception):
+            # A server, too, that does not know the command; and the driver would read all that is left of a result.
             if whole and (access == "read" or self._target.database):
                 connection._execute_command(_RESET, b"")  # noqa: SLF001 - PyMySQL has no name for it
                 connection._read_ok_packet()  # noqa: SLF001
-                return
-        except Exception:  # noqa: BLE001 - whatever keeps it from that, a server too that does not know the command
-            pass
-        with suppress(Exception):
-            connection.close()
+                reset = True
+        if not reset:
+            with suppress(Exception):
+                connection.close()
 
     def _ready(self, access: Access) -> None:
         settings = "SET " + ", ".join(self._settings)
