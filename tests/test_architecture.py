@@ -65,7 +65,10 @@ LIBRARIES = {
     },
     "alembic": {"broker"},
     "tornado": {"broker"},
-    "httpx": {"team/client.py", "connections/http_api.py", "connections/http_transport.py", "connections/http_oauth.py"},
+    "httpx": {
+        *("connections/http_api.py", "connections/http_oauth.py", "connections/http_transport.py"),
+        *("broker/engines/http_api.py", "team/api_client.py", "team/client.py"),
+    },
     "pyarrow": {"broker", "team"},
     "adbc_driver_postgresql": {"broker"},
     "pymysql": {"broker"},

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from flowfile_nb.broker.api_definitions import is_api
 from flowfile_nb.broker.connections_desk import no_such_connection
 from flowfile_nb.broker.definitions import definition_of, place, require_safe
 from flowfile_nb.broker.desk import Desk
@@ -30,6 +31,8 @@ from flowfile_nb.errors import (
     WriteShareError,
 )
 
+_MAY_WRITE = "may change the account's own password or find it out, on most databases"
+_MAY_WRITE_API = "may do all that the API's key may do by the methods of the description, on some also make or change keys"
 _KINDS = {"secret": SECRET, "connection": CONNECTION}
 
 
@@ -84,9 +87,9 @@ class SharingDesk(Desk):
             group_id = self._group_to_share_with(connection, who, group, owns=owns)
             self._require_targets(connection, keys, what, row)
             if access == "write" and not confirmed:
+                may = _MAY_WRITE_API if self._leads_to_api(connection, what, row) else _MAY_WRITE
                 raise WriteShareError(
-                    f"who may write with {name!r} may change the account's own password or find it out, on most databases;"
-                    " that members never see the value is promised for reading only",
+                    f"who may write with {name!r} {may}; that members never see the value is promised for reading only",
                     hint="if that is meant, say so: confirmed with  --write --yes",
                 )
             set_grant(connection, (_KINDS[what], row.id, group_id), permission=permission, access=access, by=who.id)
@@ -136,6 +139,12 @@ class SharingDesk(Desk):
         if known is None or (not owns and known.id not in who.groups):
             raise NoSuchGroupError(f"there is no group {name!r} that you can share with", hint="list yours:  %secret groups")
         return int(known.id)
+
+    def _leads_to_api(self, connection: Connection, what: What, row: Any) -> bool:
+        if what == "connection":
+            return is_api(definition_of(row.body).target.kind)
+        bound = targets_of(connection, [row.id]).get(row.id, [])
+        return all(is_api(target_from(one.target).kind) for one in bound)
 
     def _require_targets(self, connection: Connection, keys: Any, what: What, row: Any) -> None:
         """Raise unless the credential is fixed to a target to which it may be lent."""

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 _COMMON = {"type", "url", "base_url", "auth", "headers", "params", "test_path", "follow_redirects"}
 _COMMON |= {"timeout", "verify", "cert", "cert_key"}
-_IN_CLEAR = {"auth", "cert", "cert_key", "client_auth", "header", "parameter", "test_path", "token_url", "verify"}
+# What others may ask for, with whom it is shared; who has the value asks for anything.
+_SHARED = ("methods", "paths")
+_COMMON |= {*_SHARED}
+_IN_CLEAR = {"auth", "cert", "cert_key", "client_auth", "header", "parameter", "test_path", "token_url", "verify", *_SHARED}
 _OAUTH = "oauth2_client_credentials"
 # What each way to authenticate needs, and what else it takes.
 _WAYS: dict[str, tuple[set[str], set[str]]] = {
@@ -55,6 +58,7 @@ KEYS = (
     Key("scope", example="read", when=("auth", (_OAUTH,))),
     Key("test_path", "Path for a test", example="me"),
     *(Key(name, in_form=False) for name in ("headers", "params", "timeout", "verify", "cert", "cert_key", "follow_redirects")),
+    *(Key(name, in_form=False) for name in _SHARED),
 )
 """What a description usually has, for completion and forms."""
 _EXAMPLE = 'type = "https",  url = "https://api.example.com/v1",  auth = "bearer",  token = %secret NAME'
@@ -149,7 +153,7 @@ def _read(spec: Spec) -> _Api:
     if isinstance(spec, UrlSpec):
         marked = spec.marked
     else:
-        _check_keys(parts)
+        check_keys(parts)
         text = parts.get("url", parts.get("base_url", ""))
         marked = StandIns(text)
         if "://" in text:
@@ -175,15 +179,17 @@ def _read(spec: Spec) -> _Api:
         raise ConnectionSpecError(
             "a reference stands in the host of the URL, which is no place for one", hint="write the host; the path may hold one"
         )
-    if url.username is not None and _way(parts) != "none":
+    if url.username is not None and way_of(parts) != "none":
         raise ConnectionSpecError(
-            "the url has a user, and the description another way to authenticate", hint=f"one of them:  {_example(_way(parts))}"
+            "the url has a user, and the description another way to authenticate",
+            hint=f"one of them:  {_example(way_of(parts))}",
         )
     return _Api(url, marked, parts)
 
 
-def _check_keys(parts: Mapping[str, Any]) -> None:
-    way = _way(parts)
+def check_keys(parts: Mapping[str, Any]) -> None:
+    """Let a description's keys pass if all are known, none is missing, and each is of its kind. Raises ConnectionSpecError."""
+    way = way_of(parts)
     needed, other = _WAYS[way]
     known = _COMMON | needed | other
     for key in parts:
@@ -199,6 +205,7 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
         raise ConnectionSpecError(f"auth = {way!r} needs {', '.join(missing)}", hint=_example(way))
     kinds: dict[str, type | tuple[type, ...]] = dict.fromkeys(known, str)
     kinds |= {"timeout": (int, float), "verify": (bool, str), "follow_redirects": bool, "headers": Mapping, "params": Mapping}
+    kinds |= dict.fromkeys(_SHARED, (str, list))
     timeout: Any = parts.get("timeout", TIMEOUT_S)
     for key, item in parts.items():
         if not isinstance(item, kinds[key]) or (key == "timeout" and (timeout is True or timeout <= 0)):
@@ -207,8 +214,8 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
             raise ConnectionSpecError(f"a reference stands in {key!r}, which is no place for one", hint=f"write {key} in clear")
 
 
-def _way(parts: Mapping[str, Any]) -> str:
-    """Return how to authenticate: as `auth` says, or as the keys tell."""
+def way_of(parts: Mapping[str, Any]) -> str:
+    """Return how to authenticate: as `auth` says, or as the keys tell. Raises ConnectionSpecError."""
     said = parts.get("auth")
     if said is None:
         told = {"token_url": _OAUTH, "parameter": "query", "header": "header", "token": "bearer", "username": "basic"}
@@ -235,7 +242,7 @@ def _example(way: str) -> str:
 def _attachments(api: _Api, opening_s: float) -> Attachments:
     from flowfile_nb.connections.http_transport import Attachments
 
-    parts, way = api.parts, _way(api.parts)
+    parts, way = api.parts, way_of(api.parts)
     headers = {name: str(item) for name, item in parts.get("headers", {}).items() if names_in(str(item))}
     query = [(key, api.marked.restore(item)) for key, item in parse_qsl(api.url.query)] + list(parts.get("params", {}).items())
     attached = {key: item for key, item in query if names_in(str(item))}
