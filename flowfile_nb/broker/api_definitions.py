@@ -74,7 +74,8 @@ def api_of(spec: Spec) -> Definition:
         raise ConnectionSpecError("the broker needs to know how to send the credential to this API", hint=_HINT)
     credential = str(parts[_CREDENTIALS[way]])
     names = names_in(credential)
-    if len(names) != 1 or credential != reference(names[0]):
+    others = {key: item for key, item in parts.items() if key != _CREDENTIALS[way]}
+    if len(names) != 1 or credential != reference(names[0]) or names_in(str(others)):
         raise ConnectionSpecError("the broker needs one secret, and it stands for the whole credential", hint=_HINT)
     url = _url(str(parts.get("url", parts.get("base_url"))))
     base = require_path(url.path.rstrip("/") or "/")

@@ -67,9 +67,7 @@ def permitted(target: Target, access: Access, fields: Mapping[str, Any]) -> dict
     _require_query(target, query)
     headers = [_header(target, one) for one in _pairs(fields["headers"])]
     body = _body(fields["body"])
-    if body and fields["method"] in READING:
-        # Who does not expect one reads it as the next request.
-        raise NotAllowedError(f"a {fields['method']} request has no body through the broker", hint="ask by its query")
+    _require_no_body(fields["method"], body)
     _require_no_override(headers, body)
     return {
         "method": fields["method"],
@@ -186,6 +184,12 @@ def _body(text: str) -> bytes:
             f"the body of a request through the broker holds {MAX_BODY_BYTES:,} bytes at most", hint="send it in parts"
         )
     return body
+
+
+def _require_no_body(method: str, body: bytes) -> None:
+    if body and method in READING:
+        # Who does not expect one reads it as the next request.
+        raise NotAllowedError(f"a {method} request has no body through the broker", hint="ask by its query")
 
 
 def _require_no_override(headers: list[tuple[str, str]], body: bytes) -> None:

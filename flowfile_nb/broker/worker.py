@@ -1,9 +1,10 @@
 """
 One session with a database or an API in a process of its own, started by `broker.sessions` alone.
 
-`python -I -m flowfile_nb.broker.worker` gets one target and one value as the first line of its standard input, then statements as JSON lines, and answers each with
-frames (`core.wire`) on its standard output. It never has the master key, the store or another value; its memory is limited, so
-a value of a gigabyte ends it and nothing else; no other process of its user can look into it.
+`python -I -m flowfile_nb.broker.worker` gets one target and one value as the first line of its standard input, then statements
+or requests as JSON lines, and answers each with frames (`core.wire`) on its standard output. It never has the master key, the
+store or another value; its memory is limited, so a value of a gigabyte ends it and nothing else; no other process of its user
+can look into it.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ class Session:
                 for frame in wire.body_frames(piece):
                     self._write(frame)
                 size += len(piece)
-        return {"rows": 0, "bytes": size, "detail": f"status {answer.status}"}
+        return {"rows": 0, "bytes": size, "detail": f"status {answer.status}, {size:,} bytes"}
 
     def _execute(self, engine: Engine, number: int, message: dict[str, Any]) -> dict[str, Any]:
         import pyarrow as pa

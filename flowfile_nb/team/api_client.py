@@ -64,6 +64,10 @@ class BrokerTransport(httpx.BaseTransport):
     def __init__(self, client: Client, order: Mapping[str, str], base_url: httpx.URL) -> None:
         self._client, self._order, self._base = client, order, base_url
 
+    def close(self) -> None:
+        """Close the connections to the broker; the next request, of whatever else uses them, opens new ones."""
+        self._client.close()
+
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """
         Have a request sent, and return when its answer begins.
