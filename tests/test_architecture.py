@@ -69,6 +69,7 @@ LIBRARIES = {
         *("connections/http_api.py", "connections/http_oauth.py", "connections/http_transport.py"),
         *("broker/engines/http_api.py", "team/api_client.py", "team/client.py"),
     },
+    "jwt": {"broker/identities", "broker/command.py"},
     "pyarrow": {"broker", "team"},
     "adbc_driver_postgresql": {"broker"},
     "pymysql": {"broker"},

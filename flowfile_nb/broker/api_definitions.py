@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from flowfile_nb.broker.addresses import refusal_of
 from flowfile_nb.broker.api_rules import METHODS, READING, is_token, require_path
 from flowfile_nb.broker.model import Definition, Target
-from flowfile_nb.connections.http_api import check_keys, way_of
+from flowfile_nb.connections.http_description import described, way_of
 from flowfile_nb.connections.spec import Spec, TableSpec
 from flowfile_nb.core.references import names_in, reference
 from flowfile_nb.errors import ConnectionSpecError, NotAllowedError
@@ -63,7 +63,7 @@ def api_of(spec: Spec) -> Definition:
     if not isinstance(spec, TableSpec):
         raise ConnectionSpecError("the broker needs to know how to send the credential to this API", hint=_HINT)
     parts = spec.parts
-    check_keys(parts)
+    described(spec)
     if wrong := [key for key in _ELSEWHERE if key in parts]:
         raise NotAllowedError(
             f"the broker does not take {wrong[0]!r}: it names a file of the broker's host, or leaves out who answers",

@@ -9,6 +9,7 @@ from typing import Any
 from flowfile_nb.broker.addresses import is_loopback
 from flowfile_nb.broker.api_definitions import api_of, hosts_of, is_api
 from flowfile_nb.broker.model import Definition, Target
+from flowfile_nb.broker.options import require_options
 from flowfile_nb.connections.database import url_of
 from flowfile_nb.connections.drivers import DRIVERS
 from flowfile_nb.connections.spec import Spec, TableSpec, read_spec, scheme_of, secrets_in
@@ -131,6 +132,7 @@ def _database(spec: Spec) -> Definition:
             hint="postgresql://user:%secret NAME@host:5432/database",
         )
     tls = _tls(kind, options)
+    require_options(kind, options, tls)
     target = Target(kind, host, url.port or _PORTS[kind], url.database or "", url.username or "", tls, options)
     return Definition(target, names[0])
 
