@@ -1,14 +1,12 @@
 """
 HTTP APIs, as an `httpx.Client` with late binding: `https://api.example.com/v1`.
 
-The client's own requests, headers and URLs hold no value; `http_transport` attaches them below it. A check has no effect on the
-other side: without a `test_path` it goes as far as the TLS handshake, and as fetching an OAuth token.
+The client's own requests, headers and URLs hold no value; `http_transport` attaches them below it.
 """
 
 from __future__ import annotations
 
 import re
-import socket
 import ssl
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -16,13 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from flowfile_nb.connections.access import TIMEOUT_S, Access
-from flowfile_nb.connections.failures import explain
+from flowfile_nb.connections.http_hints import example_of, meant_by
 from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.portable import make_portable
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, read_spec, scheme_of
-from flowfile_nb.core.names import quoted
 from flowfile_nb.core.references import StandIns, names_in
-from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, MissingDriverError
+from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
 
 if TYPE_CHECKING:
     from flowfile_nb.connections.http_oauth import ClientCredentials
@@ -112,31 +109,24 @@ def make(spec: Spec, reveal: Access) -> ApiClient:
 
 
 def check(client: ApiClient) -> None:
-    """
-    Ask for the test path if there is one; else fetch the OAuth token if there is one, and set up TCP and TLS.
+    """Try it, as `http_check.check` says. Raises ConnectionFailedError."""
+    from flowfile_nb.connections import http_check
 
-    Raises:
-        ConnectionFailedError: If that fails. The client is closed.
-    """
-    import httpx
+    http_check.check(client)
 
-    try:
-        if client.test_path is not None:
-            _ask(client, client.test_path)
-        else:
-            client.late_binding.token()
-            _shake_hands(client)
-    except (httpx.TransportError, httpx.InvalidURL, OSError) as error:
-        client.close()
-        raise _explained(error, client) from None
-    except BaseException:
-        client.close()
-        raise
+
+def untried(client: ApiClient) -> str:
+    """Return what `check` has not tried, to be read; empty if it asked for the test path."""
+    from flowfile_nb.connections import http_check
+
+    return http_check.untried(client)
 
 
 def target(client: ApiClient) -> str:
     """Return where a client leads: `https://api.example.com/v1`."""
-    return unquote(str(client.base_url)).rstrip("/")
+    from flowfile_nb.connections import http_check
+
+    return http_check.target(client)
 
 
 def close(client: ApiClient) -> None:
@@ -165,7 +155,12 @@ def _read(spec: Spec) -> _Api:
             "the url has a port that is none, or a host that is none",
             hint=f'url = "{scheme_of(spec)}://api.example.com:8443/v1"   (a port is a number up to 65535)',
         )
-    if url.scheme not in {"http", "https"} or not host or (scheme_of(spec) == "https" and url.scheme != "https"):
+    if host and (url.scheme, scheme_of(spec)) == ("http", "https"):
+        raise ConnectionSpecError(
+            "the url begins with http://, and the type is https: what is attached would go unencrypted",
+            hint='url = "https://…"   or, where the network is safe,  type = "http"',
+        )
+    if url.scheme not in {"http", "https"} or not host:
         raise ConnectionSpecError(
             f"the url is not the address of an API of type {scheme_of(spec)!r}",
             hint=f'url = "{scheme_of(spec)}://api.example.com/v1"',
@@ -177,7 +172,8 @@ def _read(spec: Spec) -> _Api:
         )
     if url.username is not None and _way(parts) != "none":
         raise ConnectionSpecError(
-            "the url has a user, and the description another way to authenticate", hint=f"one of them:  {_example(_way(parts))}"
+            "the url has a user, and the description another way to authenticate",
+            hint=f"one of them:  {example_of(_way(parts))}",
         )
     return _Api(url, marked, parts)
 
@@ -188,15 +184,15 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
     known = _COMMON | needed | other
     for key in parts:
         if key not in known:
-            near = get_close_matches(key, _COMMON.union(*(needs | takes for needs, takes in _WAYS.values())), 1)
+            meant = meant_by(key, _COMMON.union(*(needs | takes for needs, takes in _WAYS.values())))
             raise ConnectionSpecError(
                 f"an API with auth = {way!r} has no key {key!r}",
-                hint=f"did you mean {near[0]!r}?" if near else f"its keys are {', '.join(sorted(known))}",
+                hint=f"did you mean {meant}?" if meant else f"its keys are {', '.join(sorted(known))}",
             )
     if ("url" in parts) == ("base_url" in parts):
         raise ConnectionSpecError("an API is described by one url", hint=_EXAMPLE)
     if missing := sorted(needed - parts.keys()):
-        raise ConnectionSpecError(f"auth = {way!r} needs {', '.join(missing)}", hint=_example(way))
+        raise ConnectionSpecError(f"auth = {way!r} needs {', '.join(missing)}", hint=example_of(way))
     kinds: dict[str, type | tuple[type, ...]] = dict.fromkeys(known, str)
     kinds |= {"timeout": (int, float), "verify": (bool, str), "follow_redirects": bool, "headers": Mapping, "params": Mapping}
     timeout: Any = parts.get("timeout", TIMEOUT_S)
@@ -220,16 +216,6 @@ def _way(parts: Mapping[str, Any]) -> str:
         "the value of 'auth' is no way to authenticate that is known",
         hint=f'did you mean  auth = "{near[0]}"?' if near else f"known are {', '.join(sorted(_WAYS))}",
     )
-
-
-def _example(way: str) -> str:
-    lines = {
-        "bearer": 'auth = "bearer",  token = %secret NAME',
-        "basic": 'auth = "basic",  username = "me",  password = %secret NAME',
-        "header": 'auth = "header",  header = "X-Api-Key",  token = %secret NAME',
-        "query": 'auth = "query",  parameter = "api_key",  token = %secret NAME',
-    }
-    return lines.get(way, 'token_url = "https://login.example.com/token",  client_id = "me",  client_secret = %secret NAME')
 
 
 def _attachments(api: _Api, opening_s: float) -> Attachments:
@@ -291,44 +277,3 @@ def _tls(parts: Mapping[str, Any]) -> ssl.SSLContext:
             "a certificate file cannot be read, or holds no certificate", hint='verify = "/path/to/ca.pem"   (PEM)'
         ) from None
     return context
-
-
-def _ask(client: ApiClient, path: str) -> None:
-    # Whatever the limit of later requests is, this one is part of opening.
-    response = client.get(path, follow_redirects=True, timeout=client.timeout.connect)
-    names = client.late_binding.attachments.names()
-    if response.status_code in {401, 403}:
-        used = f" with secret {', '.join(map(client.late_binding.access.named, names))}" if names else ""
-        raise ConnectionFailedError(
-            f"{target(client)} refused the credential{used}: it answered {response.status_code} to {path}",
-            hint=f"store another:  %secret set {quoted(names[0])} --replace" if names else f"describe one:  {_EXAMPLE}",
-        )
-    if response.is_error:
-        raise ConnectionFailedError(
-            f"{target(client)} answered {response.status_code} to {path}",
-            hint="check url and test_path" if response.is_client_error else "the server has a problem; try again later",
-        )
-
-
-def _shake_hands(client: ApiClient) -> None:
-    """Set up a connection as far as TLS. Where a proxy stands between, only that is reached."""
-    import httpx
-
-    from flowfile_nb.connections.http_transport import origin, proxy_of
-
-    url = client.base_url
-    proxy = proxy_of(url)
-    scheme, host, port = origin(httpx.URL(proxy)) if proxy else origin(url)
-    with socket.create_connection((host, port or 1080), timeout=client.timeout.connect) as connection:
-        if scheme == "https":
-            with client.late_binding.verify.wrap_socket(connection, server_hostname=host):
-                pass
-
-
-def _explained(error: Exception, client: ApiClient) -> ConnectionFailedError:
-    if re.search(r"certificate|ssl|tls", f"{type(error).__name__} {error}", re.IGNORECASE):
-        return ConnectionFailedError(
-            f"could not open {target(client)}: the encrypted connection could not be set up",
-            hint='a certificate authority of your own:  verify = "/path/to/ca.pem"   in the description',
-        )
-    return explain(error, target(client), client.late_binding.attachments.names(), client.late_binding.access)
