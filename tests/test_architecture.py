@@ -65,6 +65,7 @@ LIBRARIES = {
     },
     "alembic": {"broker"},
     "tornado": {"broker"},
+    "jwt": {"broker/identities", "broker/command.py"},
     "httpx": {
         "team/client.py",
         "connections/http_api.py",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from flowfile_nb.broker.model import Target
+from flowfile_nb.broker.options import require_options
 from flowfile_nb.connections.database import url_of
 from flowfile_nb.connections.drivers import DRIVERS
 from flowfile_nb.connections.spec import Spec, TableSpec, read_spec, scheme_of, secrets_in
@@ -142,6 +143,7 @@ def _database(spec: Spec) -> Definition:
             hint="postgresql://user:%secret NAME@host:5432/database",
         )
     tls = _tls(kind, options)
+    require_options(kind, options, tls)
     target = Target(kind, host, url.port or _PORTS[kind], url.database or "", url.username or "", tls, options)
     return Definition(target, names[0])
 

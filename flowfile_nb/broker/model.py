@@ -22,6 +22,8 @@ class Caller(NamedTuple):
     is_admin: bool = False
     vouched_by: str = "token"
     """`hub`, `peer`, `token`, `oidc`: for the audit."""
+    ends_at: float | None = None
+    """Until when that is vouched for, in seconds since 1970: a token's end, an `exp`. What runs then is ended."""
 
 
 class Target(NamedTuple):
@@ -92,6 +94,9 @@ class Sessions(Protocol):
 
     async def revoke(self, permitted: Callable[[Order], bool]) -> int:
         """End every session whose order is not permitted any more, cutting what it runs; return how many."""
+
+    async def expire(self, vouched_for: Callable[[Order], bool]) -> int:
+        """End every session for whose caller nobody vouches any more, as `revoke`, and say so; return how many."""
 
     async def close(self) -> None:
         """End all sessions and their processes."""

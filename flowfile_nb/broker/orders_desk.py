@@ -80,7 +80,7 @@ class OrdersDesk(Desk):
             secret = found.secret.name if found and found.secret is not None else ""
             self._note(None, who, "refused", asked, owner=owner, secret=secret, detail=type(error).__name__)
             raise
-        self._vouched[caller.name, caller.vouched_by] = caller
+        self._vouch(caller)
         return order
 
     def permitted(self, order: Order) -> bool:
@@ -91,7 +91,7 @@ class OrdersDesk(Desk):
         """
         kind, resource, voucher = order.grant.split("/", 2)
         caller = self._vouched.get((order.caller, voucher))
-        if caller is None:
+        if caller is None or self.has_ended(caller):
             return False
         try:
             with self._store.reading() as connection:
@@ -101,6 +101,16 @@ class OrdersDesk(Desk):
                 return who is not None and self._still(connection, who, (kind, int(resource)), order)
         except FlowfileNbError:
             return False
+
+    def vouched_for(self, order: Order) -> bool:
+        """Return whether the time has not run out for which somebody vouches for an order's caller."""
+        caller = self._vouched.get((order.caller, order.grant.split("/", 2)[2]))
+        return caller is not None and not self.has_ended(caller)
+
+    def has_ended(self, caller: Caller) -> bool:
+        """Return whether the time has run out for which somebody vouches for a caller, by his newest token too."""
+        known = self._vouched.get((caller.name, caller.vouched_by)) or caller
+        return known.ends_at is not None and known.ends_at <= self._now()
 
     def observe(self, name: str, vouched_by: str, caller: Caller | None) -> None:
         """
@@ -160,6 +170,13 @@ class OrdersDesk(Desk):
     def require_audit(self) -> None:
         """Raise BrokerError unless uses can be written down now."""
         self._audit.require()
+
+    def _vouch(self, caller: Caller) -> None:
+        """Keep what is said of a caller now. A token that is renewed while a statement runs lets it go on."""
+        before = self._vouched.get((caller.name, caller.vouched_by))
+        if before is not None and before.ends_at is not None and caller.ends_at is not None:
+            caller = caller._replace(ends_at=max(before.ends_at, caller.ends_at))
+        self._vouched[caller.name, caller.vouched_by] = caller
 
     def _entry(self, caller: Caller, order: Order, query_id: str) -> LogEntry:
         secret = order.connection.rpartition(" by ")[2].rpartition("#")[0] if order.grant.startswith(f"{SECRET}/") else ""

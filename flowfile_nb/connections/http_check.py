@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import httpx
 
 from flowfile_nb.connections.failures import explain
-from flowfile_nb.connections.http_hints import example_of
+from flowfile_nb.connections.http_description import EXAMPLE
 from flowfile_nb.connections.http_transport import ApiClient, origin, proxy_of
 from flowfile_nb.connections.tls_probe import begins_with_tls
 from flowfile_nb.core.names import quoted
@@ -65,9 +65,7 @@ def _ask(client: ApiClient, path: str) -> None:
         used = f" with secret {', '.join(map(client.late_binding.access.named, names))}" if names else ""
         raise ConnectionFailedError(
             f"{target(client)} refused the credential{used}: it answered {response.status_code} to {path}",
-            hint=f"store another:  %secret set {quoted(names[0])} --replace"
-            if names
-            else f"describe one:  {example_of('bearer')}",
+            hint=f"store another:  %secret set {quoted(names[0])} --replace" if names else f"describe one:  {EXAMPLE}",
         )
     server = _unencrypted(client) if response.status_code == 400 else None
     if server is not None and begins_with_tls(*server):

@@ -165,10 +165,7 @@ def make(spec: Spec, reveal: Access) -> KafkaConfig:
     except ModuleNotFoundError:
         raise _missing("flowfile-nb[kafka]") from None
 
-    if not isinstance(spec, TableSpec):
-        raise ConnectionSpecError("a Kafka connection is described by its parts, not by a URL", hint=_EXAMPLE)
-    parts = {key: item for key, item in spec.parts.items() if key != "type"}
-    _check_keys(parts)
+    parts = described(spec)
     properties = {_PROPERTIES[key]: item for key, item in parts.items() if key in _PROPERTIES}
     properties.setdefault("security.protocol", "SASL_SSL" if "sasl.password" in properties else "PLAINTEXT")
     extra = {key: _text(item) for key, item in parts.get("extra_config", {}).items()}
@@ -177,6 +174,15 @@ def make(spec: Spec, reveal: Access) -> KafkaConfig:
     )
     make_portable(kafka, spec, reveal)
     return kafka
+
+
+def described(spec: Spec) -> dict[str, Any]:
+    """Return what a description says, checked. Raises ConnectionSpecError."""
+    if not isinstance(spec, TableSpec):
+        raise ConnectionSpecError("a Kafka connection is described by its parts, not by a URL", hint=_EXAMPLE)
+    parts = {key: item for key, item in spec.parts.items() if key != "type"}
+    _check_keys(parts)
+    return parts
 
 
 def check(kafka: KafkaConfig) -> None:

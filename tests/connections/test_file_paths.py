@@ -177,7 +177,7 @@ def test_what_is_no_relative_path(description: Any) -> None:
     ],
 )
 def test_relative_ones(description: Any, wanted: Any) -> None:
-    """Of databases that are files, and of each driver's TLS options; once absolute they stay, and are shortened for a project."""
+    """Of databases that are files, and of TLS options of each driver; once absolute they stay; a project gets short ones."""
     found = anchored(description, FOLDER)
 
     assert found == wanted

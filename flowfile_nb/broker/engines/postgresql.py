@@ -17,15 +17,12 @@ from flowfile_nb.broker.engines import LostError, OpeningError, Result, Statemen
 from flowfile_nb.broker.engines.literals import filled
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Access, Target
+from flowfile_nb.broker.options import libpq_options
 
 GUARANTEE = "one statement in a read-only transaction, rolled back after it; every change is refused, of the password too"
 
-# What an owner may fix besides; nothing here names a file that holds a key or a password of the broker's.
-_OPTIONS = {
-    *("sslrootcert", "channel_binding", "gssencmode", "sslnegotiation", "ssl_min_protocol_version", "require_auth"),
-    *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
-    *("application_name", "connect_timeout", "hostaddr", "load_balance_hosts", "target_session_attrs"),
-}
+# A line that is lost without a word is noticed by what stays unanswered: after 10 s of silence, every 5 s, three times.
+_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
 _BATCH_BYTES = 2 * 1024 * 1024
 # What PostgreSQL's COPY takes in its brackets. Any other statement's rows come by the slower way, whole.
 _COPIED = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with|values|table|insert|update|delete|merge)\b", re.I | re.S)
@@ -175,10 +172,16 @@ def _read(reader: Any) -> Iterator[Any]:
 
 
 def _dsn(target: Target, value: str, limits: Limits) -> str:
+    within_s = max(2, round(limits.connect_s))
+    options = libpq_options(target.options)
     words: dict[str, Any] = {
-        "connect_timeout": max(2, round(limits.connect_s)),
+        **_KEEPALIVE,
         "application_name": "flowfile_nb",
-        **{key: item for key, item in target.options.items() if key in _OPTIONS},
+        **options,
+        "connect_timeout": min(within_s, int(options.get("connect_timeout", within_s))),
+        # A ticket that the broker's own user may have is for no caller's use; nor are the passwords in his files.
+        "gssencmode": "disable",
+        "passfile": "/nonexistent",
         "host": target.host,
         "port": target.port,
         "dbname": target.database,
@@ -212,7 +215,9 @@ def _reason(text: str) -> str:
     if "password authentication failed" in lowered or "28p01" in lowered:
         return "the database refused the login; its owner has to check the secret"
     if "authentication method requirement" in lowered:
-        return "the server does not ask for the password by SCRAM, so it was not sent; the owner may allow another require_auth"
+        return (
+            "the server does not ask for the password by SCRAM, so it was not sent; over verified TLS its owner may allow that"
+        )
     if _UNREACHABLE.search(text):
         return "the database cannot be reached"
     if "ssl" in lowered or "certificate" in lowered:
