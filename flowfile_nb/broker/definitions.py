@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from flowfile_nb.broker.model import Target
 from flowfile_nb.broker.options import require_options
+from flowfile_nb.broker.storage.definitions import STORAGE, storage_definition
 from flowfile_nb.connections.database import url_of
 from flowfile_nb.connections.drivers import DRIVERS
 from flowfile_nb.connections.spec import Spec, TableSpec, read_spec, scheme_of, secrets_in
@@ -27,7 +28,8 @@ _PORTS = {
 }
 _PORTS |= {"https": 443, "http": 80, "snowflake": 443, "databricks": 443}
 _FILES = {"sqlite", "duckdb"}
-_STORAGE = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "sftp", "ftp", "ssh"}
+_LOGINS = {"sftp", "ssh", "ftp"}
+_UNSIGNED = {"gs", "gcs", "abfs", "abfss", "az", "adl"}
 # A second place for what the URL says already, or files and commands of the broker's host.
 _ELSEWHERE = {"host", "hostaddr", "port", "dbname", "database", "user", "username", "password", "service", "servicefile"}
 _HOST_FILES = re.compile(
@@ -70,17 +72,25 @@ def definition_of(body: str | Mapping[str, Any]) -> Definition:
     """
     spec = read_spec(body)
     scheme = scheme_of(spec).lower().partition("+")[0]
-    if scheme in _STORAGE:
+    if scheme in _LOGINS:
         raise NotAllowedError(
-            f"a credential of {scheme!r} cannot be lent: whoever uses it here would hold the keys themselves",
-            hint="ask its owner for short-lived keys, or for links that are signed for single files",
+            f"a login by {scheme!r} cannot be lent: it has no links to single files, members would need the login itself",
+            hint="put what they shall read into a bucket and share that, or let each have a login of their own",
+        )
+    if scheme in _UNSIGNED:
+        raise NotAllowedError(
+            f"a credential of {scheme!r} cannot be lent: the broker signs links for S3, and for what speaks its protocol",
+            hint="ask its owner for a key of your own",
         )
     if scheme in _FILES:
         raise NotAllowedError(
             f"a {scheme} file is opened in the notebook, not by the broker: there is no credential in it to protect",
             hint=f"%%connect NAME   and   {scheme}:///path   in your own notebook",
         )
-    definition = _api(spec) if scheme in {"http", "https"} else _database(spec)
+    if scheme in STORAGE:
+        definition = Definition(*storage_definition(spec))
+    else:
+        definition = _api(spec) if scheme in {"http", "https"} else _database(spec)
     _require_one_secret(spec)
     return definition
 
@@ -95,7 +105,9 @@ def require_safe(target: Target) -> None:
         return
     raise NotAllowedError(
         "this connection is not encrypted for sure, and leads to another host; the credential was not shared",
-        hint="write  ?sslmode=verify-full  (or require) into its URL; where the network is trusted:  ?sslmode=disable",
+        hint="an endpoint_url begins with https://"
+        if target.kind in STORAGE
+        else "write  ?sslmode=verify-full  (or require) into its URL; where the network is trusted:  ?sslmode=disable",
     )
 
 

@@ -26,6 +26,7 @@ from flowfile_nb.connections.options import require_known
 from flowfile_nb.connections.pooled import watch
 from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
+from flowfile_nb.connections.statements import watch_statements
 from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
@@ -68,6 +69,8 @@ def make(spec: Spec, reveal: Reveal) -> Engine:
     watch(engine, names, access, only_here=only_here)
     late = LateBinding(url, parts.get("connect_args", {}), access, names)
     sqlalchemy.event.listen(engine, "do_connect", late.do_connect)
+    if not access.debug:
+        watch_statements(engine)
     make_portable(engine, spec, access, only_here=only_here)
     make_variants_portable(engine)
     _told[engine] = names, access

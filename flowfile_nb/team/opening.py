@@ -1,4 +1,4 @@
-"""Opening a connection at the broker: an engine here, the database's own connection and the credential there."""
+"""Opening a connection at the broker: an engine or a filesystem here, the connection itself and the credential there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from flowfile_nb.core.names import quoted, suggest
 from flowfile_nb.errors import NoSuchConnectionError, UsageError
 from flowfile_nb.team.backend import TeamBackend
 from flowfile_nb.team.client import Client
+from flowfile_nb.team.links import STORAGE, require_libraries
 
 _CHECK_S = 30.0
 
@@ -37,7 +38,15 @@ class Brokered:
         self._timeout_s = timeout_s or _CHECK_S
 
     def make(self, scheme: str) -> Any:
-        """Return an engine for a database of that kind, whose statements go to the broker."""
+        """Return an engine for a database of that kind, whose statements go to the broker; for a storage a filesystem."""
+        if scheme.lower() in STORAGE:
+            require_libraries()
+            from flowfile_nb.team.files import make_filesystem
+
+            self.note += (
+                " It lists, and signs links for single objects, good for a minute; these go between the storage and here."
+            )
+            return make_filesystem(self._client, scheme.lower(), self._order)
         from flowfile_nb.team.dialect import make_engine
 
         return make_engine(self._client, scheme, self._order)
@@ -51,8 +60,11 @@ class Brokered:
         return self._place
 
     def close(self, connection: Any) -> None:
-        """Close what the engine keeps open."""
-        connection.dispose()
+        """Close what the engine, or the filesystem, keeps open."""
+        if hasattr(connection, "dispose"):
+            connection.dispose()
+        else:
+            connection.close()
 
 
 def open_described(
@@ -122,6 +134,6 @@ def _opened(kind: Brokered, scheme: str, secrets: list[str], *, test: bool) -> O
         if test:
             kind.check(native)
     except BaseException:
-        native.dispose()
+        kind.close(native)
         raise
     return Opened(native, kind, secrets, scheme)

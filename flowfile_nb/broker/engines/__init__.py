@@ -1,5 +1,5 @@
 """
-How a worker talks to each kind of database. The only files that a database's driver is imported in.
+How a worker talks to each kind of database and storage. The only files that a driver of theirs is imported in.
 
 What each guarantees for a share to read is said by its `GUARANTEE`: it is shown where something is shared.
 """
@@ -118,6 +118,11 @@ def engine_of(target: Target, value: str, limits: Limits) -> Engine:
         from flowfile_nb.broker.engines.mysql import MySQL
 
         return MySQL(target, value, limits)
+    if kind == "s3":
+        from flowfile_nb.broker.engines.s3 import S3
+        from flowfile_nb.broker.storage.links import Links
+
+        return Links(target, S3(target, value, limits))
     from flowfile_nb.broker.engines.others import Others
 
     return Others(target, value, limits)
