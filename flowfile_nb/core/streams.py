@@ -39,7 +39,7 @@ class ByteMasker:
     True
     >>> stream = ByteMasker(redactor, always_hold=True)
     >>> [stream.feed(b"I am here"), stream.feed(b", hunter2!"), stream.release()]
-    [b'', b'I am here', b', [secret:pw]!']
+    [b'', b'I am ', b'here, [secret:pw]!']
     """
 
     def __init__(self, redactor: Redactor, *, always_hold: bool = False) -> None:
