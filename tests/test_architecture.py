@@ -70,9 +70,12 @@ LIBRARIES = {
     "httpx": {
         "team/client.py",
         "team/links.py",
+        "team/api_client.py",
+        "broker/engines/http_api.py",
         "connections/http_api.py",
-        "connections/http_transport.py",
+        "connections/http_check.py",
         "connections/http_oauth.py",
+        "connections/http_transport.py",
     },
     "pyarrow": {"broker", "team"},
     "adbc_driver_postgresql": {"broker"},

@@ -21,6 +21,7 @@ from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import Reveal, kinds
 from flowfile_nb.connections.keys import names_of
 from flowfile_nb.connections.late_binding import LateBinding
+from flowfile_nb.connections.literals import example_of
 from flowfile_nb.connections.options import require_known
 from flowfile_nb.connections.pooled import watch
 from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
@@ -85,9 +86,11 @@ def url_of(spec: Spec) -> URL:
         MissingDriverError: If SQLAlchemy, which reads URLs, is not installed.
     """
     try:
-        return _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
+        url = _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
     except ModuleNotFoundError:
         raise missing("sqlalchemy", scheme_of(spec)) from None
+    dialects.require_path(url)
+    return url
 
 
 def described(spec: Spec) -> None:
@@ -188,7 +191,7 @@ def _from_url(spec: UrlSpec) -> URL:
     except (ArgumentError, ValueError):
         raise ConnectionSpecError(
             "this is not a URL that a database connection can be made of",
-            hint="postgresql://user:%secret NAME@host:5432/database   (the port is a number)",
+            hint=example_of(spec.marked.text),
         ) from None
     return _with_driver(
         parsed._replace(
