@@ -29,7 +29,7 @@ class Opened(NamedTuple):
     scheme: str
     """Its kind, as a URL's scheme or a description's `type`."""
     described: object = None
-    """What it was opened from, as a saved definition has it; None where that is not kept."""
+    """What its definition said (`saved.said_by`); None where it was opened without one."""
 
     @property
     def target(self) -> str:
