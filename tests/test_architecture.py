@@ -70,6 +70,8 @@ LIBRARIES = {
     "httpx": {
         "team/client.py",
         "team/links.py",
+        "team/api_client.py",
+        "broker/engines/http_api.py",
         "connections/http_api.py",
         "connections/http_check.py",
         "connections/http_oauth.py",

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from flowfile_nb.broker.api_definitions import is_api
 from flowfile_nb.broker.connections_desk import no_such_connection
 from flowfile_nb.broker.definitions import definition_of, place, require_safe
 from flowfile_nb.broker.desk import Desk
@@ -31,6 +32,8 @@ from flowfile_nb.errors import (
     WriteShareError,
 )
 
+_MAY_WRITE = "may change the account's own password or find it out, on most databases"
+_MAY_WRITE_API = "may do all that the API's key may do by the methods of the description, on some also make or change keys"
 _KINDS = {"secret": SECRET, "connection": CONNECTION}
 
 
@@ -170,7 +173,5 @@ def _risk(name: str, targets: list[Target]) -> str:
             f"who may write with {name!r} may replace and delete every object below {roots}, unseen by the broker;"
             " what is gone comes back only where the bucket keeps versions"
         )
-    return (
-        f"who may write with {name!r} may change the account's own password or find it out, on most databases;"
-        " that members never see the value is promised for reading only"
-    )
+    may = _MAY_WRITE_API if all(is_api(target.kind) for target in targets) else _MAY_WRITE
+    return f"who may write with {name!r} {may}; that members never see the value is promised for reading only"

@@ -16,7 +16,10 @@ from flowfile_nb.errors import ConnectionSpecError
 
 _COMMON = {"type", "url", "base_url", "auth", "headers", "params", "test_path", "follow_redirects"}
 _COMMON |= {"timeout", "verify", "cert", "cert_key"}
-_IN_CLEAR = {"auth", "cert", "cert_key", "client_auth", "header", "parameter", "test_path", "token_url", "verify"}
+# What others may ask for, with whom it is shared; who has the value asks for anything.
+_SHARED = ("methods", "paths")
+_COMMON |= {*_SHARED}
+_IN_CLEAR = {"auth", "cert", "cert_key", "client_auth", "header", "parameter", "test_path", "token_url", "verify", *_SHARED}
 OAUTH = "oauth2_client_credentials"
 # What each way to authenticate needs, and what else it takes.
 _WAYS: dict[str, tuple[set[str], set[str]]] = {
@@ -41,6 +44,7 @@ KEYS = (
     Key("scope", example="read", when=("auth", (OAUTH,))),
     Key("test_path", "Path for a test", example="me"),
     *(Key(name, in_form=False) for name in ("headers", "params", "timeout", "verify", "cert", "cert_key", "follow_redirects")),
+    *(Key(name, in_form=False) for name in _SHARED),
 )
 """What a description usually has, for completion and forms."""
 # What people call a key here, with the way to authenticate that they mean; and with the key.
@@ -130,6 +134,7 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
         raise ConnectionSpecError(f"auth = {way!r} needs {', '.join(missing)}", hint=example_of(way))
     kinds: dict[str, type | tuple[type, ...]] = dict.fromkeys(known, str)
     kinds |= {"timeout": (int, float), "verify": (bool, str), "follow_redirects": bool, "headers": Mapping, "params": Mapping}
+    kinds |= dict.fromkeys(_SHARED, (str, list))
     timeout: Any = parts.get("timeout", TIMEOUT_S)
     for key, item in parts.items():
         if not isinstance(item, kinds[key]) or (key == "timeout" and (timeout is True or timeout <= 0)):

@@ -28,6 +28,8 @@ class Opened(NamedTuple):
     """The names of the secrets it uses."""
     scheme: str
     """Its kind, as a URL's scheme or a description's `type`."""
+    described: object = None
+    """What its definition said (`saved.said_by`); None where it was opened without one."""
 
     @property
     def target(self) -> str:

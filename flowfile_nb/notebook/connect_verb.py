@@ -136,7 +136,7 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
         ) from None
     if variable in session.opened:
         session.close(variable)
-    session.opened[variable] = connection
+    session.opened[variable] = connection._replace(described=saved.said_by(definition, _folder()))
     shell.user_ns[variable] = connection.native
     print(_told(connection, variable, tested=args.test))
     if connection.note:
