@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -142,14 +141,8 @@ def _row(definition: Definition, uses: dict[tuple[str, str], Known], *, hidden: 
 
 def _is_as_opened(definition: Definition) -> bool:
     """Return whether the variable of a definition is bound to what the definition says now."""
-    described = session.opened[variable_of(definition)].described
-    if described == (definition.flowfiles or definition.description):
-        return True
-    if definition.flowfiles is not None or definition.shared or not isinstance(described, (str, Mapping)):
-        return False
     try:
-        # Another comment or order of lines is no other connection.
-        return saved.parts_of(Definition("", described)) == saved.parts_of(definition)
+        return saved.said_by(definition, Path.cwd()) == session.opened[variable_of(definition)].described
     except ConnectionSpecError:
         return False
 
