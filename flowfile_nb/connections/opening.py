@@ -28,6 +28,8 @@ class Opened(NamedTuple):
     """The names of the secrets it uses."""
     scheme: str
     """Its kind, as a URL's scheme or a description's `type`."""
+    described: object = None
+    """What its definition said (`saved.said_by`); None where it was opened without one."""
 
     @property
     def target(self) -> str:
@@ -40,10 +42,10 @@ class Opened(NamedTuple):
         return str(getattr(self.kind, "note", ""))
 
     @property
-    def untried(self) -> str:
-        """What a check has not tried, such as the key of an API; empty where it has tried all, as a login does."""
-        said: Callable[[Any], str] | None = getattr(self.kind, "untried", None)
-        return said(self.native) if said is not None else ""
+    def untried(self) -> tuple[str, str] | None:
+        """What a check did in a word, and what it could not try, such as the key of an API; None where it has tried all."""
+        said: Callable[[Any], tuple[str, str] | None] | None = getattr(self.kind, "untried", None)
+        return said(self.native) if said is not None else None
 
     def close(self) -> None:
         """Close it and what it keeps open."""

@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl
 
 from flowfile_nb.backend import FlowfileConnection, SecretBackend, TeamConnection
 from flowfile_nb.connections import flowfile, project_file
-from flowfile_nb.connections.file_paths import anchored, relative_to
+from flowfile_nb.connections.file_paths import anchored, located, relative_to
 from flowfile_nb.connections.spec import Spec, UrlSpec, read_spec, scheme_of, secrets_in
 from flowfile_nb.connections.toml_text import printable, toml_text
 from flowfile_nb.core.names import suggest
@@ -244,6 +244,25 @@ def parts_of(definition: Definition, path: Path) -> dict[str, Any]:
     """Return the table that says the same in the file *path*. Raises ConnectionSpecError if it cannot be understood."""
     spec = read_spec(relative_to(definition.description, path.resolve().parent))
     return {"url": spec.marked.restore(spec.marked.text)} if isinstance(spec, UrlSpec) else spec.parts
+
+
+def said_by(definition: Definition, folder: Path) -> object:
+    """
+    Return what is another where a definition says something else; a comment is nothing.
+
+    Args:
+        definition: Any.
+        folder: Where the relative paths begin of one that is not saved.
+
+    Raises:
+        ConnectionSpecError: If it cannot be understood.
+    """
+    if definition.flowfiles is not None:
+        return definition.flowfiles
+    if definition.shared:
+        return definition.outline
+    spec = located(read_spec(definition.located.description), folder)
+    return spec.marked.restore(spec.marked.text) if isinstance(spec, UrlSpec) else spec.parts
 
 
 # The list shows every saved definition each time.

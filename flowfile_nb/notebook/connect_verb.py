@@ -136,7 +136,7 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
         ) from None
     if variable in session.opened:
         session.close(variable)
-    session.opened[variable] = connection
+    session.opened[variable] = connection._replace(described=saved.said_by(definition, _folder()))
     shell.user_ns[variable] = connection.native
     print(_told(connection, variable, tested=args.test))
     if connection.note:
@@ -148,9 +148,8 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
 def _told(connection: Opened, variable: str, *, tested: bool) -> str:
     if not tested:
         return f"Bound (not tested): {variable} = {connection.target}"
-    if untried := connection.untried:
-        return f"Reached: {variable} = {connection.target} ({untried})"
-    return f"Connected: {variable} = {connection.target}"
+    did, why = connection.untried or ("Connected", "")
+    return f"{did}: {variable} = {connection.target}" + (f" ({why})" if why else "")
 
 
 def _new_file(target: str) -> Path | None:
