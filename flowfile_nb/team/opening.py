@@ -117,7 +117,8 @@ def open_named(team: TeamBackend, name: str, *, test: bool, as_: str | None, tim
 def _note(found: TeamConnection) -> str:
     through = f" with {', '.join(found.groups)}" if found.groups else ""
     may = "reads and writes" if found.access == "write" else "reads only"
-    return f"{found.owner}'s, shared{through}: it {may}; the credential stays at the broker."
+    promised = f" Through it: {found.guarantee}." if found.guarantee else ""
+    return f"{found.owner}'s, shared{through}: it {may}; the credential stays at the broker.{promised}"
 
 
 def _refuse_form(as_: str | None, what: str) -> None:
