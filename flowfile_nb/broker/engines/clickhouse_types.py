@@ -64,7 +64,7 @@ def literal(item: Any) -> str:
         StatementError: If there is no form for its type.
 
     >>> print(literal("it's"), literal(None), literal([1, 2]), literal(True))
-    'it\\'s' NULL [1, 2] 1
+    'it\'s' NULL [1, 2] 1
     """
     for kind, form in _FORMS:
         if isinstance(item, kind):
