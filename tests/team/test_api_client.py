@@ -92,6 +92,7 @@ def test_a_member_asks_an_api_and_has_no_key(users: Users, api: Server, shell: S
     assert api.last.headers["authorization"] == f"Bearer {KEY}"
     assert isinstance(session.opened["api"].native, httpx.Client)
     assert f"{users.owner}'s, shared with {users.group}: it takes GET and HEAD only" in shown
+    assert "Through it: GET and HEAD to the host and paths that its owner fixed" in shown
     answer = shell.real.user_ns["answer"]
     assert KEY not in f"{answer.request.headers} {answer.headers} {answer.request.url}"
     assert "authorization" not in answer.request.headers
