@@ -44,6 +44,12 @@ def add_options(serve: argparse.ArgumentParser, token: argparse.ArgumentParser) 
     serve.add_argument("--hub", metavar="URL", help="API of the JupyterHub that vouches (or $JUPYTERHUB_API_URL)")
     serve.add_argument("--service", help="the broker's name at the Hub (or $JUPYTERHUB_SERVICE_NAME): flowfile-secrets")
     serve.add_argument("--hub-token-file", metavar="FILE", help="the broker's own token at the Hub (or $JUPYTERHUB_API_TOKEN)")
+    serve.add_argument(
+        "--hub-grace-seconds",
+        type=int,
+        metavar="N",
+        help="for how many seconds what runs goes on while the Hub says nothing, as while it is restarted (15)",
+    )
     for name, what in _LIMITS.items():
         serve.add_argument(f"--{name}", type=int, metavar="N", help=what)
     serve.add_argument("--import", dest="import_from", metavar="PATH", help="take over a Flowfile Docker database, and end")
@@ -140,6 +146,7 @@ def _served(serving: Any, args: argparse.Namespace, environ: Mapping[str, str]) 
         hub_api=args.hub or environ.get("JUPYTERHUB_API_URL", ""),
         service=args.service or environ.get("JUPYTERHUB_SERVICE_NAME") or "flowfile-secrets",
         hub_token=token,
+        hub_grace_s=args.hub_grace_seconds,
         admins=args.admin,
         limits=_limits(args),
     )
