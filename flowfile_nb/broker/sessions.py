@@ -22,6 +22,7 @@ _log = logging.getLogger("flowfile_nb.broker")
 # An order that was permitted longer ago than this, and still has not begun, does not come from a living front.
 _RECENT_S = 60
 _FAREWELL_S = 1.0
+_SHORTER = "leave out what it does not need, or ask in several"
 
 
 class _Running:
@@ -67,7 +68,7 @@ class Sessions:
     ) -> Outcome:
         """Run one statement; see `model.Sessions`."""
         if len(statement.encode("utf-8", "replace")) > self._limits.statement_bytes:
-            stop = Stop("limit", "LimitError", f"a statement holds {self._limits.statement_bytes:,} bytes at most")
+            stop = Stop("limit", "LimitError", f"a statement holds {self._limits.statement_bytes:,} bytes at most", _SHORTER)
             return await ended(stop, send, time.monotonic())
         try:
             written = to_json(parameters)

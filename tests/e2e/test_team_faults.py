@@ -91,7 +91,7 @@ def stop_front(place: Place) -> None:
 
 def restart_database(place: Place) -> None:
     """Have the database crash and come back."""
-    with stopped(place.house.server):
+    with stopped(place.house.server._replace(user="app")):
         pass
 
 

@@ -36,10 +36,8 @@ class Link:
         for one in list(self._open):
             with contextlib.suppress(OSError):
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                # A thread that reads from it would keep it open.
-                one.shutdown(socket.SHUT_RD)
-                one.close()
-        self._open.clear()
+                # Wakes the thread that carries from it or to it, which closes it.
+                one.shutdown(socket.SHUT_RDWR)
 
     def fall_silent(self) -> None:
         """Carry nothing from now on, and tell nobody: connections stand, and new ones seem to."""
@@ -51,6 +49,9 @@ class Link:
 
     def close(self) -> None:
         """Take the link away."""
+        with contextlib.suppress(OSError):
+            # Closing alone does not wake the thread that accepts.
+            self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self.cut()
         self._flowing.set()
@@ -62,18 +63,19 @@ class Link:
                 threading.Thread(target=self._join, args=(near,), daemon=True).start()
 
     def _join(self, near: socket.socket) -> None:
-        self._open.add(near)
-        self._flowing.wait()
-        try:
-            far = socket.create_connection(("127.0.0.1", self._target))
-        except OSError:
-            near.close()
-            return
-        self._open.add(far)
-        for one in (near, far):
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
-        threading.Thread(target=self._carry, args=(far, near), daemon=True).start()
-        self._carry(near, far)
+        with near, contextlib.suppress(OSError):
+            self._open.add(near)
+            self._flowing.wait()
+            with socket.create_connection(("127.0.0.1", self._target)) as far:
+                self._open.add(far)
+                for one in (near, far):
+                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+                back = threading.Thread(target=self._carry, args=(far, near), daemon=True)
+                back.start()
+                self._carry(near, far)
+                back.join()
+            self._open.discard(far)
+        self._open.discard(near)
 
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
