@@ -40,6 +40,9 @@ Every exception this package raises on purpose.
     ├── GroupError                  a change that a group's rules do not allow: its last owner, a name twice
     ├── LimitError                  a query needed more memory, time, rows or sessions than the broker gives
     ├── QueryError                  the database did not accept a statement, or the broker does not
+    ├── StorageError                (also an OSError) a storage, or the broker before it, did not do it
+    │   ├── NoSuchObjectError       (also a FileNotFoundError) there is nothing of that name
+    │   └── ObjectRefusedError      (also a PermissionError) not within what is shared, or not for writing
     └── UnsupportedPlatformError    browser-only Python
 
 No message and no hint ever holds a value, a key, a token or a DSN.
@@ -247,3 +250,17 @@ class LimitError(FlowfileNbError):
 
 class QueryError(FlowfileNbError):
     """A statement was not accepted, by the database or by the broker before it."""
+
+
+class StorageError(FlowfileNbError, OSError):
+    """A storage did not do what was asked, or the broker that signs for it. As an `OSError`, since that is what files raise."""
+
+    __str__ = FlowfileNbError.__str__
+
+
+class NoSuchObjectError(StorageError, FileNotFoundError):
+    """There is nothing of that name in the storage."""
+
+
+class ObjectRefusedError(StorageError, PermissionError):
+    """An object is not within what is shared, a share is not for writing, or the storage refuses."""

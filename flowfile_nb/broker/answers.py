@@ -33,6 +33,10 @@ CANCELLED = Stop("cancelled", "CancelledError", "the statement was cancelled")
 REVOKED = Stop(
     "revoked", "RevokedError", "the permission to use this connection was withdrawn; the statement was ended", "ask its owner"
 )
+EXPIRED = Stop(
+    *("revoked", "RevokedError", "the token by which this statement was begun has run out; the statement was ended"),
+    "run it again with a token that holds longer: FLOWFILE_NB_TEAM_TOKEN",
+)
 
 
 class Sender:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from socket import socket
 from typing import Any
 
-from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
+from flowfile_nb.broker.guests import Entrance, Guests
 from flowfile_nb.broker.handlers import ApiHandler, Front, HealthHandler, NothingHandler
 from flowfile_nb.broker.routes import TEAM_ROUTES, Route
 from flowfile_nb.broker.schemas import MAX_BODY_BYTES
@@ -41,9 +41,9 @@ def make_application(front: Front, prefix: str = "/") -> Application:
     )
 
 
-def listen(application: Application, sockets: Sequence[socket], tls: ssl.SSLContext | None = None) -> HTTPServer:
+def listen(application: Application, guests: Guests, sockets: Sequence[socket], tls: ssl.SSLContext | None = None) -> Entrance:
     """Answer on sockets that are listened on already, and return the server."""
-    server = HTTPServer(
+    server = Entrance(
         application,
         ssl_options=tls,
         # Headers that a caller sends of himself say nothing of who he is.
@@ -55,6 +55,7 @@ def listen(application: Application, sockets: Sequence[socket], tls: ssl.SSLCont
         idle_connection_timeout=_IDLE_CONNECTION_S,
         body_timeout=_BODY_WITHIN_S,
     )
+    server.guests = guests
     server.add_sockets(sockets)
     return server
 

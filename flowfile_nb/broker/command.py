@@ -12,13 +12,19 @@ from flowfile_nb.errors import FlowfileNbError, MissingDriverError, UsageError
 
 DIRECTORY = "FLOWFILE_NB_BROKER"
 STORE = "FLOWFILE_NB_STORE"
-_LIMITS = {
-    "query-seconds": "how long a statement may take (3600)",
-    "memory-mib": "how much memory a session may take (1024)",
-    "result-mib": "how large a result may be (65536)",
-    "sessions-per-caller": "how many statements of one caller run at once (8)",
-    "sessions": "how many of all (200)",
-}
+_MIB = 1024 * 1024
+# The option, the field of `Limits` that it sets, how many of the field's units one of the option's is, and what it means.
+_LIMITS = (
+    ("query-seconds", "query_s", 1, "how long a statement may take (3600)"),
+    ("memory-mib", "memory_bytes", _MIB, "how much memory a session may take (1024)"),
+    ("result-mib", "result_bytes", _MIB, "how large a result may be (65536)"),
+    ("sessions-per-caller", "sessions_per_caller", 1, "how many statements of one caller run at once (8)"),
+    ("sessions", "sessions", 1, "how many of all (200)"),
+    ("connections", "connections", 1, "how many connections there may be to the broker (4000)"),
+    ("connections-per-caller", "connections_per_caller", 1, "how many of one caller (64)"),
+    ("silent-connections", "silent_per_place", 1, "how many from one address or user that have said nothing yet (256)"),
+    ("silent-seconds", "stranger_s", 1, "how long a connection is kept on which nobody has said who calls (10)"),
+)
 _DAY_S = 24 * 60 * 60
 
 
@@ -50,10 +56,21 @@ def add_options(serve: argparse.ArgumentParser, token: argparse.ArgumentParser) 
         metavar="N",
         help="for how many seconds what runs goes on while the Hub says nothing, as while it is restarted (15)",
     )
-    for name, what in _LIMITS.items():
+    serve.add_argument("--oidc-issuer", metavar="URL", help="OpenID Connect issuer that vouches: Keycloak, Entra, Okta …")
+    serve.add_argument("--oidc-audience", metavar="AUD", help="whom its tokens for this broker are for")
+    serve.add_argument(
+        "--oidc-user-claim",
+        metavar="CLAIM",
+        default="sub",
+        help="the user's name (sub); preferred_username where the issuer keeps people from choosing it",
+    )
+    serve.add_argument("--oidc-groups-claim", metavar="CLAIM", default="", help="the names of his groups, if they shall count")
+    for name, _, _, what in _LIMITS:
         serve.add_argument(f"--{name}", type=int, metavar="N", help=what)
     serve.add_argument("--import", dest="import_from", metavar="PATH", help="take over a Flowfile Docker database, and end")
-    serve.add_argument("--admin", action="append", default=[], metavar="USER", help="user of this host who may make groups")
+    serve.add_argument(
+        "--admin", action="append", default=[], metavar="USER", help="user of this host, or of the issuer, who may make groups"
+    )
     add.add_argument("user")
     add.add_argument("--name", default="", help="what it is for")
     add.add_argument("--days", type=float, help="how long it holds; for ever if not given")
@@ -147,26 +164,43 @@ def _served(serving: Any, args: argparse.Namespace, environ: Mapping[str, str]) 
         service=args.service or environ.get("JUPYTERHUB_SERVICE_NAME") or "flowfile-secrets",
         hub_token=token,
         hub_grace_s=args.hub_grace_seconds,
+        oidc=_oidc(args),
         admins=args.admin,
         limits=_limits(args),
     )
 
 
+def _oidc(args: argparse.Namespace) -> Any:
+    if not args.oidc_issuer and not args.oidc_audience:
+        return None
+    if not args.oidc_issuer or not args.oidc_audience:
+        raise UsageError(
+            "an issuer makes tokens for many services: which are for this broker has to be said",
+            hint="--oidc-issuer URL --oidc-audience AUD",
+        )
+    try:
+        import jwt as _jwt  # noqa: F401 - only whether it is there
+    except ModuleNotFoundError:
+        raise MissingDriverError(
+            "tokens of an OpenID Connect issuer need the library PyJWT",
+            hint="pip install 'flowfile-nb[oidc]'  in the broker's environment",
+        ) from None
+    from flowfile_nb.broker.identities.issuer import IssuerKeys
+    from flowfile_nb.broker.identities.oidc import Claims, OidcIdentity
+
+    claims = Claims(args.oidc_audience, args.oidc_user_claim, args.oidc_groups_claim)
+    return OidcIdentity(IssuerKeys(args.oidc_issuer), claims, args.admin)
+
+
 def _limits(args: argparse.Namespace) -> Any:
     from dataclasses import replace
 
-    from flowfile_nb.broker.limits import MIB, Limits
+    from flowfile_nb.broker.limits import Limits
 
-    given = {
-        "query_s": args.query_seconds,
-        "memory_bytes": args.memory_mib and args.memory_mib * MIB,
-        "result_bytes": args.result_mib and args.result_mib * MIB,
-        "sessions_per_caller": args.sessions_per_caller,
-        "sessions": args.sessions,
-    }
-    if any(number is not None and number <= 0 for number in given.values()):
+    given = {field: (getattr(args, option.replace("-", "_")), units) for option, field, units, _ in _LIMITS}
+    if any(number is not None and number <= 0 for number, _ in given.values()):
         raise UsageError("a limit is a number above zero", hint="--query-seconds 600")
-    return replace(Limits(), **{name: number for name, number in given.items() if number is not None})
+    return replace(Limits(), **{field: number * units for field, (number, units) in given.items() if number is not None})
 
 
 def _sockets(args: argparse.Namespace, environ: Mapping[str, str]) -> list[Any]:

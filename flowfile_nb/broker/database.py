@@ -135,9 +135,10 @@ def open_store(url: str, directory: str) -> Store:
         directory: The broker's own, made 0700 where it is not there.
 
     Raises:
-        StoreError: If it cannot be opened, its file can be read by others, or a newer version has written it. The message has
-            no part of *url*.
+        StoreError: If it cannot be opened, its file can be read by others or is Flowfile's own, or a newer version has written
+            it. The message has no part of *url*.
     """
+    _require_not_flowfiles(url, directory)
     make_private_directory(directory)
     target = _url(f"sqlite:///{os.path.join(directory, 'team.db')}" if url == "sqlite" else url)
     if target.get_backend_name() == "sqlite":
@@ -161,6 +162,24 @@ def open_store(url: str, directory: str) -> Store:
             hint="check that the database is up, that its address and login are right, and that the login may make tables",
         ) from None
     return store
+
+
+def _require_not_flowfiles(given: str, directory: str) -> None:
+    """Refuse Flowfile's own catalog: it would get tables that Flowfile does not know, and that its migrations may undo."""
+    from flowfile_nb.broker.importing import is_flowfiles
+
+    path = given
+    if given.startswith("sqlite:"):
+        try:
+            path = sqlalchemy.make_url(given).database or ""
+        except sqlalchemy.exc.ArgumentError:
+            return
+    if os.path.isfile(path) and is_flowfiles(path):
+        raise StoreError(
+            f"{path} is Flowfile's own catalog: the broker keeps tables beside it that Flowfile would not know",
+            hint=f"python -m flowfile_nb serve --directory '{directory}' --import '{path}'   copies its users, groups, shares"
+            " and secrets into a store of the broker's own, and changes nothing there; then serve without --store",
+        )
 
 
 def _url(given: str) -> sqlalchemy.URL:

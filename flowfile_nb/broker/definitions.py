@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
-from flowfile_nb.broker.model import Target
+from flowfile_nb.broker.addresses import is_loopback
+from flowfile_nb.broker.api_definitions import api_of, hosts_of, is_api
+from flowfile_nb.broker.model import Definition, Target
+from flowfile_nb.broker.options import require_options
+from flowfile_nb.broker.storage.definitions import STORAGE, storage_definition
 from flowfile_nb.connections.database import url_of
 from flowfile_nb.connections.drivers import DRIVERS
 from flowfile_nb.connections.spec import Spec, TableSpec, read_spec, scheme_of, secrets_in
@@ -24,9 +26,10 @@ _PORTS = {
     "clickhousedb": 8123,
     "trino": 8080,
 }
-_PORTS |= {"https": 443, "http": 80, "snowflake": 443, "databricks": 443}
+_PORTS |= {"snowflake": 443, "databricks": 443}
 _FILES = {"sqlite", "duckdb"}
-_STORAGE = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "sftp", "ftp", "ssh"}
+_LOGINS = {"sftp", "ssh", "ftp"}
+_UNSIGNED = {"gs", "gcs", "abfs", "abfss", "az", "adl"}
 # A second place for what the URL says already, or files and commands of the broker's host.
 _ELSEWHERE = {"host", "hostaddr", "port", "dbname", "database", "user", "username", "password", "service", "servicefile"}
 _HOST_FILES = re.compile(
@@ -35,8 +38,6 @@ _HOST_FILES = re.compile(
 # A name or an address. No socket, also not one written as `%2Fvar%2Frun`, which some drivers decode; no list of hosts.
 _HOST = re.compile(r"\w[\w.-]*|[0-9a-f:.]+")
 _HARMLESS_FILES = {"sslrootcert", "ssl_ca", "sslcrl", "use_unicode"}
-_API_KEYS = {"type", "url", "base_url", "auth", "token", "header", "parameter", "username", "password", "test_path"}
-_API_WAYS = {"bearer", "basic", "header", "query"}
 # What each kind calls an encryption that one who listens cannot undo, and the word by which an owner does without.
 _ENCRYPTED = {"require", "verify-ca", "verify-full"}
 _IN_CLEAR = "disable"
@@ -51,14 +52,6 @@ _VERIFIED_BY = {
 }
 
 
-class Definition(NamedTuple):
-    """One credential and where it goes."""
-
-    target: Target
-    secret: str
-    """The name of the secret, as its owner knows it."""
-
-
 def definition_of(body: str | Mapping[str, Any]) -> Definition:
     """
     Understand a description as far as the broker serves it.
@@ -69,17 +62,25 @@ def definition_of(body: str | Mapping[str, Any]) -> Definition:
     """
     spec = read_spec(body)
     scheme = scheme_of(spec).lower().partition("+")[0]
-    if scheme in _STORAGE:
+    if scheme in _LOGINS:
         raise NotAllowedError(
-            f"a credential of {scheme!r} cannot be lent: whoever uses it here would hold the keys themselves",
-            hint="ask its owner for short-lived keys, or for links that are signed for single files",
+            f"a login by {scheme!r} cannot be lent: it has no links to single files, members would need the login itself",
+            hint="put what they shall read into a bucket and share that, or let each have a login of their own",
+        )
+    if scheme in _UNSIGNED:
+        raise NotAllowedError(
+            f"a credential of {scheme!r} cannot be lent: the broker signs links for S3, and for what speaks its protocol",
+            hint="ask its owner for a key of your own",
         )
     if scheme in _FILES:
         raise NotAllowedError(
             f"a {scheme} file is opened in the notebook, not by the broker: there is no credential in it to protect",
             hint=f"%%connect NAME   and   {scheme}:///path   in your own notebook",
         )
-    definition = _api(spec) if scheme in {"http", "https"} else _database(spec)
+    if scheme in STORAGE:
+        definition = Definition(*storage_definition(spec))
+    else:
+        definition = api_of(spec) if is_api(scheme) else _database(spec)
     _require_one_secret(spec)
     return definition
 
@@ -90,28 +91,29 @@ def require_safe(target: Target) -> None:
 
     `sslmode=disable` says so.
     """
-    if is_loopback(target.host) or target.tls in _ENCRYPTED or (target.tls == _IN_CLEAR and target.kind != "http"):
+    if is_api(target.kind):
+        for host, encrypted in hosts_of(target):
+            if not encrypted and not is_loopback(host):
+                raise NotAllowedError(
+                    f"requests to {host} would carry the credential in clear over a network; it was not shared",
+                    hint="write  https://  into its url, and into its token_url",
+                )
+        return
+    if is_loopback(target.host) or target.tls in _ENCRYPTED or target.tls == _IN_CLEAR:
         return
     raise NotAllowedError(
         "this connection is not encrypted for sure, and leads to another host; the credential was not shared",
-        hint="write  ?sslmode=verify-full  (or require) into its URL; where the network is trusted:  ?sslmode=disable",
+        hint="an endpoint_url begins with https://"
+        if target.kind in STORAGE
+        else "write  ?sslmode=verify-full  (or require) into its URL; where the network is trusted:  ?sslmode=disable",
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this one, by its name or address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def place(target: Target) -> str:
     """Return where a target is, to be read: `postgresql://app@db.example.com:5432/sales`."""
     user = f"{target.username}@" if target.username else ""
-    return f"{target.kind}://{user}{target.host}:{target.port}/{target.database.lstrip('/')}"
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return f"{target.kind}://{user}{host}:{target.port}/{target.database.lstrip('/')}"
 
 
 def _database(spec: Spec) -> Definition:
@@ -142,6 +144,7 @@ def _database(spec: Spec) -> Definition:
             hint="postgresql://user:%secret NAME@host:5432/database",
         )
     tls = _tls(kind, options)
+    require_options(kind, options, tls)
     target = Target(kind, host, url.port or _PORTS[kind], url.database or "", url.username or "", tls, options)
     return Definition(target, names[0])
 
@@ -172,35 +175,6 @@ def _tls(kind: str, options: dict[str, str]) -> str:
     if kind in {"snowflake", "databricks"} or (on & _VERIFIED_BY.get(kind, set()) and "verify" not in off):
         return "verify-full"
     return "verify-ca" if kind in _SSLMODE_KINDS and "ssl_ca" in options else "prefer"
-
-
-def _api(spec: Spec) -> Definition:
-    hint = 'type = "https",  url = "https://api.example.com/v1",  auth = "bearer",  token = %secret NAME'
-    if not isinstance(spec, TableSpec):
-        raise ConnectionSpecError("the broker needs to know how to send the credential to this API", hint=hint)
-    parts = spec.parts
-    way = str(parts.get("auth", "bearer"))
-    if way not in _API_WAYS or parts.keys() - _API_KEYS:
-        raise ConnectionSpecError(
-            "this description has a key, or a way to authenticate, that the broker does not take", hint=hint
-        )
-    url = urlsplit(str(parts.get("url", parts.get("base_url", ""))))
-    try:
-        port = url.port
-    except ValueError:
-        port = -1
-    if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.password or url.query or port == -1:
-        raise ConnectionSpecError("the API's url is not one that the broker can fix", hint=hint)
-    credential = str(parts.get("password" if way == "basic" else "token", ""))
-    names = names_in(credential)
-    if len(names) != 1 or credential != reference(names[0]):
-        raise ConnectionSpecError("the broker needs one secret, and it stands for the whole credential", hint=hint)
-    options: dict[str, str] = {key: str(parts[key]) for key in ("header", "parameter") if key in parts}
-    options["auth"] = way
-    tls = "verify-full" if url.scheme == "https" else _IN_CLEAR
-    path = url.path or "/"
-    username = str(parts.get("username", ""))
-    return Definition(Target(url.scheme, url.hostname, port or _PORTS[url.scheme], path, username, tls, options), names[0])
 
 
 def _require_one_secret(spec: Spec) -> None:

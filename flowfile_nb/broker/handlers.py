@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tornado.web import RequestHandler, stream_request_body
 
+from flowfile_nb.broker.guests import Guests
 from flowfile_nb.broker.identities import identify
 from flowfile_nb.broker.identities.peer import credentials_of
 from flowfile_nb.broker.model import Caller, Identity, Sessions
@@ -27,6 +28,7 @@ class Front(NamedTuple):
     sessions: Sessions
     identities: Sequence[Identity]
     running: Running
+    guests: Guests
 
 
 class TooLargeError(UsageError):
@@ -128,8 +130,13 @@ class ApiHandler(RequestHandler):
     async def _identified(self) -> Caller:
         connection: Any = self.request.connection
         route = self.methods.get(str(self.request.method))
-        peer = credentials_of(connection.stream.socket)
-        return await identify(self.front.identities, self.request.headers, peer, MANAGE if route is None else route.scope)
+        stream = connection.stream
+        self.front.guests.heard(stream)
+        peer = credentials_of(stream.socket)
+        scope = MANAGE if route is None else route.scope
+        caller = await identify(self.front.identities, self.request.headers, peer, scope)
+        self.front.guests.introduce(stream, caller.name)
+        return caller
 
     async def _answer(self, fields: Callable[[Route], dict[str, Any]]) -> None:
         route = self.methods[str(self.request.method)]
@@ -183,7 +190,7 @@ class ApiHandler(RequestHandler):
     def _refuse(self, status: int, error: FlowfileNbError) -> None:
         if self._finished:
             return
-        if status in {401, 413}:
+        if status in {401, 413} or not hasattr(self, "caller"):
             # The rest of a body that nobody wants is not read.
             self.set_header("Connection", "close")
         self.set_status(status)
@@ -196,6 +203,7 @@ class HealthHandler(RequestHandler):
     def get(self) -> None:
         """Answer."""
         self.set_header("Server", "flowfile-nb")
+        self.set_header("Connection", "close")
         self.finish({"ok": True})
 
 
@@ -206,4 +214,5 @@ class NothingHandler(RequestHandler):
         """Answer any method."""
         self.set_status(404)
         self.set_header("Server", "flowfile-nb")
+        self.set_header("Connection", "close")
         self.finish(as_answer(UsageError("there is nothing at this path")))

@@ -20,6 +20,16 @@ from flowfile_nb.errors import DamagedSecretError, StoreError, WrongKeyError
 _TABLES = (users, groups, memberships, grants, secrets)
 
 
+def is_flowfiles(path: str) -> bool:
+    """Return whether a file is a database that Flowfile itself writes: its tables, and none of ours. It is only read."""
+    try:
+        with closing(sqlite3.connect(f"{Path(os.path.abspath(path)).as_uri()}?mode=ro", uri=True)) as source:
+            names = {str(row[0]) for row in source.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except (sqlite3.Error, ValueError):
+        return False
+    return {secrets.name, users.name} <= names and not any(name.startswith("nb_") for name in names)
+
+
 class Imported(NamedTuple):
     """How many rows came over of each table, and how many stayed behind because a user or group of theirs is gone."""
 

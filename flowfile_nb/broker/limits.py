@@ -26,3 +26,10 @@ class Limits:
     cancel_s: float = 3
     """How long a database has to take back a cancelled statement, before its session's process is killed."""
     heartbeat_s: float = 3
+    connections: int = 4000
+    """Of all callers to the broker. A descriptor each, beside those of the sessions."""
+    connections_per_caller: int = 64
+    silent_per_place: int = 256
+    """How many connections from one address, or of one user of this host, may be open on which nothing was said yet."""
+    stranger_s: float = 10
+    """How long a connection is kept open on which nobody has said who calls."""

@@ -22,6 +22,8 @@ class Caller(NamedTuple):
     is_admin: bool = False
     vouched_by: str = "token"
     """`hub`, `peer`, `token`, `oidc`: for the audit."""
+    ends_at: float | None = None
+    """Until when that is vouched for, in seconds since 1970: a token's end, an `exp`. What runs then is ended."""
 
 
 class Target(NamedTuple):
@@ -37,6 +39,14 @@ class Target(NamedTuple):
     """`verify-full`, `require`, `disable` …, in the words of the kind; empty where the kind has none."""
     options: Mapping[str, Any] = {}
     """Further keys of the description that lead or may lead the credential somewhere, by name; none holds a value."""
+
+
+class Definition(NamedTuple):
+    """One credential and where it goes."""
+
+    target: Target
+    secret: str
+    """The name of the secret, as its owner knows it."""
 
 
 class Order(NamedTuple):
@@ -84,6 +94,19 @@ class Sessions(Protocol):
         The last frame is an end or an error; nothing is raised for what goes wrong in the worker or at the database.
         """
 
+    async def request(
+        self, query_id: str, order: Order, asked: Mapping[str, Any], send: Callable[[bytes], Awaitable[None]]
+    ) -> Outcome:
+        """
+        Send one request to an API, and hand on its answer's frames as `run` does.
+
+        Args:
+            query_id: What `cancel` takes.
+            order: The permitted use, towards an API.
+            asked: What `api_rules.permitted` returned.
+            send: Hands on a frame, and returns when the reader takes more.
+        """
+
     async def ask(self, order: Order, question: str = "problems") -> dict[str, Any]:
         """Connect, and return the `server` and the login's `problems`; of a failure `error`, as an error frame has it."""
 
@@ -92,6 +115,9 @@ class Sessions(Protocol):
 
     async def revoke(self, permitted: Callable[[Order], bool]) -> int:
         """End every session whose order is not permitted any more, cutting what it runs; return how many."""
+
+    async def expire(self, vouched_for: Callable[[Order], bool]) -> int:
+        """End every session for whose caller nobody vouches any more, as `revoke`, and say so; return how many."""
 
     async def close(self) -> None:
         """End all sessions and their processes."""

@@ -15,12 +15,12 @@ from sqlalchemy import Connection, select
 from flowfile_nb.broker.audit import without
 from flowfile_nb.broker.connections_desk import no_such_connection
 from flowfile_nb.broker.database import insert
-from flowfile_nb.broker.definitions import Definition, definition_of, place, require_safe
+from flowfile_nb.broker.definitions import definition_of, place, require_safe
 from flowfile_nb.broker.desk import Desk, own_secret
 from flowfile_nb.broker.directory import Who, find_who
 from flowfile_nb.broker.grants import access_of, reachable
 from flowfile_nb.broker.keeping import binding_of, require_binding, target_from, unseal
-from flowfile_nb.broker.model import Caller, Order, Outcome, Target
+from flowfile_nb.broker.model import Caller, Definition, Order, Outcome, Target
 from flowfile_nb.broker.shown import LogEntry
 from flowfile_nb.broker.tables import CONNECTION, SECRET, bindings, secrets, tokens, uses
 from flowfile_nb.core.crypto import Keychain
@@ -80,7 +80,7 @@ class OrdersDesk(Desk):
             secret = found.secret.name if found and found.secret is not None else ""
             self._note(None, who, "refused", asked, owner=owner, secret=secret, detail=type(error).__name__)
             raise
-        self._vouched[caller.name, caller.vouched_by] = caller
+        self._vouch(caller)
         return order
 
     def permitted(self, order: Order) -> bool:
@@ -91,7 +91,7 @@ class OrdersDesk(Desk):
         """
         kind, resource, voucher = order.grant.split("/", 2)
         caller = self._vouched.get((order.caller, voucher))
-        if caller is None:
+        if caller is None or self.has_ended(caller):
             return False
         try:
             with self._store.reading() as connection:
@@ -101,6 +101,16 @@ class OrdersDesk(Desk):
                 return who is not None and self._still(connection, who, (kind, int(resource)), order)
         except FlowfileNbError:
             return False
+
+    def vouched_for(self, order: Order) -> bool:
+        """Return whether the time has not run out for which somebody vouches for an order's caller."""
+        caller = self._vouched.get((order.caller, order.grant.split("/", 2)[2]))
+        return caller is not None and not self.has_ended(caller)
+
+    def has_ended(self, caller: Caller) -> bool:
+        """Return whether the time has run out for which somebody vouches for a caller, by his newest token too."""
+        known = self._vouched.get((caller.name, caller.vouched_by)) or caller
+        return known.ends_at is not None and known.ends_at <= self._now()
 
     def observe(self, name: str, vouched_by: str, caller: Caller | None) -> None:
         """
@@ -153,6 +163,11 @@ class OrdersDesk(Desk):
         )
         self._audit.record(entry)
 
+    def refuse_use(self, caller: Caller, order: Order, statement: str, why: str) -> None:
+        """Write down a request to an API that its owner does not allow. Raises BrokerError if that cannot be written."""
+        text = without(statement, order.value)
+        self._audit.record(self._entry(caller, order, "")._replace(action="refused", statement=text, detail=why))
+
     def log(self, caller: Caller, name: str) -> list[LogEntry]:
         """Return what was done with an own secret or connection of that name, also under a name that it had; oldest first."""
         return self._audit.of(caller.name, name)
@@ -160,6 +175,13 @@ class OrdersDesk(Desk):
     def require_audit(self) -> None:
         """Raise BrokerError unless uses can be written down now."""
         self._audit.require()
+
+    def _vouch(self, caller: Caller) -> None:
+        """Keep what is said of a caller now. A token that is renewed while a statement runs lets it go on."""
+        before = self._vouched.get((caller.name, caller.vouched_by))
+        if before is not None and before.ends_at is not None and caller.ends_at is not None:
+            caller = caller._replace(ends_at=max(before.ends_at, caller.ends_at))
+        self._vouched[caller.name, caller.vouched_by] = caller
 
     def _entry(self, caller: Caller, order: Order, query_id: str) -> LogEntry:
         secret = order.connection.rpartition(" by ")[2].rpartition("#")[0] if order.grant.startswith(f"{SECRET}/") else ""

@@ -11,10 +11,12 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from flowfile_nb.broker.model import Caller, Order, Sessions
+from flowfile_nb.broker.watching import on_watch
 from flowfile_nb.errors import BrokerError
 
 _log = logging.getLogger("flowfile_nb.broker")
 _ASK_HUB_EVERY_S = 0.5
+_LOOK_AT_CLOCK_EVERY_S = 0.25
 Result = TypeVar("Result")
 
 
@@ -26,6 +28,12 @@ class Watched(Protocol):
 
     def permitted(self, order: Order) -> bool:
         """Return whether what was permitted still is."""
+
+    def vouched_for(self, order: Order) -> bool:
+        """Return whether the time has not run out for which somebody vouches for an order's caller."""
+
+    def has_ended(self, caller: Caller) -> bool:
+        """Return whether the time has run out for which somebody vouches for a caller."""
 
     def observe(self, name: str, vouched_by: str, caller: Caller | None) -> None:
         """Take in what whoever vouches says of a caller now."""
@@ -45,7 +53,9 @@ async def in_thread(function: Callable[..., Result], *arguments: Any, **named: A
 
 class Running:
     """
-    The callers whose statements run, and the two ways by which these end early: the store changes, or the Hub's groups do.
+    The callers whose statements run, and the ways by which these end early.
+
+    The store changes, the Hub's groups do, or a token runs out.
 
     Args:
         team: Says what is permitted.
@@ -60,6 +70,7 @@ class Running:
         self._hub = hub
         self._every_s = every_s
         self._callers: Counter[str] = Counter()
+        self._for_a_time: Counter[Caller] = Counter()
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -73,7 +84,7 @@ class Running:
                 loop.call_soon_threadsafe(self._changed.set)
 
         self._team.subscribe(changed)
-        self._tasks = [loop.create_task(self._again_and_again(self._follow_store))]
+        self._tasks = [loop.create_task(self._again_and_again(look)) for look in (self._follow_store, self._follow_clock)]
         if self._hub is not None:
             self._tasks.append(loop.create_task(self._again_and_again(partial(self._follow_hub, self._hub))))
 
@@ -88,10 +99,14 @@ class Running:
         """Count what happens within as a statement of the caller's."""
         name = caller.name if caller.vouched_by == "hub" else ""
         self._callers[name] += 1
+        if caller.ends_at is not None:
+            self._for_a_time[caller] += 1
         try:
             yield
         finally:
             self._callers[name] -= 1
+            self._for_a_time[caller] -= 1
+            self._for_a_time += Counter()
 
     async def _again_and_again(self, look: Callable[[], Awaitable[None]]) -> None:
         """Look for ever. What goes wrong in that ends all that runs: whether it may go on cannot be known then."""
@@ -113,6 +128,12 @@ class Running:
         self._changed.clear()
         await self._sessions.revoke(self._team.permitted)
 
+    async def _follow_clock(self) -> None:
+        # Looked at instead of waited for: the host's clock may be set, and a newer token may hold longer.
+        await asyncio.sleep(_LOOK_AT_CLOCK_EVERY_S)
+        if any(self._team.has_ended(caller) for caller in self._for_a_time):
+            await self._sessions.expire(self._team.vouched_for)
+
     async def _follow_hub(self, hub: Hub) -> None:
         await asyncio.sleep(self._every_s)
         await asyncio.gather(*(self._look_after(hub, name) for name in +self._callers if name))
@@ -125,7 +146,7 @@ class Running:
             now = None
         except SilentError:
             return
-        await in_thread(self._team.observe, name, "hub", now)
+        await on_watch(self._team.observe, name, "hub", now)
 
 
 def _nothing(order: Order) -> bool:

@@ -15,8 +15,10 @@ from collections.abc import MutableMapping, Sequence
 from typing import NamedTuple
 
 from flowfile_nb.broker.app import listen, make_application
+from flowfile_nb.broker.guests import Guests
 from flowfile_nb.broker.handlers import Front
 from flowfile_nb.broker.identities.hub import GRACE_S, HubIdentity
+from flowfile_nb.broker.identities.oidc import OidcIdentity
 from flowfile_nb.broker.identities.own_token import TokenIdentity
 from flowfile_nb.broker.identities.peer import PeerIdentity
 from flowfile_nb.broker.limits import Limits
@@ -25,6 +27,7 @@ from flowfile_nb.broker.running import Running
 from flowfile_nb.broker.sessions import Sessions
 from flowfile_nb.broker.team import Team
 from flowfile_nb.broker.tokens_desk import PREFIX
+from flowfile_nb.errors import BrokerError
 
 _PR_SET_DUMPABLE = 4
 _HIDDEN = ("JUPYTERHUB_API_TOKEN", "FLOWFILE_MASTER_KEY", "FLOWFILE_NB_STORE")
@@ -43,6 +46,7 @@ class Served(NamedTuple):
     hub_token: str = ""
     hub_grace_s: float | None = None
     """For how long what runs goes on while the Hub says nothing; `identities.hub.GRACE_S` if not given."""
+    oidc: OidcIdentity | None = None
     admins: Sequence[str] = ()
     """Users of this host who may make groups."""
     limits: Limits = Limits()
@@ -79,6 +83,9 @@ def identities_of(team: Team, served: Served) -> tuple[list[Identity], HubIdenti
         grace_s = GRACE_S if served.hub_grace_s is None else served.hub_grace_s
         hub = HubIdentity(served.hub_api, served.service, served.hub_token, grace_s)
     known: list[Identity] = [TokenIdentity(team.caller_of_token, PREFIX)]
+    if served.oidc is not None:
+        # Before the Hub, which takes any token and need not see this one.
+        known.append(served.oidc)
     if hub is not None:
         known.append(hub)
     known.append(PeerIdentity(served.admins))
@@ -87,11 +94,14 @@ def identities_of(team: Team, served: Served) -> tuple[list[Identity], HubIdenti
 
 async def serve(team: Team, served: Served) -> None:
     """Answer until a signal says to stop; then end what runs, with an error that says so."""
+    log = logging.getLogger("flowfile_nb.broker")
     sessions = Sessions(served.limits)
     identities, hub = identities_of(team, served)
     running = Running(team, sessions, hub if hub is not None and hub.watches else None)
     running.start()
-    server = listen(make_application(Front(team, sessions, identities, running), served.prefix), served.sockets, served.tls)
+    guests = Guests(served.limits)
+    application = make_application(Front(team, sessions, identities, running, guests), served.prefix)
+    server = listen(application, guests, served.sockets, served.tls)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -99,11 +109,22 @@ async def serve(team: Team, served: Served) -> None:
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
     where = ", ".join(str(one.getsockname()) for one in served.sockets)
-    logging.getLogger("flowfile_nb.broker").info("the broker answers at %s", where)
+    log.info("the broker answers at %s", where)
     try:
+        if served.oidc is not None:
+            await _look_for_issuer(served.oidc)
         await stop.wait()
     finally:
         server.stop()
         await running.stop()
         await sessions.close()
         await server.close_all_connections()
+
+
+async def _look_for_issuer(oidc: OidcIdentity) -> None:
+    """Tell the operator whether the issuer can be asked. Not an end: it may come later, and is asked again."""
+    log = logging.getLogger("flowfile_nb.broker")
+    try:
+        log.info("the issuer answers, with %d keys", await oidc.ask_issuer())
+    except BrokerError as error:
+        log.warning("%s", error.message)

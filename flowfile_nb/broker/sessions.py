@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from flowfile_nb.broker.answers import CANCELLED, REVOKED, Send, Sender, Stop, ended, ended_by_itself, hand_on_error
+from flowfile_nb.broker.answers import CANCELLED, EXPIRED, REVOKED, Send, Sender, Stop, ended, ended_by_itself, hand_on_error
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Order, Outcome
 from flowfile_nb.broker.process import WorkerProcess, fingerprint
+from flowfile_nb.broker.watching import still_permitted
 from flowfile_nb.core import wire
 from flowfile_nb.core.parameters import to_json
 from flowfile_nb.errors import FlowfileNbError
 
-_log = logging.getLogger("flowfile_nb.broker")
 # An order that was permitted longer ago than this, and still has not begun, does not come from a living front.
 _RECENT_S = 60
 _FAREWELL_S = 1.0
@@ -36,6 +35,11 @@ class _Running:
     def stop(self, why: Stop) -> None:
         if not self.stopped.done():
             self.stopped.set_result(why)
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether it was ended since its caller may not go on."""
+        return self.stopped.done() and self.stopped.result() in {REVOKED, EXPIRED}
 
 
 class Sessions:
@@ -78,6 +82,10 @@ class Sessions:
             query_id, order, {"statement": statement, "parameters": written, "access": order.access}, send
         )
 
+    async def request(self, query_id: str, order: Order, asked: Mapping[str, Any], send: Send) -> Outcome:
+        """Send one request to an API; see `model.Sessions`."""
+        return await self._answer(query_id, order, {"request": dict(asked)}, send)
+
     async def ask(self, order: Order, question: str = "problems") -> dict[str, Any]:
         """
         Connect, and return what is known of the server and of the login: `server`, `problems` (as in `Engine.problems`).
@@ -107,14 +115,21 @@ class Sessions:
     async def revoke(self, permitted: Callable[[Order], bool]) -> int:
         """End every session whose order is not permitted any more. What cannot be asked is not permitted."""
         self._revoked = (time.monotonic(), permitted)
+        return await self._end(permitted, REVOKED)
+
+    async def expire(self, vouched_for: Callable[[Order], bool]) -> int:
+        """End every session for whose caller nobody vouches any more."""
+        return await self._end(vouched_for, EXPIRED)
+
+    async def _end(self, permitted: Callable[[Order], bool], why: Stop) -> int:
         known: dict[tuple[Any, ...], bool] = {}
         count = 0
         for running in list(self._running.values()):
-            if not await _permitted(running.order, permitted, known):
-                running.stop(REVOKED)
+            if not await still_permitted(running.order, permitted, known):
+                running.stop(why)
                 count += 1
         for worker in list(self._idle):
-            if not await _permitted(worker.order, permitted, known) and worker in self._idle:
+            if not await still_permitted(worker.order, permitted, known) and worker in self._idle:
                 self._drop(worker)
                 count += 1
         return count
@@ -145,7 +160,7 @@ class Sessions:
         running = self._running[order.caller, query_id] = _Running(order)
         try:
             since, permitted = self._revoked
-            if permitted is not None and began - since < _RECENT_S and not await _permitted(running.order, permitted, {}):
+            if permitted is not None and began - since < _RECENT_S and not await still_permitted(running.order, permitted, {}):
                 # It was taken away between the front's asking and this statement's being known here.
                 return await ended(REVOKED, send, began)
             worker = await self._asked(order, message)
@@ -249,7 +264,7 @@ class Sessions:
         finally:
             pump.cancel()
             beat.cancel()
-            self._release(worker, finished=finished, keep=not running.stopped.done() or running.stopped.result() is not REVOKED)
+            self._release(worker, finished=finished, keep=not running.taken_back)
 
     async def _tell_end(self, end: Any, pump: asyncio.Future[Any], sender: Sender, began: float) -> Outcome:
         if isinstance(end, dict):
@@ -263,26 +278,27 @@ class Sessions:
 
     async def _pump(self, worker: WorkerProcess, sender: Sender) -> dict[str, Any] | Stop:
         """Hand on the answer. Returns how it ended, or why it has to be ended."""
+        detail = ""
         try:
             async for frame in worker.frames():
                 if frame.kind == wire.ERROR:
                     return await hand_on_error(frame, sender)
-                if frame.kind == wire.ARROW:
+                if frame.kind in {wire.ARROW, wire.BODY}:
                     sender.bytes += len(frame.data)
                     if sender.bytes > self._limits.result_bytes:
                         return Stop(
                             *("limit", "LimitError", f"the result is larger than {self._limits.result_bytes:,} bytes"),
                             "ask for fewer rows or columns",
                         )
-                else:
-                    sender.rows = frame.facts().get("rows", 0)
+                elif frame.kind == wire.END:
+                    sender.rows, detail = frame.facts().get("rows", 0), str(frame.facts().get("detail", ""))
                 await sender.send(wire.frame(*frame))
         except wire.WireError:
             worker.kill()
             return ended_by_itself(await worker.ended(), self._limits)
         except Exception as error:  # noqa: BLE001 - whatever the reader's connection raises: it is gone
             return Stop("cancelled", "CancelledError", f"the reader is gone ({type(error).__name__})")
-        return {"state": "complete", "detail": ""}
+        return {"state": "complete", "detail": detail}
 
     async def _beat(self, sender: Sender) -> None:
         began = time.monotonic()
@@ -324,15 +340,3 @@ class Sessions:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _permitted(order: Order, permitted: Callable[[Order], bool], known: dict[tuple[Any, ...], bool]) -> bool:
-    # What runs by a share that was one to write is asked for by itself.
-    key = (order.caller, order.owner, order.connection, order.grant, order.access, repr(order.target))
-    if key not in known:
-        try:
-            known[key] = bool(await asyncio.to_thread(permitted, order))
-        except Exception as error:  # noqa: BLE001 - what cannot be asked is not permitted
-            _log.warning("a permission could not be asked: %s", type(error).__name__)
-            known[key] = False
-    return known[key]

@@ -11,14 +11,16 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from flowfile_nb.broker.api_definitions import is_api
 from flowfile_nb.broker.connections_desk import no_such_connection
 from flowfile_nb.broker.definitions import definition_of, place, require_safe
 from flowfile_nb.broker.desk import Desk
 from flowfile_nb.broker.directory import Who, group_named
 from flowfile_nb.broker.grants import manageable, reachable, remove_grants, set_grant, shares_of, targets_of
 from flowfile_nb.broker.keeping import require_binding, target_from
-from flowfile_nb.broker.model import Access, Caller, Permission
+from flowfile_nb.broker.model import Access, Caller, Permission, Target
 from flowfile_nb.broker.shown import ShareInfo, What
+from flowfile_nb.broker.storage.definitions import STORAGE
 from flowfile_nb.broker.tables import CONNECTION, SECRET, groups, secrets
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import (
@@ -30,6 +32,8 @@ from flowfile_nb.errors import (
     WriteShareError,
 )
 
+_MAY_WRITE = "may change the account's own password or find it out, on most databases"
+_MAY_WRITE_API = "may do all that the API's key may do by the methods of the description, on some also make or change keys"
 _KINDS = {"secret": SECRET, "connection": CONNECTION}
 
 
@@ -82,13 +86,9 @@ class SharingDesk(Desk):
                     f"only its owner {row.owner!r} lets others manage {name!r}, or write with it", hint="share it for reading"
                 )
             group_id = self._group_to_share_with(connection, who, group, owns=owns)
-            self._require_targets(connection, keys, what, row)
+            targets = self._require_targets(connection, keys, what, row)
             if access == "write" and not confirmed:
-                raise WriteShareError(
-                    f"who may write with {name!r} may change the account's own password or find it out, on most databases;"
-                    " that members never see the value is promised for reading only",
-                    hint="if that is meant, say so: confirmed with  --write --yes",
-                )
+                raise WriteShareError(_risk(name, targets), hint="if that is meant, say so: confirmed with  --write --yes")
             set_grant(connection, (_KINDS[what], row.id, group_id), permission=permission, access=access, by=who.id)
             secret = name if what == "secret" else ""
             self._note(
@@ -137,8 +137,8 @@ class SharingDesk(Desk):
             raise NoSuchGroupError(f"there is no group {name!r} that you can share with", hint="list yours:  %secret groups")
         return int(known.id)
 
-    def _require_targets(self, connection: Connection, keys: Any, what: What, row: Any) -> None:
-        """Raise unless the credential is fixed to a target to which it may be lent."""
+    def _require_targets(self, connection: Connection, keys: Any, what: What, row: Any) -> list[Target]:
+        """Return the targets to which the credential is fixed, all of which it may be lent to. Raises BindingError."""
         if what == "secret":
             bound = [(row, binding) for binding in targets_of(connection, [row.id]).get(row.id, [])]
             if not bound:
@@ -158,7 +158,20 @@ class SharingDesk(Desk):
                     f"no credential is fixed to {place(definition.target)}: its target was changed, or it was never entered",
                     hint=f"its owner enters it (again):  %secret set {quoted(definition.secret)} --replace",
                 )
-        for secret, binding in bound:
-            target = target_from(binding.target)
+        targets = [target_from(binding.target) for _, binding in bound]
+        for (secret, binding), target in zip(bound, targets, strict=True):
             require_safe(target)
             require_binding(keys, secret, binding, target)
+        return targets
+
+
+def _risk(name: str, targets: list[Target]) -> str:
+    """Return what cannot be promised of a share for writing."""
+    if all(target.kind in STORAGE for target in targets):
+        roots = ", ".join(f"{target.kind}://{target.database}" for target in targets)
+        return (
+            f"who may write with {name!r} may replace and delete every object below {roots}, unseen by the broker;"
+            " what is gone comes back only where the bucket keeps versions"
+        )
+    may = _MAY_WRITE_API if all(is_api(target.kind) for target in targets) else _MAY_WRITE
+    return f"who may write with {name!r} {may}; that members never see the value is promised for reading only"

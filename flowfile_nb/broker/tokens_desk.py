@@ -104,7 +104,7 @@ class TokensDesk(Desk):
         if row.last_used_at is None or now - row.last_used_at >= _NOTED_EVERY_S:
             with self._store.writing(durable=False) as connection:
                 connection.execute(update(tokens).where(tokens.c.id == row.id).values(last_used_at=int(now)))
-        return Caller(row.username, is_admin=bool(row.is_admin), vouched_by=f"token:{row.id}")
+        return Caller(row.username, is_admin=bool(row.is_admin), vouched_by=f"token:{row.id}", ends_at=row.expires_at)
 
     def set_admin(self, user: str, is_admin: bool, *, by: str = "operator") -> None:
         """Let a user make groups and run them all, or take that back; he is made if he was never here."""

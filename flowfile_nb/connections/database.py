@@ -7,7 +7,10 @@ The engine's URL holds references (`${secret:prod_pw}`) where values will be. At
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 from weakref import WeakKeyDictionary
 
 from flowfile_nb.connections import database_keys, dialects
@@ -16,11 +19,14 @@ from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import Reveal, kinds
+from flowfile_nb.connections.keys import names_of
 from flowfile_nb.connections.late_binding import LateBinding
+from flowfile_nb.connections.literals import example_of
 from flowfile_nb.connections.options import require_known
 from flowfile_nb.connections.pooled import watch
 from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
+from flowfile_nb.connections.statements import watch_statements
 from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
@@ -54,26 +60,17 @@ def make(spec: Spec, reveal: Reveal) -> Engine:
     parts = spec.parts if isinstance(spec, TableSpec) else {}
     # A file or memory is not lost while it is idle: asking it first would take as long as opening it.
     options = {"pool_pre_ping": url.get_backend_name() not in dialects.FILES, **dialects.engine_options(parts)}
-    try:
+    with _in_our_words(url):
         url = dialects.with_driver(url)
         require_known(url, parts)
         engine = sqlalchemy.create_engine(dialects.engine_url(url), hide_parameters=True, **options)
-    except sqlalchemy.exc.NoSuchModuleError:
-        raise unknown_scheme(url.drivername, kinds()) from None
-    except ModuleNotFoundError as error:
-        raise missing(error.name or url.drivername, url.drivername) from None
-    except ImportError:
-        raise unloadable(url.drivername) from None
-    except (sqlalchemy.exc.ArgumentError, ValueError, TypeError):
-        raise ConnectionSpecError(
-            f"the driver of {url.get_backend_name()!r} does not take this description",
-            hint="compare it with SQLAlchemy's page on that database",
-        ) from None
     access, names = access_of(reveal), secrets_in(spec)
     only_here = only_in_this_process(url)
     watch(engine, names, access, only_here=only_here)
     late = LateBinding(url, parts.get("connect_args", {}), access, names)
     sqlalchemy.event.listen(engine, "do_connect", late.do_connect)
+    if not access.debug:
+        watch_statements(engine)
     make_portable(engine, spec, access, only_here=only_here)
     make_variants_portable(engine)
     _told[engine] = names, access
@@ -89,9 +86,29 @@ def url_of(spec: Spec) -> URL:
         MissingDriverError: If SQLAlchemy, which reads URLs, is not installed.
     """
     try:
-        return _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
+        url = _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
     except ModuleNotFoundError:
         raise missing("sqlalchemy", scheme_of(spec)) from None
+    dialects.require_path(url)
+    return url
+
+
+def described(spec: Spec) -> None:
+    """
+    Let a description pass whose options its driver can know; that is loaded only for options that few descriptions have.
+
+    Raises:
+        ConnectionSpecError, MissingDriverError: As `make`.
+    """
+    parts = spec.parts if isinstance(spec, TableSpec) else {}
+    arguments = parts.get("connect_args", {})
+    options = {key for key, _ in parse_qsl(spec.marked.text.partition("?")[2])} if isinstance(spec, UrlSpec) else set(parts)
+    options |= set(arguments) if isinstance(arguments, Mapping) else set()
+    if options <= _PARTS.union(names_of(keys_of(scheme_of(spec)))):
+        return
+    url = url_of(spec)
+    with _in_our_words(url):
+        require_known(dialects.with_driver(url), parts)
 
 
 def opened(spec: Spec, reveal: Reveal) -> Any:
@@ -145,6 +162,26 @@ def close(engine: Engine) -> None:
     engine.dispose()
 
 
+@contextmanager
+def _in_our_words(url: URL) -> Iterator[None]:
+    """Translate what SQLAlchemy and a driver raise about a URL: they quote it."""
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    try:
+        yield
+    except NoSuchModuleError:
+        raise unknown_scheme(url.drivername, kinds()) from None
+    except ModuleNotFoundError as error:
+        raise missing(error.name or url.drivername, url.drivername) from None
+    except ImportError:
+        raise unloadable(url.drivername) from None
+    except (ArgumentError, ValueError, TypeError):
+        raise ConnectionSpecError(
+            f"the driver of {url.get_backend_name()!r} does not take this description",
+            hint="compare it with SQLAlchemy's page on that database",
+        ) from None
+
+
 def _from_url(spec: UrlSpec) -> URL:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
@@ -154,7 +191,7 @@ def _from_url(spec: UrlSpec) -> URL:
     except (ArgumentError, ValueError):
         raise ConnectionSpecError(
             "this is not a URL that a database connection can be made of",
-            hint="postgresql://user:%secret NAME@host:5432/database   (the port is a number)",
+            hint=example_of(spec.marked.text),
         ) from None
     return _with_driver(
         parsed._replace(

@@ -57,7 +57,12 @@ _FORMS = {
 
 
 class Kind(Protocol):
-    """What can be done with an opened connection, by the module or object that made it; it may have a `note` for its user."""
+    """
+    What can be done with an opened connection, by the module or object that made it.
+
+    It may have a `note` for its user; and a function `untried(connection)`, which returns what `check` could not try, such as
+    `no test_path: the key was not tried`, or nothing.
+    """
 
     def check(self, connection: Any) -> None:
         """Open it once. Raises ConnectionFailedError, and closes it then."""
@@ -75,7 +80,8 @@ class Family(Kind, Protocol):
 
     Each translates its libraries' errors, which can hold a DSN or a value, into ours. One may also have `KEYS`: the keys of its
     descriptions, each a name or a `keys.Key`, for Tab and for the form of the panel; or a function `keys_of(kind)` that returns
-    them, where it opens several kinds.
+    them, where it opens several kinds. And `described(spec)`, which raises the ConnectionSpecError that `make` would: a cell
+    that will be refused is kept out of the history.
     """
 
     def make(self, spec: Spec, reveal: Access) -> Any:
@@ -111,6 +117,19 @@ def declared_keys(kind: str) -> tuple[Key, ...]:
     family = _family(kind)
     of_kind = getattr(family, "keys_of", None)
     return declared(of_kind(kind) if of_kind is not None else getattr(family, "KEYS", ()))
+
+
+def require_described(spec: Spec) -> None:
+    """
+    Let a description pass if its family can make something of it, as far as that can be told without a server.
+
+    Raises:
+        ConnectionSpecError: If it cannot: a key is unknown, or of the wrong kind.
+        MissingDriverError: If a library is needed to tell.
+    """
+    described = getattr(family_of(spec), "described", None)
+    if described is not None:
+        described(spec)
 
 
 def family_of(spec: Spec) -> Family:

@@ -7,14 +7,15 @@ import re
 from flowfile_nb.core.cell_source import REMOVED
 
 _REFERENCE = r"""(?:%secret[ \t]+(?:\w+(?:[.-]\w+)*|"[^"\\\n]*")|\$\{secret:[^}\n]*\})"""
-_PLAIN_KEY = r"(?:type|host|port|database|username|user)"
+_PLAIN_KEY = r"(?:type|auth|host|port|database|username|user)"
+_URL = rf"[a-z][\w+.-]*://(?:[\w.-]{{0,20}}(?::{_REFERENCE})?@)?[\w.-]*(?::(?:\d*|port))?(?:/[\w./-]*)?"
 _HARMLESS = re.compile(
     rf"""
     \s*                                                                    # a blank line
     | [ \t]*{_PLAIN_KEY}[ \t]*=[ \t]*(?:"[\w./ -]*"|'[\w./ -]*'|[\w.-]*)[ \t]*  # a key that holds no password
     | [ \t]*[\w.-]+[ \t]*=[ \t]*(?:{_REFERENCE}|"{_REFERENCE}"|'{_REFERENCE}')[ \t]*
     | [ \t]*\[[\w.-]*\][ \t]*                                              # a table's header
-    | [ \t]*[a-z][\w+.-]*://(?:[\w.-]{{0,20}}(?::{_REFERENCE})?@)?[\w.-]*(?::(?:\d*|port))?(?:/[\w./-]*)?[ \t]*  # a URL
+    | [ \t]*(?:{_URL}|url[ \t]*=[ \t]*(?:"{_URL}"|'{_URL}'))[ \t]*
     """,
     re.VERBOSE,
 )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from flowfile_nb.connections.mistyped import meant_credential
 from flowfile_nb.core.references import StandIns, names_in
 from flowfile_nb.errors import ConnectionSpecError, LiteralPasswordError
 
@@ -29,9 +30,12 @@ _EMBEDDED = re.compile(
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY")
 # From the first `:` to the last `@`, so that a password with an unescaped `@`, `/` or `?` is seen whole; a port is none.
 _USER_INFO = re.compile(r"[^:]+://[^:/@?]*:(?!\d+(?:[/?]|$))(?P<password>.+)@", re.DOTALL)
+_API = re.compile(r"https?://", re.IGNORECASE)
 _USER_ALONE = re.compile(r"https?://(?P<user>[^:/@?#]+):?@", re.IGNORECASE)
 # Not of an address in brackets; of several hosts the first.
 _PORT = re.compile(r"[^:]+://[^:/@?\[]*:(?P<port>[^@/?,]+)(?:[/?,]|$)")
+# Tables of an API's description.
+_OF_API = {"headers", "params"}
 _HOSTS = {"account", "bootstrap_servers", "host", "hostname", "server"}
 _BEFORE_HOST = re.compile(r"[^/@:\s]*:[^@]+@")
 
@@ -41,16 +45,17 @@ def is_credential(key: str) -> bool:
     return _CREDENTIAL.search(_WORDS.sub("_", key)) is not None
 
 
-def refuse_literals(parts: Mapping[str, Any], path: str = "") -> None:
+def refuse_literals(parts: Mapping[str, Any], path: str = "", *, of_api: bool = False) -> None:
     """
     Let a description's parts pass only if no password stands in clear in them, however deep, and each reference is in a value.
 
     Args:
         parts: The parts.
         path: What stands before a key in an error: `connect_args.`
+        of_api: Whether an API names the keys; then none is taken for a mistyped one.
 
     Raises:
-        LiteralPasswordError: If one does.
+        LiteralPasswordError: If one does, or may: under a key that is a password's with a typing mistake in it.
         ConnectionSpecError: If a key is a reference.
     """
     for key, item in parts.items():
@@ -58,6 +63,8 @@ def refuse_literals(parts: Mapping[str, Any], path: str = "") -> None:
             raise misplaced("a key")
         secret = is_credential(str(key)) or _HEADER.search(str(key)) is not None
         _refuse_literal(str(key), item, f"{path}{key}", secret=secret)
+        if not secret and not of_api:
+            _refuse_mistyped(str(key), item, path)
 
 
 def refuse_literals_in_url(marked: StandIns) -> None:
@@ -77,7 +84,7 @@ def refuse_literals_in_url(marked: StandIns) -> None:
         # A password may stand there, too, where the host was forgotten.
         raise ConnectionSpecError(
             "this is not a URL that a connection can be made of: what stands behind the host's `:` is no port",
-            hint=f"{_example_of(marked.text)}   (the port is a number)",
+            hint=example_of(marked.text),
         )
     _refuse_in_query(marked)
 
@@ -90,9 +97,18 @@ def misplaced(place: str) -> ConnectionSpecError:
     )
 
 
+def _refuse_mistyped(key: str, item: Any, path: str) -> None:
+    is_literal = (isinstance(item, str) and item and not names_in(item)) or type(item) in {int, float}
+    if is_literal and (meant := meant_credential(key)) is not None:
+        raise LiteralPasswordError(
+            f"what stands under {path}{key} may be a password in clear, and no such key is known; nothing was opened",
+            hint=f"did you mean {meant!r}?  Store the value:  %secret set my_pw   and write  {meant} = %secret my_pw",
+        )
+
+
 def _refuse_literal(key: str, item: Any, path: str, *, secret: bool) -> None:
     if isinstance(item, Mapping):
-        refuse_literals(item, f"{path}.")
+        refuse_literals(item, f"{path}.", of_api=key in _OF_API)
     elif isinstance(item, (list, tuple)):
         for inner in item:
             _refuse_literal(key, inner, path, secret=secret)
@@ -133,15 +149,18 @@ def _refuse_in_query(marked: StandIns) -> None:
     query = parse_qsl(marked.text.partition("?")[2])
     if any(marked.restore(key) != key for key, _ in query):
         raise misplaced("an option's name")
-    refuse_literals({key: marked.restore(item) for key, item in query}, "?")
+    refuse_literals({key: marked.restore(item) for key, item in query}, "?", of_api=_API.match(marked.text) is not None)
 
 
-def _example_of(url: str) -> str:
+def example_of(url: str) -> str:
+    """Return a URL of the same kind that is one, to be read."""
     scheme = url.partition(":")[0].lower()
     if scheme in {"http", "https"}:
-        return f"{scheme}://api.example.com:8443/v1"
+        return f"{scheme}://api.example.com:8443/v1   (the port is a number)"
+    if scheme.partition("+")[0] in {"duckdb", "sqlite"}:
+        return f"{scheme}:///C:/data/file.db   (three slashes before a path)"
     place = "host:22/path" if scheme in {"sftp", "ssh"} else "host:5432/database"
-    return f"{scheme}://user:%secret NAME@{place}"
+    return f"{scheme}://user:%secret NAME@{place}   (the port is a number)"
 
 
 def _literal_password(place: str) -> LiteralPasswordError:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowfile_nb import session
+from flowfile_nb.connections.families import require_described
 from flowfile_nb.connections.harmless import without_doubtful_lines
 from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.core.cell_source import REMOVED, hide_values
 from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
+from flowfile_nb.notebook.python_literals import hide_in_python
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -24,7 +26,8 @@ def clean(shell: InteractiveShell, source: str, source_raw: str | None) -> tuple
         source_raw: The cell as typed; None means *source*.
     """
     raw = source if source_raw is None else source_raw
-    kept = _masked(_hide_literal_password(hide_values(raw)))
+    kept = hide_in_python(_hide_literal_password(hide_values(raw)), source, shell.transform_cell, shell.user_ns)
+    kept = _masked(kept)
     if kept != raw:
         try:
             return _masked(str(shell.transform_cell(kept))), kept  # type: ignore[no-untyped-call]
@@ -54,8 +57,15 @@ def _hide_literal_password(cell: str) -> str:
     first, _, body = cell[len(above) :].partition("\n")
     if not first.startswith("%%connect") or not body.strip():
         return cell
+    return f"{above}{first}\n{without_doubtful_lines(body)}" if _is_refused(body) else cell
+
+
+def _is_refused(description: str) -> bool:
     try:
-        read_spec(body)
+        require_described(read_spec(description))
     except ConnectionSpecError:
-        return f"{above}{first}\n{without_doubtful_lines(body)}"
-    return cell
+        return True
+    except MissingDriverError:
+        # As far as can be told here, it is right; the cell says what to install.
+        return False
+    return False

@@ -102,7 +102,7 @@ def _save(panel: SecretPanel, message: _Message) -> dict[str, Any]:
         read_spec(body)
     else:
         body = body_of(Fields(message["kind"], message["values"], message["secrets"], message["more"]))
-    backend.save_connection(name, body)
+    saved.keep(backend, name, body, Path.cwd())
     return {"op": "done", "text": f"Saved {name}. In any notebook:  %connect {name}"}
 
 

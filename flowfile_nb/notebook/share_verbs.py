@@ -45,7 +45,7 @@ def share(offer: Offer, *, agreed: bool, again: str) -> bool:
     """
     sharing = session.team().sharing
     try:
-        sharing.share(offer, confirmed=agreed)
+        warnings = sharing.share(offer, confirmed=agreed)
     except WriteShareError as error:
         question = f"{error.message}. Let {offer.group} write with {offer.name} all the same?"
         try:
@@ -55,10 +55,12 @@ def share(offer: Offer, *, agreed: bool, again: str) -> bool:
         if not agreed:
             print(f"{offer.name} is not shared with {offer.group}.")
             return False
-        sharing.share(offer, confirmed=True)
+        warnings = sharing.share(offer, confirmed=True)
     may = "read and write" if offer.access == "write" else "read"
     more = ", and to change and delete it" if offer.permission == "manage" else ""
     print(f"{offer.name} is shared with {offer.group}, to {may} with it{more}.")
+    for warning in warnings:
+        print(f"Note: {warning}.")
     return True
 
 

@@ -35,6 +35,8 @@ def team_log(team: TeamBackend, args: Namespace) -> Table:
     notes = []
     if len(rows) < len(entries):
         notes.append(f"{len(rows):,} of {len(entries):,} entries. More:  %secret log {quoted(args.name)} --last {len(entries)}")
+    if any(row[4].startswith("SIGN ") for row in rows):
+        notes.append("SIGN is a link to one object, good for a minute: what was read or written by it only the storage knows.")
     if not rows:
         notes.append("Nothing of yours is recorded under this name.")
     return Table(("time", "who", "what", "through", "statement", "rows", "outcome"), rows, "\n".join(notes))

@@ -29,4 +29,4 @@ def open_team(environ: Mapping[str, str], local: Callable[[], SecretBackend], le
     address = address_of(environ)
     if address.token:
         learn(address.token_from, address.token)
-    return TeamBackend(Client(address), environ, local)
+    return TeamBackend(Client(address, learn), environ, local)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from flowfile_nb import errors
 from flowfile_nb.errors import BrokerError, FlowfileNbError, MissingDriverError, NotAllowedError
-from flowfile_nb.team.address import TOKEN, Address
+from flowfile_nb.team.address import TOKEN, TOKEN_FILE, Address
 
 WIRE = "1"
 """Which version of the API and of the frames is spoken here."""
@@ -29,10 +29,13 @@ class Client:
 
     Args:
         address: Where it is, and the caller's token.
+        learn: Has a token that a file gave masked in outputs, by the name of the variable that names the file.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, learn: Callable[[str, str], None] | None = None) -> None:
         self.address = address
+        self._learn = learn
+        self._learnt = ""
         self._lock = threading.Lock()
         self._pid = 0
         self._http: Any = None
@@ -52,18 +55,19 @@ class Client:
         """Have something done, and wait no longer than that for the answer. Raises as `get`."""
         return self._ask("POST", path, **_as_json(body), timeout=timeout_s)
 
-    def open(self, body: Mapping[str, Any]) -> Frames:
+    def open(self, body: Mapping[str, Any], what: str = "query") -> Frames:
         """
-        Begin a query; its frames come as bytes, cut anywhere.
+        Begin a query, or a request to an API; its frames come as bytes, cut anywhere.
 
         Args:
             body: As `POST /api/query` takes it; `id` is what `cancel` takes.
+            what: `query` or `request`.
 
         Raises as `get`, for what the broker refuses before the query begins. Reading the frames raises BrokerError where they
         stop coming.
         """
         http = self._session()
-        response = self._send(http.build_request("POST", "api/query", **_as_json(body)), stream=True)
+        response = self._send(http.build_request("POST", f"api/{what}", **_as_json(body)), stream=True)
         if response.status_code != 200:
             try:
                 response.read()
@@ -98,10 +102,19 @@ class Client:
         return answer
 
     def _send(self, request: Any, *, stream: bool = False) -> Any:
+        if token := self._token():
+            request.headers["Authorization"] = f"Bearer {token}"
         try:
             return self._session().send(request, stream=stream)
         except _network_errors() as error:
             raise self._gone(error) from None
+
+    def _token(self) -> str:
+        token = self.address.current_token()
+        if self.address.token_file and self._learn is not None and token != self._learnt:
+            self._learn(self.address.token_from, token)
+            self._learnt = token
+        return token
 
     def _gone(self, error: BaseException) -> BrokerError:
         """Return what is said of a broker that does not answer. Not in the library's words: they can quote a request."""
@@ -151,8 +164,6 @@ class Client:
         import ssl
 
         headers = {"X-Flowfile-Nb-Wire": WIRE, "Accept-Encoding": "identity"}
-        if self.address.token:
-            headers["Authorization"] = f"Bearer {self.address.token}"
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=4)
         # OpenSSL's own list of authorities, which SSL_CERT_FILE replaces.
         verify: Any = ssl.create_default_context() if self.address.url.startswith("https:") else False
@@ -202,6 +213,11 @@ class Frames:
         self._response.close()
 
 
+def error_named(kind: str, message: str, hint: str) -> FlowfileNbError:
+    """Return the error that the broker names; one of its own where the name is none of ours."""
+    return _ERRORS.get(kind, BrokerError)(message, hint=hint)
+
+
 def _as_json(body: Mapping[str, Any]) -> dict[str, Any]:
     # Not by the library's own way: it stumbles over half of a surrogate pair, which a name may have.
     return {"content": json.dumps(body).encode(), "headers": {"Content-Type": "application/json"}}
@@ -223,8 +239,8 @@ def _refusal(response: Any) -> FlowfileNbError:
     if not isinstance(kind, str):
         return _not_understood(response.status_code)
     if response.status_code == 401:
-        return NotAllowedError(message, hint=hint or f"the broker takes the token in {TOKEN}, or the Hub's")
-    return _ERRORS.get(kind, BrokerError)(message, hint=hint)
+        return NotAllowedError(message, hint=hint or f"the broker takes the token in {TOKEN} (or {TOKEN_FILE}), or the Hub's")
+    return error_named(kind, message, hint)
 
 
 def _not_understood(status: int) -> BrokerError:

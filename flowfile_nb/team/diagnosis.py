@@ -22,7 +22,7 @@ def findings(client: Client, secrets: Callable[[], list[SecretEntry]], local: Ca
         local: Returns what is kept on this machine without a team.
     """
     address = client.address
-    token = f"token from {address.token_from}" if address.token else "no token: the kernel of this host says who you are"
+    token = f"token from {address.token_from}" if address.token_from else "no token: the kernel of this host says who you are"
     found = [Finding("mode", f"team ({ADDRESS}={address.shown}; {token})")]
     try:
         found += [*_caller(client), _values(secrets())]

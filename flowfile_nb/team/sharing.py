@@ -18,7 +18,7 @@ class Sharing:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def share(self, offer: Offer, *, confirmed: bool = False) -> None:
+    def share(self, offer: Offer, *, confirmed: bool = False) -> list[str]:
         """
         Let a group use something of the caller's.
 
@@ -26,11 +26,15 @@ class Sharing:
             offer: What, with whom, for what.
             confirmed: Whether the caller has read what cannot be promised of a share that may write.
 
+        Returns:
+            What the owner should know of the account behind it.
+
         Raises:
             WriteShareError: If it may write and that was not confirmed. The message says what cannot be promised.
             NotAllowedError, NoSuchSecretError, NoSuchConnectionError, NoSuchGroupError, BindingError: As the broker says.
         """
-        self._client.put("api/shares", {**offer._asdict(), "confirmed": confirmed})
+        answer = self._client.put("api/shares", {**offer._asdict(), "confirmed": confirmed})
+        return [str(warning) for warning in answer.get("warnings") or ()]
 
     def unshare(self, what: What, name: str, group: str) -> None:
         """End a share; whatever runs by it is cut. Raises as `share`."""

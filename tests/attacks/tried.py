@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import Any, NamedTuple
 
 import httpx
@@ -367,6 +367,23 @@ def _flood(house: House) -> bool:
     return house.bob.put("secrets", {"name": "bobs", "value": "x" * 3_000_000}).status_code != 413
 
 
+@attack("take the broker's descriptors with connections that say nothing", "patient")
+def _silence(house: House) -> bool:
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(("127.0.0.1", house.front.port))) for _ in range(100)]
+        silent[0].settimeout(5)
+        return goes_on(silent[0])
+
+
+def goes_on(connection: socket.socket) -> bool:
+    """Return whether a connection is still open after a while."""
+    try:
+        connection.recv(4096)
+    except TimeoutError:
+        return True
+    return False
+
+
 @attack("take all sessions", "boundless")
 def _all_sessions(house: House) -> bool:
     with house.bob.running("SELECT pg_sleep(20)") as one, house.bob.running("SELECT pg_sleep(20)") as two:
@@ -391,6 +408,13 @@ for _name, _take in TAKEN_BACK.items():
             until(lambda: running_statements(house) > 0)
             take(house)
             return not Result(answer.read()).failed
+
+
+@attack("go on with a statement when the token has run out", "deaf")
+def _outlive(house: House) -> bool:
+    result = house.member(house.team.issue_token("bob", lifetime_s=2)).query("SELECT pg_sleep(4)")
+    assert isinstance(result, Result)
+    return not result.failed
 
 
 def running_statements(house: House) -> int:

@@ -13,7 +13,7 @@ from notebooks.throwaway import Postgres
 from tests.attacks.tried import ATTACKS, Attack
 from tests.support.front import House, running_house
 
-_LIMITS = ("--sessions-per-caller", "2")
+_LIMITS = ("--sessions-per-caller", "2", "--silent-seconds", "2")
 _TABLE = (
     "DROP TABLE IF EXISTS takings, bobs; CREATE TABLE takings (day int, amount numeric);"
     "INSERT INTO takings SELECT day, day * 1.5 FROM generate_series(1, 10) AS day; ALTER TABLE takings OWNER TO reporting;"

@@ -12,7 +12,18 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from flowfile_nb.broker import connections_desk, desk, directory, handlers, orders_desk, process, schemas, secrets_desk, sharing
+from flowfile_nb.broker import (
+    connections_desk,
+    desk,
+    directory,
+    guests,
+    handlers,
+    orders_desk,
+    process,
+    schemas,
+    secrets_desk,
+    sharing,
+)
 from flowfile_nb.broker.engines import postgresql
 from flowfile_nb.broker.grants import reachable
 from flowfile_nb.broker.model import Caller
@@ -147,7 +158,8 @@ def deaf() -> None:
     async def never(self: Any) -> None:
         await asyncio.Event().wait()
 
-    _set(Running, "_follow_store", never)
+    for watch in ("_follow_store", "_follow_clock"):
+        _set(Running, watch, never)
 
 
 def telltale() -> None:
@@ -189,11 +201,16 @@ def boundless() -> None:
     _set(Sessions, "_make_room", lambda self, order: None)
 
 
+def patient() -> None:
+    """A connection is kept open for whoever says nothing on it."""
+    _set(guests.Guests, "arrive", lambda self, stream: True)
+
+
 WEAKNESSES: dict[str, Callable[[], None]] = {
     act.__name__: act
     for act in (
         *(reads_write, any_target, unproved_rows, all_manage, all_admins, no_owners, reveals_shared, credulous),
-        *(remembers_tokens, lax, deaf, telltale, anybody_cancels, shares_superusers, boundless),
+        *(remembers_tokens, lax, deaf, telltale, anybody_cancels, shares_superusers, boundless, patient),
     )
 }
 

@@ -129,6 +129,20 @@ def test_a_store_in_use_is_not_imported_into(store: Store, catalog: Path, key: s
         import_flowfile(store, keys, str(catalog))
 
 
+@pytest.mark.parametrize("form", ["{}", "sqlite:///{}"])
+def test_flowfiles_own_catalog_is_no_store(catalog: Path, tmp_path: Path, form: str) -> None:
+    """It is not opened and stays as it is, to the byte; it is said why, and the command that takes it over."""
+    before = catalog.read_bytes()
+
+    with pytest.raises(StoreError, match="Flowfile's own catalog") as refused:
+        open_store(form.format(catalog), str(tmp_path / "broker"))
+
+    assert f"serve --directory '{tmp_path / 'broker'}' --import '{catalog}'" in refused.value.hint
+    assert catalog.read_bytes() == before
+    assert not list(tmp_path.glob("catalog.db-*"))
+    assert not (tmp_path / "broker").exists()
+
+
 @pytest.mark.parametrize("content", [None, b"", b"text", b"SQLite format 3\x00 and no more"])
 def test_something_else_is_not_imported(store: Store, tmp_path: Path, key: str, content: bytes | None) -> None:
     """Nor is a file made where there is none."""

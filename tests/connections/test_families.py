@@ -10,6 +10,8 @@ import pytest
 
 import flowfile_nb as fnb
 from flowfile_nb.connections import families
+from flowfile_nb.connections.literals import is_credential
+from flowfile_nb.connections.mistyped import meant_credential
 from flowfile_nb.errors import UnknownSchemeError
 from tests.support.shell import Shell
 
@@ -164,3 +166,9 @@ def test_a_broken_package_does_not_stand_in_the_way(shell: Shell) -> None:
     assert "password = " not in shell.complete('%%connect w\ntype = "raisesatonce"\npa')
     for name in ("w", "station"):
         shell.run(f"%connect -x {name}")
+
+
+@pytest.mark.parametrize("kind", families.kinds())
+def test_no_key_of_ours_is_taken_for_a_mistyped_password(kind: str) -> None:
+    """A description with each of them would be refused otherwise."""
+    assert [key for key in families.keys_of(kind) if not is_credential(key) and meant_credential(key)] == []

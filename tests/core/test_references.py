@@ -107,3 +107,9 @@ def test_a_word_that_looks_like_a_stand_in_stays() -> None:
 
     assert marked.restore(marked.text) == "fnbref0x = ${secret:a}, fnbref7x"
     assert [marked.text[start:stop] for start, stop in marked.spans()] == ["fnbref1x"]
+
+
+@pytest.mark.parametrize("text", ["", "postgresql", "100 % ü"])
+def test_text_without_a_reference_stays(text: str) -> None:
+    """Most parts of a description have none, and no value is asked for."""
+    assert fill(text, {}.__getitem__) == text

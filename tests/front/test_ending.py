@@ -70,6 +70,24 @@ def test_whatever_takes_a_permission_away_ends_what_runs_by_it(renewed: House, e
     assert refused.status_code in {401, 403, 404}
 
 
+def test_a_token_that_runs_out_ends_what_runs_by_it(renewed: House) -> None:
+    """In the middle of a statement, which is told why; what the same user runs by another token goes on."""
+    # Long enough for the statement to be seen at the database first.
+    short = renewed.member(renewed.team.issue_token("bob", lifetime_s=4))
+    with renewed.bob.running(LONG["sleeping"]) as other, short.running(LONG["sleeping"]) as answer:
+        until(lambda: running_at(renewed) == 2)
+        result = Result(answer.read())
+        until(lambda: running_at(renewed) == 1)
+        renewed.unshare()
+        assert Result(other.read()).failed == "RevokedError"
+
+    assert result.failed == "RevokedError"
+    assert "has run out" in result.end["message"]
+    refused = short.query("SELECT 1")
+    assert isinstance(refused, httpx.Response)
+    assert refused.status_code == 401
+
+
 def test_what_others_run_goes_on(renewed: House) -> None:
     """Taking back one member's permission ends his statements alone."""
     with renewed.server._replace(user="app").admin() as admin:

@@ -165,6 +165,11 @@ def test_the_hub_is_asked_of_those_who_run_something_and_of_nobody_else() -> Non
         def permitted(self, order: Any) -> bool:
             return True
 
+        vouched_for = permitted
+
+        def has_ended(self, caller: Caller) -> bool:
+            return False
+
         def observe(self, name: str, vouched_by: str, caller: Caller | None) -> None:
             seen.append((name, vouched_by, caller))
 
@@ -207,6 +212,11 @@ class Unforeseen:
 
     def permitted(self, order: Any) -> bool:
         return True
+
+    vouched_for = permitted
+
+    def has_ended(self, caller: Caller) -> bool:
+        return False
 
     def observe(self, name: str, vouched_by: str, caller: Caller | None) -> None:
         self._fail_once("observe")

@@ -312,7 +312,7 @@ def test_a_projects_connection_is_agreed_to_as_it_was_read(front_end: FrontEnd, 
     origin = str(path.resolve())
     shown = front_end.ask("test", name="local", origin=origin)
     assert shown["op"] == "ask"
-    assert "It leads to  sqlite:///one.db  and uses no secret." in shown["question"]
+    assert f"It leads to  sqlite:///{tmp_path}/one.db  and uses no secret." in shown["question"]
 
     path.write_text('[local]\nurl = "sqlite:///other.db"\n', encoding="utf-8")
     again = front_end.ask("test", name="local", origin=origin, agreed=shown["digest"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import tracemalloc
 from collections.abc import Iterator
 
@@ -101,6 +102,21 @@ def test_what_cannot_be_asked_is_not_permitted(own: Broker, order: Order) -> Non
         raise OSError("the disk is gone")
 
     assert own.do(own.sessions.revoke(fail)) == 2
+    assert running().last["type"] == "RevokedError"
+
+
+def test_revoking_waits_for_no_request(own: Broker, order: Order) -> None:
+    """Requests that all wait for the store, more than there are threads for them, do not keep a revocation from being heard."""
+    full = threading.Event()
+    running = own.begin(order, "SELECT pg_sleep(600)")
+    own.loop.call_soon_threadsafe(lambda: [own.loop.run_in_executor(None, full.wait) for _ in range(100)])
+
+    try:
+        ended = asyncio.run_coroutine_threadsafe(own.sessions.revoke(_not_bobs), own.loop)
+        assert ended.result(20) == 1
+    finally:
+        full.set()
+
     assert running().last["type"] == "RevokedError"
 
 

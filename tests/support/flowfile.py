@@ -63,6 +63,24 @@ def grants():
     with get_db_context() as db:
         return [[g.resource_type, g.resource_id, g.group_id] for g in db.query(models.ResourceGrant)]
 
+def add_user(name):
+    with get_db_context() as db:
+        user = models.User(username=name, email=f"{name}@example.com", hashed_password="x")
+        db.add(user)
+        db.commit()
+        return user.id
+
+def share_secret(name, owner, group, members):
+    with get_db_context() as db:
+        row = models.UserGroup(name=group, created_by=owner)
+        db.add(row)
+        db.flush()
+        roles = {owner: "owner", **dict.fromkeys(members, "member")}
+        db.add_all(models.UserGroupMembership(group_id=row.id, user_id=user, role=role) for user, role in roles.items())
+        secret = db.query(models.Secret).filter_by(name=name, user_id=owner).one()
+        db.add(models.ResourceGrant(resource_type="secret", resource_id=secret.id, group_id=row.id, granted_by=owner))
+        db.commit()
+
 def settings():
     return {"key": get_master_key(), "database": str(get_database_path())}
 

@@ -41,14 +41,14 @@ class S3Server(NamedTuple):
 
 
 @contextmanager
-def running_s3() -> Iterator[S3Server]:
-    """Start a server on a free port of this machine alone, and stop it at the end."""
+def running_s3(**environ: str) -> Iterator[S3Server]:
+    """Start a server on a free port of this machine alone, and stop it at the end. *environ* are more of its variables."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="flowfile_nb_s3_") as folder:
         log = Path(folder) / "server.log"
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
         with log.open("wb") as output:
-            process = subprocess.Popen(command, cwd=folder, env=dict(os.environ), stdout=output, stderr=output)
+            process = subprocess.Popen(command, cwd=folder, env={**os.environ, **environ}, stdout=output, stderr=output)
         with ended_after(process):
             wait_for_port(process, port, 60, log)
             yield _prepared(S3Server(f"http://127.0.0.1:{port}", "nobody", "nothing", ""))

@@ -3,7 +3,8 @@ PostgreSQL, by ADBC: rows become Arrow in C, in a stream.
 
 A read-only statement runs as `BEGIN READ ONLY; SELECT set_config(…); STATEMENT; ROLLBACK`, the statement by the extended
 protocol, which takes one and no more. After the first query of a transaction nothing can make it writable (postgresql.org,
-"SET TRANSACTION"), and no role or password changes in one that is read-only.
+"SET TRANSACTION"), and no role or password changes in one that is read-only. After each statement
+the session is as a new one.
 """
 
 from __future__ import annotations
@@ -17,15 +18,12 @@ from flowfile_nb.broker.engines import LostError, OpeningError, Result, Statemen
 from flowfile_nb.broker.engines.literals import filled
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Access, Target
+from flowfile_nb.broker.options import libpq_options
 
 GUARANTEE = "one statement in a read-only transaction, rolled back after it; every change is refused, of the password too"
 
-# What an owner may fix besides; nothing here names a file that holds a key or a password of the broker's.
-_OPTIONS = {
-    *("sslrootcert", "channel_binding", "gssencmode", "sslnegotiation", "ssl_min_protocol_version", "require_auth"),
-    *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
-    *("application_name", "connect_timeout", "hostaddr", "load_balance_hosts", "target_session_attrs"),
-}
+# A line that is lost without a word is noticed by what stays unanswered: after 10 s of silence, every 5 s, three times.
+_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
 _BATCH_BYTES = 2 * 1024 * 1024
 # What PostgreSQL's COPY takes in its brackets. Any other statement's rows come by the slower way, whole.
 _COPIED = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with|values|table|insert|update|delete|merge)\b", re.I | re.S)
@@ -59,6 +57,7 @@ class PostgreSQL:
         self._target, self._value, self._limits = target, value, limits
         self._connection: Any = None
         self._running: Any = None
+        self._settings: dict[str, str] = {}
 
     def open(self) -> None:
         """Connect. The DSN is of quoted words: in a URL an unescaped character of the value would land in a message."""
@@ -68,9 +67,11 @@ class PostgreSQL:
             self._connection = dbapi.connect(_dsn(self._target, self._value, self._limits), autocommit=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, its text stays here
             raise OpeningError(_reason(str(error)), str(error)) from None
+        # Since 14: a query whose client is gone ends. Older ones have the statement's own limit.
+        self._settings = {"statement_timeout": str(round(self._limits.query_s * 1000))}
         with suppress(Exception):
-            # Since 14: a query whose client is gone ends. Older ones have the statement's own limit.
             self._plain("SET client_connection_check_interval = '1s'")
+            self._settings["client_connection_check_interval"] = "1s"
 
     @contextmanager
     def execute(self, statement: str, parameters: Any, access: Access) -> Iterator[Result]:
@@ -99,10 +100,7 @@ class PostgreSQL:
             raise _translated(error) from None
         finally:
             self._running = None
-            with suppress(Exception):
-                if cursor is not None:
-                    cursor.close()
-                self._plain("ROLLBACK")
+            self._reset(cursor)
 
     def cancel(self) -> None:
         """Send the server a request to cancel, on a connection of its own."""
@@ -138,6 +136,23 @@ class PostgreSQL:
         with self.execute("SELECT 'PostgreSQL ' || current_setting('server_version')", None, "read") as result:
             return str(next(result.batches).column(0)[0].as_py())
 
+    def _reset(self, cursor: Any) -> None:
+        """
+        Leave nothing of a statement behind: what it holds and has set in its session would be there for the next one.
+
+        That are advisory locks, which others wait for, temporary tables, settings, prepared statements and LISTEN. A connection
+        of which that cannot be said is closed; the next statement opens another.
+        """
+        try:
+            if cursor is not None:
+                cursor.close()
+            self._plain("ROLLBACK")
+            # By itself: it does not run within a transaction.
+            self._plain("DISCARD ALL")
+        except Exception:  # noqa: BLE001 - whatever keeps it from that
+            with suppress(Exception):
+                self._connection.close()
+
     def _begin(self, access: Access) -> None:
         try:
             self._prepare(access)
@@ -151,7 +166,7 @@ class PostgreSQL:
         if access == "read":
             self._plain("BEGIN READ ONLY")
         local = "true" if access == "read" else "false"
-        self._plain(f"SELECT set_config('statement_timeout', '{round(self._limits.query_s * 1000)}', {local})")
+        self._plain("SELECT " + ", ".join(f"set_config('{name}', '{text}', {local})" for name, text in self._settings.items()))
 
     def _plain(self, statement: str) -> None:
         with self._connection.cursor() as cursor:
@@ -175,10 +190,16 @@ def _read(reader: Any) -> Iterator[Any]:
 
 
 def _dsn(target: Target, value: str, limits: Limits) -> str:
+    within_s = max(2, round(limits.connect_s))
+    options = libpq_options(target.options)
     words: dict[str, Any] = {
-        "connect_timeout": max(2, round(limits.connect_s)),
+        **_KEEPALIVE,
         "application_name": "flowfile_nb",
-        **{key: item for key, item in target.options.items() if key in _OPTIONS},
+        **options,
+        "connect_timeout": min(within_s, int(options.get("connect_timeout", within_s))),
+        # A ticket that the broker's own user may have is for no caller's use; nor are the passwords in his files.
+        "gssencmode": "disable",
+        "passfile": "/nonexistent",
         "host": target.host,
         "port": target.port,
         "dbname": target.database,
@@ -212,7 +233,9 @@ def _reason(text: str) -> str:
     if "password authentication failed" in lowered or "28p01" in lowered:
         return "the database refused the login; its owner has to check the secret"
     if "authentication method requirement" in lowered:
-        return "the server does not ask for the password by SCRAM, so it was not sent; the owner may allow another require_auth"
+        return (
+            "the server does not ask for the password by SCRAM, so it was not sent; over verified TLS its owner may allow that"
+        )
     if _UNREACHABLE.search(text):
         return "the database cannot be reached"
     if "ssl" in lowered or "certificate" in lowered:

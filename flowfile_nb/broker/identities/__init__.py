@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from flowfile_nb.broker.model import Caller, Identity, PeerCredentials
 from flowfile_nb.errors import NotAllowedError
 
-_TOKEN = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,4096}")
+_TOKEN = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,16384}")
 
 
 async def identify(

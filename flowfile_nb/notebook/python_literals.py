@@ -1,0 +1,261 @@
+"""
+Passwords in clear in a cell's Python: in a call of `connect`, in what its arguments are made of, in `secrets[name] = value`.
+
+Looked for before the cell runs, since IPython keeps it before. Code that is no call of ours is not looked at.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+from flowfile_nb import session
+from flowfile_nb.connections.families import require_described
+from flowfile_nb.connections.harmless import without_doubtful_lines
+from flowfile_nb.connections.literals import refuse_literals
+from flowfile_nb.connections.spec import read_spec
+from flowfile_nb.connections.toml_text import toml_text
+from flowfile_nb.core.cell_source import REMOVED
+from flowfile_nb.core.references import reference
+from flowfile_nb.errors import FlowfileNbError, LiteralPasswordError, MissingDriverError
+
+# What stands for a part of a text that only running the code would tell.
+_UNKNOWN = reference("known only when the code runs")
+_PACKAGE = "flowfile_nb"
+_WHAT = ("connect", "secrets")
+_RUN_PYTHON = {"capture", "prun", "time", "timeit"}
+_OURS = re.compile(r"\b(?:connect|secrets)\b")
+_FIELD = re.compile(r"(?<!\{)\{[^{}]*\}")
+_PERCENT = re.compile(r"%(?:\(\w+\))?[-+#0-9.]*[a-zA-Z]")
+# Of code that cannot be read: from a URL's password, or a credential's `=` or `:`, to the end of the line.
+_DOUBTFUL = re.compile(
+    r"""(?:[a-z][\w+.-]*://[^\s:/@'"]*:|(?:pass|pwd|secret|token|key|credential)\w*['"]?\s*[:=]\s*[^\s\w]*)(?P<value>[^\n]+)""",
+    re.IGNORECASE,
+)
+
+
+def hide_in_python(cell: str, code: str, transform: Callable[[str], str], namespace: Mapping[str, Any]) -> str:
+    """
+    Return a cell with a note in place of each text in which a password stands in clear.
+
+    Args:
+        cell: As it was typed.
+        code: The same as Python, after IPython's transformations.
+        transform: Makes Python of what a magic like `%%time` runs.
+        namespace: Tells what a name means here.
+    """
+    if not _OURS.search(cell):
+        return cell
+    try:
+        found = set(_Finder(code, transform, _names_here(namespace)).segments())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        ours = ["flowfile_nb", *(name for name, _ in _names_here(namespace))]
+        return _DOUBTFUL.sub(_without_value, cell) if any(name in cell for name in ours) else cell
+    # Longest first: one can be a part of another.
+    done: list[str] = []
+    for segment in sorted(found, key=len, reverse=True):
+        if segment not in cell and not any(segment in longer for longer in done):
+            return REMOVED
+        cell = cell.replace(segment, f'"{REMOVED}"')
+        done.append(segment)
+    return cell
+
+
+def _without_value(found: re.Match[str]) -> str:
+    return found[0].removesuffix(found["value"]) + REMOVED
+
+
+def _names_here(namespace: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Return how a cell can write our `connect` and `secrets`, each with which of the two it is."""
+    ours: set[tuple[str, str]] = set()
+    for name, item in list(namespace.items()):
+        if item is session.connect:
+            ours.add((name, "connect"))
+        elif item is session.secrets:
+            ours.add((name, "secrets"))
+        elif isinstance(item, ModuleType) and item.__name__ == _PACKAGE:
+            ours |= {(f"{name}.{what}", what) for what in _WHAT}
+    return ours
+
+
+class _Finder:
+    """The texts of one piece of code that hold a password."""
+
+    def __init__(self, code: str, transform: Callable[[str], str], ours: set[tuple[str, str]]) -> None:
+        self._code = code
+        self._transform = transform
+        self._tree = ast.parse(code)
+        self._ours = ours | self._imported()
+
+    def segments(self) -> Iterator[str]:
+        """Return the pieces of the code that hold one, as they are written."""
+        calls = [node for node in ast.walk(self._tree) if isinstance(node, ast.Call)]
+        for call in calls:
+            if isinstance(call.func, ast.Attribute) and call.func.attr in {"run_cell_magic", "run_line_magic"}:
+                yield from self._inside(*map(_text, call.args))
+        found = [node for call in calls if self._is(call.func, "connect") for node in _refused_in_call(call)]
+        if any(self._is(call.func, "connect") for call in calls):
+            # What the arguments are made of may stand elsewhere in the cell.
+            found += _refused_elsewhere(self._tree)
+        found += self._stored_values()
+        for node in found:
+            yield ast.get_source_segment(self._code, node) or self._code
+
+    def _inside(self, magic: str | None = None, *texts: str | None) -> Iterator[str]:
+        """Look into the code that `%time` and `%%time` run; other magics have other languages."""
+        for text in texts if magic in _RUN_PYTHON else ():
+            if text is not None and _OURS.search(text):
+                yield from _Finder(self._transform(text), self._transform, self._ours).segments()
+
+    def _stored_values(self) -> Iterator[ast.expr]:
+        """Return what `secrets[…] = …` and the like store."""
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Assign):
+                if any(isinstance(one, ast.Subscript) and self._is(one.value, "secrets") for one in node.targets):
+                    yield from _known(node.value)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and self._is(node.func.value, "secrets"):
+                values = {"setdefault": node.args[1:], "update": [*node.args, *(one.value for one in node.keywords)]}
+                for value in values.get(node.func.attr, []):
+                    yield from _known(value)
+
+    def _is(self, node: ast.expr, what: str) -> bool:
+        return isinstance(node, (ast.Name, ast.Attribute)) and (ast.unparse(node), what) in self._ours
+
+    def _imported(self) -> set[tuple[str, str]]:
+        ours: set[tuple[str, str]] = set()
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Import):
+                names = [one.asname or one.name for one in node.names if one.name == _PACKAGE]
+                ours |= {(f"{name}.{what}", what) for name in names for what in _WHAT}
+            elif isinstance(node, ast.ImportFrom) and node.module in {_PACKAGE, session.__name__}:
+                ours |= {(one.asname or one.name, one.name) for one in node.names}
+                ours |= {(what, what) for what in _WHAT if node.names[0].name == "*"}
+        return ours
+
+
+def _refused_in_call(call: ast.Call) -> Iterator[ast.expr]:
+    """Return the arguments in which a password stands, or may stand where the description will be refused."""
+    described = [(one.arg, one.value) for one in call.keywords if one.arg is not None and one.arg not in {"test", "as_"}]
+    for argument in call.args[:1]:
+        text = _text(argument)
+        if isinstance(argument, ast.Dict):
+            described += [(_text(key) or "", value) for key, value in _items(argument)]
+        elif text is not None and _is_refused(text) and without_doubtful_lines(text) != text:
+            yield argument
+    parts = {key: _value(value) for key, value in described}
+    refused = bool({"type", "url"} & parts.keys()) and _is_refused(parts)
+    for key, value in described:
+        for its, node, text in _leaves(key, value):
+            if _is_literal(its, text) or (refused and _may_be_one(its, text)):
+                yield node
+
+
+def _refused_elsewhere(tree: ast.AST) -> Iterator[ast.expr]:
+    """Return what an argument may be made of, and would be refused in one: a URL, a dictionary's values, `d["pw"] = …`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Subscript) and _is_literal(_text(target.slice) or "", _value(node.value)):
+                    yield node.value
+        elif isinstance(node, ast.Dict) or (isinstance(node, ast.Call) and _text(node) is None):
+            yield from (leaf for key, leaf, value in _leaves("", node) if _is_literal(key, value))
+        elif isinstance(node, ast.expr) and (text := _text(node)) is not None and _has_literal(text):
+            yield node
+
+
+def _items(node: ast.Dict) -> list[tuple[ast.expr, ast.expr]]:
+    return [(key, value) for key, value in zip(node.keys, node.values, strict=True) if key is not None]
+
+
+def _leaves(key: str, node: ast.expr) -> Iterator[tuple[str, ast.expr, Any]]:
+    """Return the texts and numbers in an expression, each with the key that it stands under."""
+    if isinstance(node, ast.Dict):
+        for its, value in _items(node):
+            yield from _leaves(_text(its) or "", value)
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+        for keyword in node.keywords:
+            yield from _leaves(keyword.arg or "", keyword.value)
+    elif isinstance(node, (ast.List, ast.Tuple)):
+        for inner in node.elts:
+            yield from _leaves(key, inner)
+    elif (value := _value(node)) != _UNKNOWN:
+        yield key, node, value
+
+
+def _value(node: ast.expr) -> Any:
+    """Return what an expression gives, as far as that can be told without running it."""
+    if isinstance(node, ast.Dict):
+        return {_text(key) or "": _value(value) for key, value in _items(node)}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_value(inner) for inner in node.elts]
+    if isinstance(node, ast.Constant) and isinstance(node.value, (bool, int, float)):
+        return node.value
+    text = _text(node)
+    return _UNKNOWN if text is None else text
+
+
+def _text(node: ast.expr) -> str | None:
+    """Return the text that an expression gives, with a reference for each part that is not written in it; None for others."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) or _UNKNOWN for part in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        sides = [_text(node.left), _text(node.right)]
+        return None if sides == [None, None] else "".join(_UNKNOWN if side is None else side for side in sides)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and (left := _text(node.left)) is not None:
+        return _PERCENT.sub(lambda _: _UNKNOWN, left)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and (base := _text(node.func.value)) is not None:
+        return _FIELD.sub(lambda _: _UNKNOWN, base) if node.func.attr == "format" else base
+    return None
+
+
+def _known(node: ast.expr) -> Iterator[ast.expr]:
+    """Return the texts that are written in an expression."""
+    return (leaf for _, leaf, value in _leaves("", node) if isinstance(value, str))
+
+
+def _is_refused(description: str | dict[str, Any]) -> bool:
+    if isinstance(description, str) and _has_literal(description):
+        return True
+    try:
+        require_described(read_spec(description))
+    except LiteralPasswordError:
+        return True
+    except MissingDriverError:
+        return False
+    except FlowfileNbError:
+        # What is not known here may be what makes it right.
+        return _UNKNOWN not in str(description)
+    return False
+
+
+def _has_literal(text: str) -> bool:
+    """Return whether a description that is a text has a password in clear, or the beginning or end of one."""
+    for variant in {text, text.replace(_UNKNOWN, "")}:
+        try:
+            read_spec(variant)
+        except LiteralPasswordError:
+            return True
+        except FlowfileNbError:
+            continue
+    return False
+
+
+def _is_literal(key: str, value: Any) -> bool:
+    for variant in (value, value.replace(_UNKNOWN, "") if isinstance(value, str) else value):
+        try:
+            refuse_literals({key: variant})
+        except LiteralPasswordError:
+            return True
+        except FlowfileNbError:
+            continue
+    return False
+
+
+def _may_be_one(key: str, value: Any) -> bool:
+    line = toml_text({key: value}).rstrip("\n")
+    return without_doubtful_lines(line) != line
