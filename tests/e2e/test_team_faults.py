@@ -21,7 +21,7 @@ from flowfile_nb.errors import BrokerError, ConnectionFailedError, FlowfileNbErr
 from flowfile_nb.team import dbapi
 from tests.attacks.trying import prepare
 from tests.support.front import House, running_house
-from tests.support.kernel_side import connected, require_two_lines
+from tests.support.kernel_side import connected, join, require_two_lines
 from tests.support.network import Link, link_to
 from tests.support.postgres import running_postgres, stopped
 from tests.support.processes import until
@@ -189,8 +189,10 @@ def test_a_database_that_falls_silent(place: Place, bob: dbapi.Connection) -> No
                 assert beside._call.cancel(bob._cursors[-1]._id)
             with pytest.raises(dbapi.OperationalError, match="was cancelled"):
                 waiting(AT_ONCE_S)
-            with pytest.raises(ConnectionFailedError, match="cannot be reached") as failed:
-                _within(SILENCE_S, lambda: bob.execute("SELECT 1"))
+            # She has no session yet: hers would have to be opened now.
+            [token] = join(place.house, "newcomer").values()
+            with connected(place.url, token) as newcomer, pytest.raises(ConnectionFailedError, match="reached") as failed:
+                _within(SILENCE_S, lambda: newcomer.execute("SELECT 1"))
         finally:
             place.to_database.carry_on()
             place.to_database.cut()
