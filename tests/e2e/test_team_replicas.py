@@ -107,6 +107,8 @@ def test_a_store_that_crashes(replicas: Replicas, bob: Member) -> None:
         assert isinstance(away, httpx.Response)
         assert (away.status_code, away.json()["error"]["type"]) == (503, "BrokerError")
         assert away.json()["error"]["hint"]
+        # It has tried to come back, and found nothing.
+        until(lambda: replicas.other.log.read_text().count("cannot be heard of") >= 2)
 
     assert bob.rows("SELECT 1 AS x") == [{"x": 1}]
     assert replicas.house.alice.done("POST", "secrets/reveal", {"name": "prod_pw"}) == {"value": replicas.house.server.password}
