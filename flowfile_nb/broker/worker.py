@@ -40,7 +40,6 @@ from flowfile_nb.errors import FlowfileNbError
 
 _PR_SET_DUMPABLE = 4
 _NO_WRITE = "this share is to read only; ask its owner to share it with --write if you need to change data"
-
 _LARGE = "ask for a part of it, or the broker's operator for more memory"
 
 
