@@ -33,6 +33,8 @@ from flowfile_nb.broker.tables import SECRET, secrets
 from flowfile_nb.broker.tokens_desk import TokensDesk
 from flowfile_nb.core.crypto import token_owner
 from flowfile_nb.errors import NotAllowedError
+from tests.attacks import weak_storage
+from tests.attacks.replacing import replace as _set
 
 _REPOSITORY = os.path.abspath(os.path.join(__file__, "..", "..", ".."))
 
@@ -212,13 +214,7 @@ WEAKNESSES: dict[str, Callable[[], None]] = {
         *(reads_write, any_target, unproved_rows, all_manage, all_admins, no_owners, reveals_shared, credulous),
         *(remembers_tokens, lax, deaf, telltale, anybody_cancels, shares_superusers, boundless, patient),
     )
-}
-
-
-def _set(owner: Any, name: str, replacement: Any) -> None:
-    # A weakness whose place has gone would be none, and its attacks fail for no reason.
-    assert hasattr(owner, name), (owner, name)
-    setattr(owner, name, replacement)
+} | weak_storage.WEAKNESSES
 
 
 def _weaken_workers(weakness: str) -> None:
