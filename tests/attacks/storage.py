@@ -120,9 +120,17 @@ def _delete(house: House) -> bool:
     return gate.admin().list_objects_v2(Bucket="sales", Prefix="data/a.csv")["KeyCount"] == 0
 
 
+def former(gate: Gate) -> str:
+    """Return the version of an object that was withdrawn since."""
+    admin = gate.admin()
+    version = admin.put_object(Bucket="sales", Key="data/a.csv", Body=b"withdrawn")["VersionId"]
+    admin.put_object(Bucket="sales", Key="data/a.csv", Body=b"key\n")
+    return str(version)
+
+
 QUERIES: dict[str, tuple[str, Callable[[Gate], str], bytes]] = {
     "who may do what with an object": ("SIGN GET sales/data/a.csv?acl", lambda gate: "", b"AccessControlPolicy"),
-    "a version that was replaced": ("SIGN GET sales/data/a.csv?versionId=", lambda gate: former(gate), b"withdrawn"),
+    "a version that was replaced": ("SIGN GET sales/data/a.csv?versionId=", former, b"withdrawn"),
     "a page of bob's on the storage's own host": (
         *("SIGN GET sales/data/a.csv?response-content-type=text/html", lambda gate: "", b"key"),
     ),
@@ -133,14 +141,6 @@ for _name, (_statement, _more, _got) in QUERIES.items():
     def _query(house: House, statement: str = _statement, more: Callable[[Gate], str] = _more, got: bytes = _got) -> bool:
         gate = lake(house)
         return got in used(house, statement + more(gate))
-
-
-def former(gate: Gate) -> str:
-    """Return the version of an object that was withdrawn since."""
-    admin = gate.admin()
-    version = admin.put_object(Bucket="sales", Key="data/a.csv", Body=b"withdrawn")["VersionId"]
-    admin.put_object(Bucket="sales", Key="data/a.csv", Body=b"key\n")
-    return str(version)
 
 
 # Longer than it may be.

@@ -45,7 +45,7 @@ class Gate:
         self.later_s = 0.0
         """By how much its clock is before ours: so that a link is over without waiting."""
         self.careless = False
-        """Whether it decodes and resolves the name of an object once more, after it has checked the link, as some servers did."""
+        """Whether it decodes and resolves the name of an object once more, after it has checked the link."""
         self.answers = True
         """Whether it does not hang up on who comes by a link."""
         self.refuse_next = 0
@@ -53,7 +53,7 @@ class Gate:
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 
     @property
