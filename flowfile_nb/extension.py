@@ -104,10 +104,11 @@ def connect(line: str, cell: str | None = None) -> Any:
         --save                    keep the description (references only) for other notebooks
         --replace                 where the name is a variable already; else you are asked
         --no-test                 do not open it once now
-        --as FORM                 duckdb, adbc or ibis in place of the engine; duckdb or polars for S3; uri is a text that holds
-                                  the value
+        --as FORM                 duckdb, adbc or ibis in place of the engine; duckdb or polars for places for files; uri is a
+                                  text that holds the value
         --timeout SECONDS         how long to wait for the server (default 10); interrupting the cell works, too
-        --debug                   show the driver's own error as well, with known values masked
+        --debug                   show the driver's own error as well, with known values masked; and later errors of statements
+                                  with all of their traceback, which else  %tb  shows
 
     Other kinds, with Tab after  type = "  or in the first line:
     postgresql://app:%secret pw@db.example.com/sales?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem
@@ -165,12 +166,13 @@ def connect(line: str, cell: str | None = None) -> Any:
 class _Loaded:
     """What `load` has put into one shell. It is kept on the shell: an autoreload of this module would lose it here."""
 
-    __slots__ = ("before_cell", "guard", "history", "match", "watch")
+    __slots__ = ("before_cell", "errors", "guard", "history", "match", "watch")
 
     def __init__(self) -> None:
         self.guard: Any = None
         self.watch: Any = None
         self.history: Any = None
+        self.errors: Any = None
         self.before_cell = _before_cell
         self.match = _match
 
@@ -185,6 +187,7 @@ def load(shell: InteractiveShell) -> None:
     loaded = vars(shell)[_STATE] = _Loaded()
     shell.Completer.custom_matchers.append(loaded.match)
     loaded.history = _watch_inputs(shell) if shell.history_manager is not None else None
+    loaded.errors = _watch_errors(shell)
     shell.events.register("pre_run_cell", loaded.before_cell)
     session = sys.modules.get("flowfile_nb.session")
     if session is not None and session.redactor() is not None:
@@ -213,6 +216,8 @@ def unload(shell: InteractiveShell) -> None:
     history = cast("Any", shell.history_manager)
     if loaded.history is not None and history.store_inputs is loaded.history:
         del history.store_inputs
+    if shell.showtraceback is loaded.errors:
+        del shell.showtraceback
 
 
 def guard_outputs(redactor: Any) -> None:
@@ -262,6 +267,23 @@ def _watch_inputs(shell: InteractiveShell) -> Any:
 
     history.store_inputs = store_clean_inputs
     return store_clean_inputs
+
+
+def _watch_errors(shell: InteractiveShell) -> Any:
+    """Show an error that the database has with a statement in a few lines, where an engine of ours has sent it."""
+    show: Any = shell.showtraceback
+
+    def show_short(*args: Any, **options: Any) -> None:
+        # While it is being handled; `%tb` asks again later, and gets all of it.
+        if args or "flowfile_nb.connections.statements" not in sys.modules or sys.exc_info()[1] is None:
+            show(*args, **options)
+            return
+        from flowfile_nb.notebook.statement_errors import show as show_statement
+
+        show_statement(shell, lambda: show(**options))
+
+    shell.showtraceback = show_short  # type: ignore[method-assign]
+    return show_short
 
 
 @context_matcher()  # type: ignore[untyped-decorator]

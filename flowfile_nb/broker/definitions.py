@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
-from flowfile_nb.broker.model import Target
+from flowfile_nb.broker.addresses import is_loopback
+from flowfile_nb.broker.api_definitions import api_of, hosts_of, is_api
+from flowfile_nb.broker.model import Definition, Target
 from flowfile_nb.broker.options import require_options
 from flowfile_nb.broker.storage.definitions import STORAGE, storage_definition
 from flowfile_nb.connections.database import url_of
@@ -26,7 +26,7 @@ _PORTS = {
     "clickhousedb": 8123,
     "trino": 8080,
 }
-_PORTS |= {"https": 443, "http": 80, "snowflake": 443, "databricks": 443}
+_PORTS |= {"snowflake": 443, "databricks": 443}
 _FILES = {"sqlite", "duckdb"}
 _LOGINS = {"sftp", "ssh", "ftp"}
 _UNSIGNED = {"gs", "gcs", "abfs", "abfss", "az", "adl"}
@@ -38,8 +38,6 @@ _HOST_FILES = re.compile(
 # A name or an address. No socket, also not one written as `%2Fvar%2Frun`, which some drivers decode; no list of hosts.
 _HOST = re.compile(r"\w[\w.-]*|[0-9a-f:.]+")
 _HARMLESS_FILES = {"sslrootcert", "ssl_ca", "sslcrl", "use_unicode"}
-_API_KEYS = {"type", "url", "base_url", "auth", "token", "header", "parameter", "username", "password", "test_path"}
-_API_WAYS = {"bearer", "basic", "header", "query"}
 # What each kind calls an encryption that one who listens cannot undo, and the word by which an owner does without.
 _ENCRYPTED = {"require", "verify-ca", "verify-full"}
 _IN_CLEAR = "disable"
@@ -52,14 +50,6 @@ _VERIFIED_BY = {
     "mysql": {"ssl_verify_identity", "ssl_check_hostname"},
     "trino": {"http_scheme"},
 }
-
-
-class Definition(NamedTuple):
-    """One credential and where it goes."""
-
-    target: Target
-    secret: str
-    """The name of the secret, as its owner knows it."""
 
 
 def definition_of(body: str | Mapping[str, Any]) -> Definition:
@@ -90,7 +80,7 @@ def definition_of(body: str | Mapping[str, Any]) -> Definition:
     if scheme in STORAGE:
         definition = Definition(*storage_definition(spec))
     else:
-        definition = _api(spec) if scheme in {"http", "https"} else _database(spec)
+        definition = api_of(spec) if is_api(scheme) else _database(spec)
     _require_one_secret(spec)
     return definition
 
@@ -101,7 +91,15 @@ def require_safe(target: Target) -> None:
 
     `sslmode=disable` says so.
     """
-    if is_loopback(target.host) or target.tls in _ENCRYPTED or (target.tls == _IN_CLEAR and target.kind != "http"):
+    if is_api(target.kind):
+        for host, encrypted in hosts_of(target):
+            if not encrypted and not is_loopback(host):
+                raise NotAllowedError(
+                    f"requests to {host} would carry the credential in clear over a network; it was not shared",
+                    hint="write  https://  into its url, and into its token_url",
+                )
+        return
+    if is_loopback(target.host) or target.tls in _ENCRYPTED or target.tls == _IN_CLEAR:
         return
     raise NotAllowedError(
         "this connection is not encrypted for sure, and leads to another host; the credential was not shared",
@@ -111,20 +109,11 @@ def require_safe(target: Target) -> None:
     )
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this one, by its name or address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def place(target: Target) -> str:
     """Return where a target is, to be read: `postgresql://app@db.example.com:5432/sales`."""
     user = f"{target.username}@" if target.username else ""
-    return f"{target.kind}://{user}{target.host}:{target.port}/{target.database.lstrip('/')}"
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return f"{target.kind}://{user}{host}:{target.port}/{target.database.lstrip('/')}"
 
 
 def _database(spec: Spec) -> Definition:
@@ -186,35 +175,6 @@ def _tls(kind: str, options: dict[str, str]) -> str:
     if kind in {"snowflake", "databricks"} or (on & _VERIFIED_BY.get(kind, set()) and "verify" not in off):
         return "verify-full"
     return "verify-ca" if kind in _SSLMODE_KINDS and "ssl_ca" in options else "prefer"
-
-
-def _api(spec: Spec) -> Definition:
-    hint = 'type = "https",  url = "https://api.example.com/v1",  auth = "bearer",  token = %secret NAME'
-    if not isinstance(spec, TableSpec):
-        raise ConnectionSpecError("the broker needs to know how to send the credential to this API", hint=hint)
-    parts = spec.parts
-    way = str(parts.get("auth", "bearer"))
-    if way not in _API_WAYS or parts.keys() - _API_KEYS:
-        raise ConnectionSpecError(
-            "this description has a key, or a way to authenticate, that the broker does not take", hint=hint
-        )
-    url = urlsplit(str(parts.get("url", parts.get("base_url", ""))))
-    try:
-        port = url.port
-    except ValueError:
-        port = -1
-    if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.password or url.query or port == -1:
-        raise ConnectionSpecError("the API's url is not one that the broker can fix", hint=hint)
-    credential = str(parts.get("password" if way == "basic" else "token", ""))
-    names = names_in(credential)
-    if len(names) != 1 or credential != reference(names[0]):
-        raise ConnectionSpecError("the broker needs one secret, and it stands for the whole credential", hint=hint)
-    options: dict[str, str] = {key: str(parts[key]) for key in ("header", "parameter") if key in parts}
-    options["auth"] = way
-    tls = "verify-full" if url.scheme == "https" else _IN_CLEAR
-    path = url.path or "/"
-    username = str(parts.get("username", ""))
-    return Definition(Target(url.scheme, url.hostname, port or _PORTS[url.scheme], path, username, tls, options), names[0])
 
 
 def _require_one_secret(spec: Spec) -> None:

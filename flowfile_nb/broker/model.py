@@ -41,6 +41,14 @@ class Target(NamedTuple):
     """Further keys of the description that lead or may lead the credential somewhere, by name; none holds a value."""
 
 
+class Definition(NamedTuple):
+    """One credential and where it goes."""
+
+    target: Target
+    secret: str
+    """The name of the secret, as its owner knows it."""
+
+
 class Order(NamedTuple):
     """One permitted use: all that a worker needs, and who asked for it. It lives in the front's memory for one call only."""
 
@@ -84,6 +92,19 @@ class Sessions(Protocol):
         Run one statement, and hand on its frames (`core.wire`) as they come, at the reader's pace.
 
         The last frame is an end or an error; nothing is raised for what goes wrong in the worker or at the database.
+        """
+
+    async def request(
+        self, query_id: str, order: Order, asked: Mapping[str, Any], send: Callable[[bytes], Awaitable[None]]
+    ) -> Outcome:
+        """
+        Send one request to an API, and hand on its answer's frames as `run` does.
+
+        Args:
+            query_id: What `cancel` takes.
+            order: The permitted use, towards an API.
+            asked: What `api_rules.permitted` returned.
+            send: Hands on a frame, and returns when the reader takes more.
         """
 
     async def ask(self, order: Order, question: str = "problems") -> dict[str, Any]:

@@ -15,12 +15,12 @@ from sqlalchemy import Connection, select
 from flowfile_nb.broker.audit import without
 from flowfile_nb.broker.connections_desk import no_such_connection
 from flowfile_nb.broker.database import insert
-from flowfile_nb.broker.definitions import Definition, definition_of, place, require_safe
+from flowfile_nb.broker.definitions import definition_of, place, require_safe
 from flowfile_nb.broker.desk import Desk, own_secret
 from flowfile_nb.broker.directory import Who, find_who
 from flowfile_nb.broker.grants import access_of, reachable
 from flowfile_nb.broker.keeping import binding_of, require_binding, target_from, unseal
-from flowfile_nb.broker.model import Caller, Order, Outcome, Target
+from flowfile_nb.broker.model import Caller, Definition, Order, Outcome, Target
 from flowfile_nb.broker.shown import LogEntry
 from flowfile_nb.broker.tables import CONNECTION, SECRET, bindings, secrets, tokens, uses
 from flowfile_nb.core.crypto import Keychain
@@ -162,6 +162,11 @@ class OrdersDesk(Desk):
             detail=without(outcome.detail, order.value)[:200],
         )
         self._audit.record(entry)
+
+    def refuse_use(self, caller: Caller, order: Order, statement: str, why: str) -> None:
+        """Write down a request to an API that its owner does not allow. Raises BrokerError if that cannot be written."""
+        text = without(statement, order.value)
+        self._audit.record(self._entry(caller, order, "")._replace(action="refused", statement=text, detail=why))
 
     def log(self, caller: Caller, name: str) -> list[LogEntry]:
         """Return what was done with an own secret or connection of that name, also under a name that it had; oldest first."""

@@ -81,6 +81,10 @@ class Sessions:
             query_id, order, {"statement": statement, "parameters": written, "access": order.access}, send
         )
 
+    async def request(self, query_id: str, order: Order, asked: Mapping[str, Any], send: Send) -> Outcome:
+        """Send one request to an API; see `model.Sessions`."""
+        return await self._answer(query_id, order, {"request": dict(asked)}, send)
+
     async def ask(self, order: Order, question: str = "problems") -> dict[str, Any]:
         """
         Connect, and return what is known of the server and of the login: `server`, `problems` (as in `Engine.problems`).
@@ -273,26 +277,27 @@ class Sessions:
 
     async def _pump(self, worker: WorkerProcess, sender: Sender) -> dict[str, Any] | Stop:
         """Hand on the answer. Returns how it ended, or why it has to be ended."""
+        detail = ""
         try:
             async for frame in worker.frames():
                 if frame.kind == wire.ERROR:
                     return await hand_on_error(frame, sender)
-                if frame.kind == wire.ARROW:
+                if frame.kind in {wire.ARROW, wire.BODY}:
                     sender.bytes += len(frame.data)
                     if sender.bytes > self._limits.result_bytes:
                         return Stop(
                             *("limit", "LimitError", f"the result is larger than {self._limits.result_bytes:,} bytes"),
                             "ask for fewer rows or columns",
                         )
-                else:
-                    sender.rows = frame.facts().get("rows", 0)
+                elif frame.kind == wire.END:
+                    sender.rows, detail = frame.facts().get("rows", 0), str(frame.facts().get("detail", ""))
                 await sender.send(wire.frame(*frame))
         except wire.WireError:
             worker.kill()
             return ended_by_itself(await worker.ended(), self._limits)
         except Exception as error:  # noqa: BLE001 - whatever the reader's connection raises: it is gone
             return Stop("cancelled", "CancelledError", f"the reader is gone ({type(error).__name__})")
-        return {"state": "complete", "detail": ""}
+        return {"state": "complete", "detail": detail}
 
     async def _beat(self, sender: Sender) -> None:
         began = time.monotonic()

@@ -11,16 +11,19 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from flowfile_nb.broker.api_definitions import is_api
 from flowfile_nb.broker.connections_desk import no_such_connection
 from flowfile_nb.broker.definitions import definition_of, place, require_safe
 from flowfile_nb.broker.desk import Desk
 from flowfile_nb.broker.directory import Who, group_named
-from flowfile_nb.broker.grants import manageable, reachable, remove_grants, set_grant, shares_of, targets_of
+from flowfile_nb.broker.grants import is_granted, manageable, reachable, remove_grants, set_grant, shares_of, targets_of
 from flowfile_nb.broker.keeping import require_binding, target_from
 from flowfile_nb.broker.model import Access, Caller, Permission, Target
+from flowfile_nb.broker.quotas import require_room
+from flowfile_nb.broker.removals import take_removals_over
 from flowfile_nb.broker.shown import ShareInfo, What
 from flowfile_nb.broker.storage.definitions import STORAGE
-from flowfile_nb.broker.tables import CONNECTION, SECRET, groups, secrets
+from flowfile_nb.broker.tables import CONNECTION, SECRET, grants, groups, secrets
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import (
     BindingError,
@@ -31,6 +34,8 @@ from flowfile_nb.errors import (
     WriteShareError,
 )
 
+_MAY_WRITE = "may change the account's own password or find it out, on most databases"
+_MAY_WRITE_API = "may do all that the API's key may do by the methods of the description, on some also make or change keys"
 _KINDS = {"secret": SECRET, "connection": CONNECTION}
 
 
@@ -86,7 +91,11 @@ class SharingDesk(Desk):
             targets = self._require_targets(connection, keys, what, row)
             if access == "write" and not confirmed:
                 raise WriteShareError(_risk(name, targets), hint="if that is meant, say so: confirmed with  --write --yes")
-            set_grant(connection, (_KINDS[what], row.id, group_id), permission=permission, access=access, by=who.id)
+            of = (_KINDS[what], row.id, group_id)
+            if not is_granted(connection, of):
+                most, hint = self._quotas.shares_per_user, "end some that nobody needs:  %secret unshare NAME --group GROUP"
+                require_room(connection, grants.c.granted_by == who.id, most, "shares that you have made", hint)
+            set_grant(connection, of, permission=permission, access=access, by=who.id)
             secret = name if what == "secret" else ""
             self._note(
                 connection, who, "share", name, owner=row.owner, secret=secret, detail=f"{group}: {permission}, {access}"
@@ -129,7 +138,9 @@ class SharingDesk(Desk):
         if known is None and name in who.hub_groups:
             # The Hub's administrator made it; it needs a row here to be granted anything.
             made = groups.insert().values(name=name, created_by=who.id).returning(groups.c.id)
-            return int(connection.execute(made).scalar_one())
+            group_id = int(connection.execute(made).scalar_one())
+            take_removals_over(connection, group_id, name)
+            return group_id
         if known is None or (not owns and known.id not in who.groups):
             raise NoSuchGroupError(f"there is no group {name!r} that you can share with", hint="list yours:  %secret groups")
         return int(known.id)
@@ -170,7 +181,5 @@ def _risk(name: str, targets: list[Target]) -> str:
             f"who may write with {name!r} may replace and delete every object below {roots}, unseen by the broker;"
             " what is gone comes back only where the bucket keeps versions"
         )
-    return (
-        f"who may write with {name!r} may change the account's own password or find it out, on most databases;"
-        " that members never see the value is promised for reading only"
-    )
+    may = _MAY_WRITE_API if all(is_api(target.kind) for target in targets) else _MAY_WRITE
+    return f"who may write with {name!r} {may}; that members never see the value is promised for reading only"

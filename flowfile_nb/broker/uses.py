@@ -1,10 +1,13 @@
-"""What needs a session at a database: running a statement, cancelling it, trying a connection, and sharing one."""
+"""What needs a session at a database or an API: a statement, a request, cancelling it, trying a connection, and sharing one."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from flowfile_nb.broker import api_rules
+from flowfile_nb.broker.api_definitions import is_api
 from flowfile_nb.broker.model import Caller, Order, Outcome
 from flowfile_nb.broker.refusals import error_of, unforeseen
 from flowfile_nb.broker.routes import SHARE, USE, Route
@@ -12,9 +15,10 @@ from flowfile_nb.broker.running import in_thread
 from flowfile_nb.broker.schemas import TARGET, TEXT, Field, require_one_target
 from flowfile_nb.core.parameters import from_json
 from flowfile_nb.core.wire import error_frame
-from flowfile_nb.errors import NotAllowedError, UsageError
+from flowfile_nb.errors import FlowfileNbError, NotAllowedError, UsageError
 
 Fields = dict[str, Any]
+Run = Callable[[Order, Any], Awaitable[Outcome]]
 _WARNING = "warning:"
 _ASKED = "(the connection was tried)"
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
@@ -38,22 +42,60 @@ class Request(Protocol):
 
 async def query(request: Request, fields: Fields) -> None:
     """Run one statement; the answer is frames."""
-    import asyncio
+    parameters = from_json(fields["parameters"])
 
+    async def run(order: Order, send: Any) -> Outcome:
+        outcome: Outcome = await request.front.sessions.run(fields["id"], order, fields["statement"], parameters, send)
+        return outcome
+
+    order = await _permitted(request, fields)
+    if is_api(order.target.kind):
+        raise UsageError("this connection leads to an HTTP API, which takes no statements", hint='NAME.get("path")')
+    await _use(request, order, fields["id"], fields["statement"], run)
+
+
+async def ask_api(request: Request, fields: Fields) -> None:
+    """Send one request to an API; the answer is frames."""
+    order = await _permitted(request, fields)
+    if not is_api(order.target.kind):
+        raise UsageError("this connection leads to a database, which takes no requests", hint="pandas.read_sql(…, NAME)")
+    try:
+        asked = api_rules.permitted(order.target, order.access, fields)
+    except FlowfileNbError as error:
+        tried = f"{fields['method']} {fields['path'][: api_rules.TOLD_PATH]}"
+        await in_thread(request.front.team.refuse_use, request.caller, order, tried, type(error).__name__)
+        raise
+
+    async def run(order: Order, send: Any) -> Outcome:
+        outcome: Outcome = await request.front.sessions.request(fields["id"], order, asked, send)
+        return outcome
+
+    await _use(request, order, fields["id"], api_rules.told(asked), run)
+
+
+async def _permitted(request: Request, fields: Fields) -> Order:
     require_one_target(fields)
     if not fields["id"] or not set(fields["id"]) <= _ID_CHARACTERS:
         raise UsageError("the field 'id' holds letters, digits, - and _")
-    parameters = from_json(fields["parameters"])
-    front, caller, number = request.front, request.caller, fields["id"]
-    order: Order = await in_thread(front.team.order, caller, connection=fields["connection"], description=fields["description"])
-    await in_thread(front.team.begin_use, caller, order, number, fields["statement"])
+    order: Order = await in_thread(
+        request.front.team.order, request.caller, connection=fields["connection"], description=fields["description"]
+    )
+    return order
+
+
+async def _use(request: Request, order: Order, number: str, statement: str, run: Run) -> None:
+    """Write down a use, make it, and write down how it ended."""
+    import asyncio
+
+    front, caller = request.front, request.caller
+    await in_thread(front.team.begin_use, caller, order, number, statement)
     loop = asyncio.get_running_loop()
     request.begin_frames()
     request.when_gone(lambda: loop.create_task(front.sessions.cancel(number, caller.name)))
     outcome = Outcome("failed", 0, 0, 0.0, "BrokerError")
     try:
         with front.running.by(caller):
-            outcome = await front.sessions.run(number, order, fields["statement"], parameters, request.send)
+            outcome = await run(order, request.send)
     except Exception as error:  # noqa: BLE001 - the answer has begun: its end must say that it is none
         failure = unforeseen(error)
         await request.send(error_frame(type(failure).__name__, failure.message, failure.hint))
@@ -103,7 +145,7 @@ def _connections_behind(team: Any, caller: Caller, what: str, name: str) -> list
         found = [one for one in known if one.name == name][:1]
     else:
         found = [one for one in known if not one.shared_by and name in one.secrets]
-    return [one.name for one in found if one.kind not in {"http", "https"}]
+    return [one.name for one in found if not is_api(one.kind)]
 
 
 async def _asked(request: Request, order: Order) -> dict[str, Any]:
@@ -132,6 +174,20 @@ USE_ROUTES: dict[tuple[str, str], Route] = {
             "parameters": Field((list, dict, type(None)), required=False),
         },
         query,
+        USE,
+    ),
+    ("POST", "request"): Route(
+        {
+            "id": _ID,
+            **TARGET,
+            "method": Field(max_characters=16),
+            "path": Field(max_characters=api_rules.MAX_TEXT),
+            "query": Field(required=False, default="", max_characters=api_rules.MAX_TEXT),
+            "headers": Field(list, required=False, default=[]),
+            "body": TEXT._replace(required=False, default=""),
+            "timeout_s": Field((int, float, type(None)), required=False),
+        },
+        ask_api,
         USE,
     ),
     ("POST", "query/cancel"): Route({"id": _ID}, cancel, USE),

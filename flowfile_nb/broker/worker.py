@@ -1,9 +1,10 @@
 """
-One database session in a process of its own: `python -I -m flowfile_nb.broker.worker`, started by `broker.sessions` alone.
+One session with a database or an API in a process of its own, started by `broker.sessions` alone.
 
-It gets one target and one value as the first line of its standard input, then statements as JSON lines, and answers each with
-frames (`core.wire`) on its standard output. It never has the master key, the store or another value; its memory is limited, so
-a value of a gigabyte ends it and nothing else; no other process of its user can look into it.
+`python -I -m flowfile_nb.broker.worker` gets one target and one value as the first line of its standard input, then statements
+or requests as JSON lines, and answers each with frames (`core.wire`) on its standard output. It never has the master key, the
+store or another value; its memory is limited, so a value of a gigabyte ends it and nothing else; no other process of its user
+can look into it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,20 @@ import queue
 import signal
 import sys
 import threading
-from typing import IO, Any
+from typing import IO, Any, cast
 
-from flowfile_nb.broker.engines import Engine, LostError, OpeningError, StatementError, StoppedError, engine_of
+from flowfile_nb.broker.api_definitions import is_api
+from flowfile_nb.broker.engines import (
+    Api,
+    Engine,
+    ExchangeError,
+    LostError,
+    OpeningError,
+    StatementError,
+    StoppedError,
+    api_of,
+    engine_of,
+)
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Target
 from flowfile_nb.broker.scrubbing import Scrubber
@@ -72,7 +84,7 @@ class Session:
         self._target, self._value, self._limits = target, value, limits
         self._scrubber = Scrubber(value)
         self._output = output
-        self._engine: Engine | None = None
+        self._engine: Engine | Api | None = None
         self._asked: queue.Queue[dict[str, Any]] = queue.Queue()
         self._cancelled: set[int] = set()
 
@@ -99,27 +111,18 @@ class Session:
                 os._exit(3)
 
     def answer(self, message: dict[str, Any]) -> bool:
-        """Run one statement and write its frames; return whether the session is of use after it."""
+        """Run one statement, or send one request, and write its frames; return whether the session is of use after it."""
         number = message["id"]
         try:
             facts = self._run(number, message)
-        except StoppedError:
-            self._fail("CancelledError", "the statement was cancelled")
-        except StatementError as error:
-            if number in self._cancelled:
-                self._fail("CancelledError", "the statement was cancelled")
-            else:
-                hint = error.hint or (_NO_WRITE if error.read_only else "")
-                # A mask in the server's words would tell who has the database recite guesses which of them is right.
-                self._fail("QueryError", str(error), hint, code=error.code, scrubbed=not error.from_server)
+        except (StoppedError, StatementError, ExchangeError, FlowfileNbError) as error:
+            self._tell(number, error)
         except OpeningError as error:
             self._fail("ConnectionFailedError", str(error), detail=error.detail)
             return False
         except LostError as error:
             self._fail("ConnectionFailedError", str(error), "run it again", detail="lost")
             return False
-        except FlowfileNbError as error:
-            self._fail(type(error).__name__, error.message, error.hint)
         except MemoryError:
             self._fail("LimitError", "the result holds a value or a row that needs more memory than a session may take")
             return False
@@ -131,21 +134,59 @@ class Session:
         self._cancelled.discard(number)
         return True
 
-    def _run(self, number: int, message: dict[str, Any]) -> dict[str, Any]:
-        import pyarrow as pa
+    def _tell(self, number: int, error: Exception) -> None:
+        """Write what went wrong, of that which leaves the session as it was."""
+        if isinstance(error, StoppedError) or (number in self._cancelled and not isinstance(error, FlowfileNbError)):
+            self._fail("CancelledError", "the statement was cancelled")
+        elif isinstance(error, StatementError):
+            hint = error.hint or (_NO_WRITE if error.read_only else "")
+            # A mask in the server's words would tell who has the database recite guesses which of them is right.
+            self._fail("QueryError", str(error), hint, code=error.code, scrubbed=not error.from_server)
+        elif isinstance(error, ExchangeError):
+            self._fail("ConnectionFailedError", str(error), code=error.code, detail=error.detail)
+        elif isinstance(error, FlowfileNbError):
+            self._fail(type(error).__name__, error.message, error.hint)
 
+    def _run(self, number: int, message: dict[str, Any]) -> dict[str, Any]:
+        engine = self._opened()
+        if message.get("ask") == "problems":
+            return {"problems": engine.problems(), "server": engine.server()}
+        if "request" in message:
+            return self._exchange(cast("Api", engine), number, message["request"])
+        return self._execute(cast("Engine", engine), number, message)
+
+    def _opened(self) -> Engine | Api:
         if self._engine is None:
-            engine = engine_of(self._target, self._value, self._limits)
+            make = api_of if is_api(self._target.kind) else engine_of
+            engine: Engine | Api = make(self._target, self._value, self._limits)
             engine.open()
             self._engine = engine
-        if message.get("ask") == "problems":
-            return {"problems": self._engine.problems(), "server": self._engine.server()}
+        return self._engine
+
+    def _exchange(self, api: Api, number: int, asked: dict[str, Any]) -> dict[str, Any]:
+        """Send a request; hand on its answer's status and headers, then its body as it comes."""
+        if number in self._cancelled:
+            raise StoppedError
+        size = 0
+        with api.exchange(asked) as answer:
+            self._write(wire.facts_frame(wire.STATUS, {"status": answer.status, "headers": answer.headers}))
+            for piece in answer.pieces:
+                if number in self._cancelled:
+                    raise StoppedError
+                for frame in wire.body_frames(piece):
+                    self._write(frame)
+                size += len(piece)
+        return {"rows": 0, "bytes": size, "detail": f"status {answer.status}, {size:,} bytes"}
+
+    def _execute(self, engine: Engine, number: int, message: dict[str, Any]) -> dict[str, Any]:
+        import pyarrow as pa
+
         rows = 0
         pieces = Pieces(self._write)
         parameters = from_json(message["parameters"])
         if number in self._cancelled:
             raise StoppedError
-        with self._engine.execute(message["statement"], parameters, message["access"]) as result:
+        with engine.execute(message["statement"], parameters, message["access"]) as result:
             with pa.ipc.new_stream(pieces, result.schema) as writer:
                 for batch in result.batches:
                     if number in self._cancelled:

@@ -21,10 +21,12 @@ from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import Reveal, kinds
 from flowfile_nb.connections.keys import names_of
 from flowfile_nb.connections.late_binding import LateBinding
-from flowfile_nb.connections.options import require_known
+from flowfile_nb.connections.literals import example_of
+from flowfile_nb.connections.options import require_known, unknown_to_us
 from flowfile_nb.connections.pooled import watch
 from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
+from flowfile_nb.connections.statements import watch_statements
 from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
@@ -67,6 +69,8 @@ def make(spec: Spec, reveal: Reveal) -> Engine:
     watch(engine, names, access, only_here=only_here)
     late = LateBinding(url, parts.get("connect_args", {}), access, names)
     sqlalchemy.event.listen(engine, "do_connect", late.do_connect)
+    if not access.debug:
+        watch_statements(engine)
     make_portable(engine, spec, access, only_here=only_here)
     make_variants_portable(engine)
     _told[engine] = names, access
@@ -82,9 +86,11 @@ def url_of(spec: Spec) -> URL:
         MissingDriverError: If SQLAlchemy, which reads URLs, is not installed.
     """
     try:
-        return _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
+        url = _from_url(spec) if isinstance(spec, UrlSpec) else _from_parts(spec)
     except ModuleNotFoundError:
         raise missing("sqlalchemy", scheme_of(spec)) from None
+    dialects.require_path(url)
+    return url
 
 
 def described(spec: Spec) -> None:
@@ -94,15 +100,34 @@ def described(spec: Spec) -> None:
     Raises:
         ConnectionSpecError, MissingDriverError: As `make`.
     """
-    parts = spec.parts if isinstance(spec, TableSpec) else {}
-    arguments = parts.get("connect_args", {})
-    options = {key for key, _ in parse_qsl(spec.marked.text.partition("?")[2])} if isinstance(spec, UrlSpec) else set(parts)
-    options |= set(arguments) if isinstance(arguments, Mapping) else set()
-    if options <= _PARTS.union(names_of(keys_of(scheme_of(spec)))):
+    if _options(spec) <= _PARTS.union(names_of(keys_of(scheme_of(spec)))):
         return
     url = url_of(spec)
     with _in_our_words(url):
-        require_known(dialects.with_driver(url), parts)
+        require_known(dialects.with_driver(url), spec.parts if isinstance(spec, TableSpec) else {})
+
+
+def unknown_keys(spec: Spec) -> dict[str, str]:
+    """
+    Return the options of a description that go to its driver as they are, each with the nearest that is known, or nothing.
+
+    Raises:
+        ConnectionSpecError, MissingDriverError: As `make`.
+    """
+    usual = _PARTS.union(names_of(keys_of(scheme_of(spec))))
+    if not (options := _options(spec) - usual):
+        return {}
+    url = url_of(spec)
+    with _in_our_words(url):
+        return unknown_to_us(dialects.with_driver(url), sorted(options), usual)
+
+
+def _options(spec: Spec) -> set[str]:
+    """Return the names of all that a description says, in its query and its tables, too."""
+    if isinstance(spec, UrlSpec):
+        return {key for key, _ in parse_qsl(spec.marked.text.partition("?")[2])}
+    tables = [spec.parts.get(name, {}) for name in ("connect_args", "query")]
+    return set(spec.parts).union(*(table for table in tables if isinstance(table, Mapping)))
 
 
 def opened(spec: Spec, reveal: Reveal) -> Any:
@@ -185,7 +210,7 @@ def _from_url(spec: UrlSpec) -> URL:
     except (ArgumentError, ValueError):
         raise ConnectionSpecError(
             "this is not a URL that a database connection can be made of",
-            hint="postgresql://user:%secret NAME@host:5432/database   (the port is a number)",
+            hint=example_of(spec.marked.text),
         ) from None
     return _with_driver(
         parsed._replace(

@@ -77,6 +77,26 @@ def engine_options(parts: Mapping[str, Any]) -> dict[str, Any]:
     return dict(options)
 
 
+def require_path(url: URL) -> None:
+    """
+    Let a URL pass unless it has a host where a database is a file: that is the beginning of a path, behind two slashes.
+
+    DuckDB would open a database in memory, without a word.
+
+    Raises:
+        ConnectionSpecError: With the URL that was meant, unless it could hold what is none of a path.
+    """
+    kind = url.get_backend_name()
+    if kind not in FILES or (url.host is None and url.username is None and url.port is None):
+        return
+    path = "/".join(filter(None, [url.host, url.database]))
+    plain = url.username is None and url.port is None and re.fullmatch(r"[\w./ -]{1,200}", path)
+    raise ConnectionSpecError(
+        f"behind two slashes stands a host, and a database of type {kind!r} is a file: its path begins behind three",
+        hint=f"{kind}:///{path if plain else 'data/file.db'}   (from the root of the disk four:  {kind}:////home/me/file.db)",
+    )
+
+
 def with_driver(url: URL) -> URL:
     """
     Return *url* with the driver that its other parts ask for.

@@ -11,6 +11,15 @@ from flowfile_nb.errors import ConnectionFailedError
 _NETWORK = "check host and port, the VPN, and whether the server is up"
 _REFUSED = "the server refused the user or the password"
 _ANOTHER = "check the user name; to store another password:  {replace}"
+_SILENT = "the server did not answer in time"
+_NO_SUCH = "what answers on that port is no such server"
+_CLOSED = "the server closed the connection before it was set up"
+# What a port that waits for TLS does with a client that does not begin so, and others do, too.
+_PERHAPS_TLS = {_SILENT, _NO_SUCH, _CLOSED}
+_BEGIN_WITH_TLS = (
+    'check the port; to begin with TLS:  https://…  for an API,  security_protocol = "SASL_SSL"  for Kafka,'
+    "  ?sslmode=require&sslnegotiation=direct  for PostgreSQL 17"
+)
 
 # (what the driver or the server says, what happened, what to do); the first that matches counts.
 _CAUSES = (
@@ -33,6 +42,11 @@ _CAUSES = (
         r"bad authentication type|badauthenticationtype|no authentication methods available",
         "the server takes another kind of login than the one that is described",
         "describe  password = %secret NAME  or  private_key = %secret NAME",
+    ),
+    (
+        r"supported mechanisms|unsupported sasl mechanism",
+        "the broker takes another kind of login than the one that is described",
+        'ask its administrator which:  sasl_mechanism = "SCRAM-SHA-512"',
     ),
     (
         r"access denied for user .* to database|permission denied for database",
@@ -84,7 +98,7 @@ _CAUSES = (
     (
         # The second is paramiko's, for a server that does not greet.
         r"timed? ?out|timeout|no existing session",
-        "the server did not answer in time",
+        _SILENT,
         f"{_NETWORK};  --timeout SECONDS  waits longer than the usual {TIMEOUT_S:g}",
     ),
     (
@@ -92,7 +106,7 @@ _CAUSES = (
             r"returned response code 400|invalid response to ssl|expected authentication request|packets? out of order"
             r"|packet sequence|banner|port \d+ is for"
         ),
-        "what answers on that port is no such server",
+        _NO_SUCH,
         "check the port, and that the type fits the server",
     ),
     (
@@ -108,12 +122,26 @@ _CAUSES = (
     (
         r"certificate verify failed|self.signed|unable to get local issuer|unknown ca",
         "the server's certificate is not signed by an authority that is trusted here",
-        "name the authority's file:  ?sslrootcert=PATH  for PostgreSQL,  ?ssl_ca=PATH  for MySQL",
+        "name the authority's file:  ?sslrootcert=PATH  for PostgreSQL,  ?ssl_ca=PATH  for MySQL,  ssl_ca_location  for Kafka",
     ),
     (
         r"does not support (?:ssl|it)|server doesn't support (?:ssl|it)|ssl is not enabled",
         "the server has no encrypted connections, and this one asks for one",
-        "use a server with TLS, or leave out  sslmode  where the network is safe",
+        "use a server with TLS; or, where the network is safe, leave out  sslmode  (PostgreSQL),  ssl_ca  and the like (MySQL)",
+    ),
+    (
+        r"certificate.required|requires a valid client certificate",
+        "the server asks for a certificate of yours",
+        "name its files:  cert  and  cert_key  of an API,  ?sslcert=PATH&sslkey=PATH  for PostgreSQL",
+    ),
+    (
+        # OpenSSL's words for what is no TLS at all, and librdkafka's guess at the reason.
+        r"wrong.version.number|record layer failure|packet length too long|plaintext broker listener",
+        "that port answers without TLS, and this connection begins with it",
+        (
+            "check the port; where the network is safe, without TLS:  http://…  for an API,"
+            '  security_protocol = "SASL_PLAINTEXT"  for Kafka'
+        ),
     ),
     (
         r"tls/ssl is required for authentication",
@@ -150,13 +178,15 @@ _CAUSES = (
             r"closed the connection|connection was closed|server disconnected|lost connection|connection reset|broken pipe"
             r"|unexpected eof|server has gone away|server connection failed|remote end closed|connection aborted"
         ),
-        "the server closed the connection before it was set up",
+        _CLOSED,
         "check the port, and the server's log",
     ),
 )
 
 
-def explain(error: BaseException, target: str, secrets: list[str], access: Access) -> ConnectionFailedError:
+def explain(
+    error: BaseException, target: str, secrets: list[str], access: Access, server: tuple[str, int] | None = None
+) -> ConnectionFailedError:
     """
     Return our error for a driver's, holding nothing of its text, unless that was asked for: then masked.
 
@@ -165,6 +195,8 @@ def explain(error: BaseException, target: str, secrets: list[str], access: Acces
         target: Where the connection was to lead, without password.
         secrets: The names of the secrets it used.
         access: Tells the secrets' ages, and what to do where one is refused.
+        server: Host and port of what was not greeted with TLS. Where it said nothing that is understood, it is asked whether
+            it begins with that.
     """
     # SQLAlchemy wraps the driver's error, and a driver those of others, down to the system's.
     driver = getattr(error, "orig", None) or error
@@ -177,6 +209,11 @@ def explain(error: BaseException, target: str, secrets: list[str], access: Acces
             "check every part of it;  --debug  shows the driver's own words",
         ),
     )
+    if server is not None and what in _PERHAPS_TLS:
+        from flowfile_nb.connections.tls_probe import begins_with_tls
+
+        if begins_with_tls(*server):
+            what, remedy = "that port begins with TLS, and this connection does not", _BEGIN_WITH_TLS
     replace = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
     return ConnectionFailedError(
         f"could not open {target}{used}: {what}",

@@ -1,33 +1,28 @@
 """
 HTTP APIs, as an `httpx.Client` with late binding: `https://api.example.com/v1`.
 
-The client's own requests, headers and URLs hold no value; `http_transport` attaches them below it. A check has no effect on the
-other side: without a `test_path` it goes as far as the TLS handshake, and as fetching an OAuth token.
+The client's own requests, headers and URLs hold no value; `http_transport` attaches them below it.
 """
 
 from __future__ import annotations
 
-import re
-import socket
 import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from flowfile_nb.connections.access import TIMEOUT_S, Access
-from flowfile_nb.connections.failures import explain
-from flowfile_nb.connections.http_description import EXAMPLE, KEYS, OAUTH, Api, described, way_of
+from flowfile_nb.connections.http_description import KEYS, OAUTH, Api, described, way_of
 from flowfile_nb.connections.portable import make_portable
 from flowfile_nb.connections.spec import Spec
-from flowfile_nb.core.names import quoted
 from flowfile_nb.core.references import names_in
-from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, MissingDriverError
+from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
 
 if TYPE_CHECKING:
     from flowfile_nb.connections.http_oauth import ClientCredentials
     from flowfile_nb.connections.http_transport import ApiClient, Attachments
 
-__all__ = ["KEYS", "check", "close", "described", "make", "target"]
+__all__ = ["KEYS", "check", "close", "described", "make", "target", "untried"]
 
 
 def make(spec: Spec, reveal: Access) -> ApiClient:
@@ -70,31 +65,24 @@ def make(spec: Spec, reveal: Access) -> ApiClient:
 
 
 def check(client: ApiClient) -> None:
-    """
-    Ask for the test path if there is one; else fetch the OAuth token if there is one, and set up TCP and TLS.
+    """Try it, as `http_check.check` says. Raises ConnectionFailedError."""
+    from flowfile_nb.connections import http_check
 
-    Raises:
-        ConnectionFailedError: If that fails. The client is closed.
-    """
-    import httpx
+    http_check.check(client)
 
-    try:
-        if client.test_path is not None:
-            _ask(client, client.test_path)
-        else:
-            client.late_binding.token()
-            _shake_hands(client)
-    except (httpx.TransportError, httpx.InvalidURL, OSError) as error:
-        client.close()
-        raise _explained(error, client) from None
-    except BaseException:
-        client.close()
-        raise
+
+def untried(client: ApiClient) -> tuple[str, str] | None:
+    """Return what `check` has done, and what it has not tried, as `http_check.untried`."""
+    from flowfile_nb.connections import http_check
+
+    return http_check.untried(client)
 
 
 def target(client: ApiClient) -> str:
     """Return where a client leads: `https://api.example.com/v1`."""
-    return unquote(str(client.base_url)).rstrip("/")
+    from flowfile_nb.connections import http_check
+
+    return http_check.target(client)
 
 
 def close(client: ApiClient) -> None:
@@ -161,44 +149,3 @@ def _tls(parts: Mapping[str, Any]) -> ssl.SSLContext:
             "a certificate file cannot be read, or holds no certificate", hint='verify = "/path/to/ca.pem"   (PEM)'
         ) from None
     return context
-
-
-def _ask(client: ApiClient, path: str) -> None:
-    # Whatever the limit of later requests is, this one is part of opening.
-    response = client.get(path, follow_redirects=True, timeout=client.timeout.connect)
-    names = client.late_binding.attachments.names()
-    if response.status_code in {401, 403}:
-        used = f" with secret {', '.join(map(client.late_binding.access.named, names))}" if names else ""
-        raise ConnectionFailedError(
-            f"{target(client)} refused the credential{used}: it answered {response.status_code} to {path}",
-            hint=f"store another:  %secret set {quoted(names[0])} --replace" if names else f"describe one:  {EXAMPLE}",
-        )
-    if response.is_error:
-        raise ConnectionFailedError(
-            f"{target(client)} answered {response.status_code} to {path}",
-            hint="check url and test_path" if response.is_client_error else "the server has a problem; try again later",
-        )
-
-
-def _shake_hands(client: ApiClient) -> None:
-    """Set up a connection as far as TLS. Where a proxy stands between, only that is reached."""
-    import httpx
-
-    from flowfile_nb.connections.http_transport import origin, proxy_of
-
-    url = client.base_url
-    proxy = proxy_of(url)
-    scheme, host, port = origin(httpx.URL(proxy)) if proxy else origin(url)
-    with socket.create_connection((host, port or 1080), timeout=client.timeout.connect) as connection:
-        if scheme == "https":
-            with client.late_binding.verify.wrap_socket(connection, server_hostname=host):
-                pass
-
-
-def _explained(error: Exception, client: ApiClient) -> ConnectionFailedError:
-    if re.search(r"certificate|ssl|tls", f"{type(error).__name__} {error}", re.IGNORECASE):
-        return ConnectionFailedError(
-            f"could not open {target(client)}: the encrypted connection could not be set up",
-            hint='a certificate authority of your own:  verify = "/path/to/ca.pem"   in the description',
-        )
-    return explain(error, target(client), client.late_binding.attachments.names(), client.late_binding.access)

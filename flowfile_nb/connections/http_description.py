@@ -16,7 +16,10 @@ from flowfile_nb.errors import ConnectionSpecError
 
 _COMMON = {"type", "url", "base_url", "auth", "headers", "params", "test_path", "follow_redirects"}
 _COMMON |= {"timeout", "verify", "cert", "cert_key"}
-_IN_CLEAR = {"auth", "cert", "cert_key", "client_auth", "header", "parameter", "test_path", "token_url", "verify"}
+# What others may ask for, with whom it is shared; who has the value asks for anything.
+_SHARED = ("methods", "paths")
+_COMMON |= {*_SHARED}
+_IN_CLEAR = {"auth", "cert", "cert_key", "client_auth", "header", "parameter", "test_path", "token_url", "verify", *_SHARED}
 OAUTH = "oauth2_client_credentials"
 # What each way to authenticate needs, and what else it takes.
 _WAYS: dict[str, tuple[set[str], set[str]]] = {
@@ -41,10 +44,22 @@ KEYS = (
     Key("scope", example="read", when=("auth", (OAUTH,))),
     Key("test_path", "Path for a test", example="me"),
     *(Key(name, in_form=False) for name in ("headers", "params", "timeout", "verify", "cert", "cert_key", "follow_redirects")),
+    *(Key(name, in_form=False) for name in _SHARED),
 )
 """What a description usually has, for completion and forms."""
-# What people call a key here, with the way to authenticate that they mean.
-_ELSEWHERE = {"access_token": "bearer", "api_key": "header", "apikey": "header", "authorization": "bearer", "key": "header"}
+# What people call a key here, with the way to authenticate that they mean; and with the key.
+_WAYS_ELSEWHERE = {
+    **dict.fromkeys(("access_token", "authorization", "bearer_token", "jwt", "pat"), "bearer"),
+    **dict.fromkeys(("api_key", "api_token", "apikey", "header_name", "key", "x_api_key"), "header"),
+    **dict.fromkeys(("oauth", "oauth2", "secret"), OAUTH),
+}
+_KEYS_ELSEWHERE = {
+    **dict.fromkeys(("login", "user", "user_name"), "username"),
+    **dict.fromkeys(("pass", "pw", "pwd"), "password"),
+    **dict.fromkeys(("address", "endpoint", "host", "server", "uri"), "url"),
+    **dict.fromkeys(("ca", "ca_bundle", "ca_file", "ssl_ca", "ssl_verify", "verify_ssl"), "verify"),
+    **dict.fromkeys(("certificate", "client_cert"), "cert"),
+}
 EXAMPLE = 'type = "https",  url = "https://api.example.com/v1",  auth = "bearer",  token = %secret NAME'
 
 
@@ -83,7 +98,12 @@ def described(spec: Spec) -> Api:
             "the url has a port that is none, or a host that is none",
             hint=f'url = "{scheme_of(spec)}://api.example.com:8443/v1"   (a port is a number up to 65535)',
         )
-    if url.scheme not in {"http", "https"} or not host or (scheme_of(spec) == "https" and url.scheme != "https"):
+    if host and (url.scheme, scheme_of(spec)) == ("http", "https"):
+        raise ConnectionSpecError(
+            "the url begins with http://, and the type is https: what is attached would go unencrypted",
+            hint='url = "https://…"   or, where the network is safe,  type = "http"',
+        )
+    if url.scheme not in {"http", "https"} or not host:
         raise ConnectionSpecError(
             f"the url is not the address of an API of type {scheme_of(spec)!r}",
             hint=f'url = "{scheme_of(spec)}://api.example.com/v1"',
@@ -114,6 +134,7 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
         raise ConnectionSpecError(f"auth = {way!r} needs {', '.join(missing)}", hint=example_of(way))
     kinds: dict[str, type | tuple[type, ...]] = dict.fromkeys(known, str)
     kinds |= {"timeout": (int, float), "verify": (bool, str), "follow_redirects": bool, "headers": Mapping, "params": Mapping}
+    kinds |= dict.fromkeys(_SHARED, (str, list))
     timeout: Any = parts.get("timeout", TIMEOUT_S)
     for key, item in parts.items():
         if not isinstance(item, kinds[key]) or (key == "timeout" and (timeout is True or timeout <= 0)):
@@ -125,12 +146,13 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
 def _meant(key: str, known: set[str]) -> str:
     """Return what a key that is not known may have meant: another key, or a way to authenticate."""
     keys = _COMMON.union(*(needs | takes for needs, takes in _WAYS.values()))
-    near = next(iter(get_close_matches(key.lower(), sorted(keys | _WAYS.keys() - {"none"} | _ELSEWHERE.keys()), 1)), None)
+    others = [*_KEYS_ELSEWHERE, *_WAYS_ELSEWHERE, *(_WAYS.keys() - {"none"})]
+    near = next(iter(get_close_matches(key.lower().replace("-", "_"), sorted(keys.union(others)), 1)), None)
     if near is None:
         return f"its keys are {', '.join(sorted(known))}"
-    if near in keys:
-        return f"did you mean {near!r}?"
-    return f"did you mean  {example_of(_ELSEWHERE.get(near, near))}?"
+    if (its := _KEYS_ELSEWHERE.get(near, near)) in keys:
+        return f"did you mean {its!r}?"
+    return f"did you mean  {example_of(_WAYS_ELSEWHERE.get(near, near))}?"
 
 
 def way_of(parts: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ threads when it is made. So the native object here makes them: `kafka.consumer({
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
@@ -24,7 +25,7 @@ from flowfile_nb.core.references import fill_all, names_in
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError, MissingDriverError
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, Producer
+    from confluent_kafka import Consumer, KafkaError, Producer
     from confluent_kafka.admin import AdminClient
     from confluent_kafka.schema_registry import SchemaRegistryClient
 
@@ -194,22 +195,46 @@ def check(kafka: KafkaConfig) -> None:
     from confluent_kafka import KafkaError, KafkaException
 
     said: list[KafkaError] = []
-    # Its own log lines would be written past Jupyter, and repeated while it tries again; here they are told once.
-    admin = kafka.admin({"error_cb": said.append, "log_level": 0})
+    limit = limit_s(kafka.access)
+    # Its own log lines would be written past Jupyter, and repeated while it tries again; here they are told once. And it would
+    # say less of a server that is silent than that.
+    quiet = {"log_level": 0, "socket.connection.setup.timeout.ms": str(max(30_000, int(limit * 1000) + 1000))}
+    admin = kafka.admin({"error_cb": said.append, **quiet})
     final = {KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION}  # noqa: SLF001 - the library's public codes
-    deadline = time.monotonic() + limit_s(kafka.access)
+    deadline = time.monotonic() + limit
     while True:
         try:
             # In short pieces, so that it can be interrupted, and ends when the library knows that it will not succeed.
             admin.list_topics(timeout=0.2)
-        except KafkaException as error:
+        except KafkaException:
             admin.poll(0)
             if time.monotonic() < deadline and final.isdisjoint(each.code() for each in said):
                 continue
-            # Their plain texts: between quotes stand names, for `explain`.
-            reason = " ".join(each.str() for each in said) or error.args[0].str()
-            raise explain(ConnectionError(reason), target(kafka), kafka.names(), kafka.access) from None
+            raise _explained(said, kafka) from None
         return
+
+
+def _explained(said: list[KafkaError], kafka: KafkaConfig) -> ConnectionFailedError:
+    """Return our error for what librdkafka has told of its connections; it says nothing while it waits."""
+    from confluent_kafka import KafkaError
+
+    words = {
+        KafkaError._AUTHENTICATION: "authentication failed",  # noqa: SLF001 - as above
+        KafkaError._RESOLVE: "failed to resolve",  # noqa: SLF001 - as above
+        # Alone it means that a broker was reached and hung up; last, so that any other reason counts.
+        KafkaError._ALL_BROKERS_DOWN: "connection was closed",  # noqa: SLF001 - as above
+    }
+    # Without the place at the beginning: a host may be called anything.
+    texts = [re.sub(r"^\w+://\S+:(?=\s)", "", each.str()) for each in said]
+    codes = [words[each.code()] for each in said if each.code() in words]
+    reason = " ".join([*texts, *codes]) or "timed out"
+    return explain(ConnectionError(reason), target(kafka), kafka.names(), kafka.access, _unencrypted(kafka))
+
+
+def _unencrypted(kafka: KafkaConfig) -> tuple[str, int] | None:
+    """Return host and port of the first broker, where none of them is asked in TLS."""
+    host, _, port = kafka["bootstrap.servers"].split(",")[0].strip().rpartition(":")
+    return (host.strip("[]"), int(port)) if "SSL" not in kafka["security.protocol"] and port.isdigit() else None
 
 
 def target(kafka: KafkaConfig) -> str:

@@ -84,7 +84,7 @@ def refuse_literals_in_url(marked: StandIns) -> None:
         # A password may stand there, too, where the host was forgotten.
         raise ConnectionSpecError(
             "this is not a URL that a connection can be made of: what stands behind the host's `:` is no port",
-            hint=f"{_example_of(marked.text)}   (the port is a number)",
+            hint=example_of(marked.text),
         )
     _refuse_in_query(marked)
 
@@ -152,12 +152,15 @@ def _refuse_in_query(marked: StandIns) -> None:
     refuse_literals({key: marked.restore(item) for key, item in query}, "?", of_api=_API.match(marked.text) is not None)
 
 
-def _example_of(url: str) -> str:
+def example_of(url: str) -> str:
+    """Return a URL of the same kind that is one, to be read."""
     scheme = url.partition(":")[0].lower()
     if scheme in {"http", "https"}:
-        return f"{scheme}://api.example.com:8443/v1"
+        return f"{scheme}://api.example.com:8443/v1   (the port is a number)"
+    if scheme.partition("+")[0] in {"duckdb", "sqlite"}:
+        return f"{scheme}:///C:/data/file.db   (three slashes before a path)"
     place = "host:22/path" if scheme in {"sftp", "ssh"} else "host:5432/database"
-    return f"{scheme}://user:%secret NAME@{place}"
+    return f"{scheme}://user:%secret NAME@{place}   (the port is a number)"
 
 
 def _literal_password(place: str) -> LiteralPasswordError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from flowfile_nb.backend import FlowfileConnection, Part
 from flowfile_nb.connections import flowfile
 from flowfile_nb.connections.access import Access, access_of
 from flowfile_nb.connections.families import Kind, Reveal, family_of, form_of
+from flowfile_nb.connections.file_paths import located
 from flowfile_nb.connections.spec import read_spec, scheme_of, secrets_in
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoSuchSecretError
@@ -26,6 +28,8 @@ class Opened(NamedTuple):
     """The names of the secrets it uses."""
     scheme: str
     """Its kind, as a URL's scheme or a description's `type`."""
+    described: object = None
+    """What its definition said (`saved.said_by`); None where it was opened without one."""
 
     @property
     def target(self) -> str:
@@ -36,6 +40,12 @@ class Opened(NamedTuple):
     def note(self) -> str:
         """What its user should know beside, or nothing."""
         return str(getattr(self.kind, "note", ""))
+
+    @property
+    def untried(self) -> tuple[str, str] | None:
+        """What a check did in a word, and what it could not try, such as the key of an API; None where it has tried all."""
+        said: Callable[[Any], tuple[str, str] | None] | None = getattr(self.kind, "untried", None)
+        return said(self.native) if said is not None else None
 
     def close(self) -> None:
         """Close it and what it keeps open."""
@@ -63,7 +73,7 @@ def open_connection(
     Raises:
         ConnectionSpecError, NoSuchSecretError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
     """
-    spec = read_spec(description)
+    spec = located(read_spec(description), Path.cwd())
     _require_all(secrets_in(spec), require)
     family = family_of(spec) if as_ is None else form_of(as_)
     native = family.make(spec, access_of(reveal))

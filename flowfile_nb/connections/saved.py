@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl
 
 from flowfile_nb.backend import FlowfileConnection, SecretBackend, TeamConnection
 from flowfile_nb.connections import flowfile, project_file
+from flowfile_nb.connections.file_paths import anchored, located, relative_to
 from flowfile_nb.connections.spec import Spec, UrlSpec, read_spec, scheme_of, secrets_in
 from flowfile_nb.connections.toml_text import printable, toml_text
 from flowfile_nb.core.names import suggest
@@ -88,6 +89,13 @@ class Definition(NamedTuple):
     def shared(self) -> bool:
         """Whether it is somebody else's, and is opened at the broker."""
         return self.team is not None and not self.team.own
+
+    @property
+    def located(self) -> Definition:
+        """The same with paths that begin at the root: those of a project's file are relative to that."""
+        if not self.origin or self.outline.problem:
+            return self
+        return self._replace(description=anchored(self.description, Path(self.origin).parent))
 
     @property
     def outline(self) -> Outline:
@@ -188,7 +196,7 @@ def opened(backend: SecretBackend, definition: Definition) -> None:
 
 def question(definition: Definition) -> str:
     """Return what has to be read before a project's definition is agreed to: all it says, and what it would send where."""
-    outline = definition.outline
+    outline = definition.located.outline
     lines = "\n".join(f"    {printable(line)}" for line in definition.text.splitlines() if line.strip())
     names = ", ".join(map(printable, outline.secrets))
     elsewhere = sorted(_options(definition.description) & _ELSEWHERE)
@@ -202,14 +210,26 @@ def question(definition: Definition) -> str:
     )
 
 
+def keep(backend: SecretBackend, name: str, body: str, folder: Path) -> None:
+    """
+    Save a definition; relative paths in it begin in *folder*, wherever it is opened.
+
+    Raises:
+        ConnectionSpecError, LiteralPasswordError: If it cannot be understood, or holds a password in clear.
+    """
+    backend.save_connection(name, str(anchored(body, folder)))
+
+
 def export(backend: SecretBackend, definitions: list[Definition], path: Path) -> None:
     """
     Write saved definitions into a project's file. They are one's own, so opening them from there is agreed to.
 
+    Paths of what lies in the folder of that file are written as they are from there.
+
     Raises:
         UsageError, ConnectionSpecError: As `project_file.write`.
     """
-    tables = {definition.name: parts_of(definition) for definition in definitions}
+    tables = {definition.name: parts_of(definition, path) for definition in definitions}
     project_file.write(path, tables)
     for name, parts in tables.items():
         agree(backend, Definition(name, _described(parts), str(path.resolve())))
@@ -220,10 +240,29 @@ def _described(parts: Mapping[str, Any]) -> str | Mapping[str, Any]:
     return url if set(parts) == {"url"} and isinstance(url, str) and "\n" not in url and "://" in url else parts
 
 
-def parts_of(definition: Definition) -> dict[str, Any]:
-    """Return the table of `connections.toml` that says the same. Raises ConnectionSpecError if it cannot be understood."""
-    spec = read_spec(definition.description)
+def parts_of(definition: Definition, path: Path) -> dict[str, Any]:
+    """Return the table that says the same in the file *path*. Raises ConnectionSpecError if it cannot be understood."""
+    spec = read_spec(relative_to(definition.description, path.resolve().parent))
     return {"url": spec.marked.restore(spec.marked.text)} if isinstance(spec, UrlSpec) else spec.parts
+
+
+def said_by(definition: Definition, folder: Path) -> object:
+    """
+    Return what is another where a definition says something else; a comment is nothing.
+
+    Args:
+        definition: Any.
+        folder: Where the relative paths begin of one that is not saved.
+
+    Raises:
+        ConnectionSpecError: If it cannot be understood.
+    """
+    if definition.flowfiles is not None:
+        return definition.flowfiles
+    if definition.shared:
+        return definition.outline
+    spec = located(read_spec(definition.located.description), folder)
+    return spec.marked.restore(spec.marked.text) if isinstance(spec, UrlSpec) else spec.parts
 
 
 # The list shows every saved definition each time.

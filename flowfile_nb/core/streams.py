@@ -1,4 +1,4 @@
-"""Masking one stream of text that comes in pieces: a value cut in two by a flush is masked too."""
+"""Masking one stream of text or bytes that comes in pieces: a value cut in two by a flush is masked too."""
 
 from __future__ import annotations
 
@@ -24,58 +24,57 @@ class _Cluster(NamedTuple):
         return _Cluster(self.start, max(self.end, hit.end), name, longest)
 
 
-class StreamMasker:
+class ByteMasker:
     """
-    One stream of text, masked piece by piece.
-
-    The end of a piece is held back if a value begins like that, so nothing is held as long as nothing looks like a value.
-    What was let out in clear since nothing followed for a while is remembered: if the rest comes, the rest is masked. So a
-    value never gets through whole, and without `release` the pieces add up to what `Redactor.mask` makes of the whole text.
+    One stream of bytes, masked piece by piece. As `StreamMasker`, which is this for text.
 
     Args:
         redactor: The values to mask.
+        always_hold: Hold back the end of every piece, as long as the longest form of a value, whatever it is. Needed where
+            somebody who may not know the values chooses what the stream says: what is held only where a value begins like it
+            would tell him by its delay how values begin. All values have to be learned before.
 
     >>> redactor = Redactor()
     >>> redactor.learn("pw", "hunter2")
     True
-    >>> stream = StreamMasker(redactor)
-    >>> [stream.feed("I hun"), stream.feed("ter2!"), stream.feed("hun"), stream.release(), stream.feed("ter2")]
-    ['I ', '[secret:pw]!', '', 'hun', '[secret:pw]']
+    >>> stream = ByteMasker(redactor, always_hold=True)
+    >>> [stream.feed(b"I am here"), stream.feed(b", hunter2!"), stream.release()]
+    [b'', b'I am ', b'here, [secret:pw]!']
     """
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redactor, *, always_hold: bool = False) -> None:
         self._redactor = redactor
+        self._hold = max(map(len, redactor.patterns), default=0) if always_hold else 0
         self._tail = b""
         self._out = 0
         self._cluster: _Cluster | None = None
 
     @property
-    def held(self) -> str:
-        """What is held back, in clear; shorter than the longest form of any value."""
-        return self._tail[self._out :].decode("utf-8", "surrogatepass")
+    def held(self) -> bytes:
+        """What is held back, in clear; no longer than the longest form of any value."""
+        return self._tail[self._out :]
 
-    def feed(self, text: str) -> str:
-        """Return what may go out now that *text* has come, masked."""
-        new = text.encode("utf-8", "surrogatepass")
-        if not self._tail:
-            cut = self._redactor.undecided(new)
-            matches = self._redactor.matches(new)
-            if not matches and cut == len(new):
-                return text
-            return self._let_out(new, matches, cut, cut)
+    def feed(self, new: bytes) -> bytes:
+        """Return what may go out now that *new* has come, masked."""
         data = self._tail + new
+        if self._hold:
+            cut = max(0, len(data) - self._hold)
+            return self._let_out(data, self._redactor.matches(data), cut, cut)
         if len(self._tail) >= _LONG and self._redactor.goes_on(self._tail, new):
             self._tail = data
-            return ""
+            return b""
         cut = self._redactor.undecided(data)
-        return self._let_out(data, self._redactor.matches(data), cut, cut)
+        matches = self._redactor.matches(data)
+        if not self._tail and not matches and cut == len(new):
+            return new
+        return self._let_out(data, matches, cut, cut)
 
-    def release(self) -> str:
+    def release(self) -> bytes:
         """Return what was held back, a complete value in it masked: it goes out although it may be the beginning of a value."""
         data = self._tail
         return self._let_out(data, self._redactor.matches(data), self._redactor.undecided(data), len(data))
 
-    def _let_out(self, data: bytes, matches: list[Hit], cut: int, decided: int) -> str:
+    def _let_out(self, data: bytes, matches: list[Hit], cut: int, decided: int) -> bytes:
         """Let out *data* up to *decided*, without what is out already, and keep it from *cut* on."""
         parts: list[bytes] = []
         out, cluster = self._out, self._cluster
@@ -98,10 +97,49 @@ class StreamMasker:
         self._tail = data[cut:]
         self._out = max(0, out - cut)
         self._cluster = cluster and cluster._replace(start=max(0, cluster.start - cut), end=cluster.end - cut)
-        return b"".join(parts).decode("utf-8", "surrogatepass")
+        return b"".join(parts)
 
     def _write(self, parts: list[bytes], data: bytes, out: int, cluster: _Cluster) -> int:
         if cluster.end <= out:
             return out
         parts += [data[out : cluster.start], self._redactor.mask_of(cluster.name)]
         return cluster.end
+
+
+class StreamMasker:
+    """
+    One stream of text, masked piece by piece.
+
+    The end of a piece is held back if a value begins like that, so nothing is held as long as nothing looks like a value.
+    What was let out in clear since nothing followed for a while is remembered: if the rest comes, the rest is masked. So a
+    value never gets through whole, and without `release` the pieces add up to what `Redactor.mask` makes of the whole text.
+
+    Args:
+        redactor: The values to mask.
+
+    >>> redactor = Redactor()
+    >>> redactor.learn("pw", "hunter2")
+    True
+    >>> stream = StreamMasker(redactor)
+    >>> [stream.feed("I hun"), stream.feed("ter2!"), stream.feed("hun"), stream.release(), stream.feed("ter2")]
+    ['I ', '[secret:pw]!', '', 'hun', '[secret:pw]']
+    """
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._bytes = ByteMasker(redactor)
+
+    @property
+    def held(self) -> str:
+        """What is held back, in clear; shorter than the longest form of any value."""
+        return self._bytes.held.decode("utf-8", "surrogatepass")
+
+    def feed(self, text: str) -> str:
+        """Return what may go out now that *text* has come, masked."""
+        new = text.encode("utf-8", "surrogatepass")
+        out = self._bytes.feed(new)
+        # Most texts hold nothing: they need not be decoded.
+        return text if out is new else out.decode("utf-8", "surrogatepass")
+
+    def release(self) -> str:
+        """Return what was held back, a complete value in it masked: it goes out although it may be the beginning of a value."""
+        return self._bytes.release().decode("utf-8", "surrogatepass")

@@ -2,8 +2,9 @@
 The broker's answer to a query, as frames: what the worker writes, the front hands on and the kernel reads.
 
 A frame is `[kind: 1 byte][length: 4 bytes, big endian][data]`. The kinds: `A` a piece of an Arrow IPC stream, `H` a heartbeat
-(JSON), `Z` the end (JSON: rows and bytes), `E` an error (JSON). An answer ends with `Z` or `E` and with nothing else: a proxy
-may swallow a broken connection, and Arrow takes a stream that stops between two batches for a whole one.
+(JSON), `Z` the end (JSON: rows and bytes), `E` an error (JSON); of an HTTP API's answer `S` its status and headers (JSON), and
+`B` a piece of its body. An answer ends with `Z` or `E` and with nothing else: a proxy may swallow a broken connection, and
+Arrow takes a stream that stops between two batches for a whole one.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from typing import Any, NamedTuple
 from flowfile_nb.errors import FlowfileNbError
 
 WIRE_VERSION = 1
-ARROW, HEARTBEAT, END, ERROR = b"A", b"H", b"Z", b"E"
+ARROW, HEARTBEAT, END, ERROR, STATUS, BODY = b"A", b"H", b"Z", b"E", b"S", b"B"
 MAX_DATA_BYTES = 256 * 1024
 """Of one frame. Whoever hands frames on has no more than one of them in memory."""
 
-_KINDS = {ARROW, HEARTBEAT, END, ERROR}
+_KINDS = {ARROW, HEARTBEAT, END, ERROR, STATUS, BODY}
 _HEADER = struct.Struct(">cI")
 
 
@@ -59,9 +60,18 @@ def frame(kind: bytes, data: bytes) -> bytes:
 
 def arrow_frames(data: bytes | memoryview) -> Iterator[bytes]:
     """Return a piece of an Arrow stream, of any length, as frames."""
+    return _frames(ARROW, data)
+
+
+def body_frames(data: bytes) -> Iterator[bytes]:
+    """Return a piece of an API's answer, of any length, as frames."""
+    return _frames(BODY, data)
+
+
+def _frames(kind: bytes, data: bytes | memoryview) -> Iterator[bytes]:
     whole = memoryview(data)
     for start in range(0, len(whole), MAX_DATA_BYTES):
-        yield frame(ARROW, bytes(whole[start : start + MAX_DATA_BYTES]))
+        yield frame(kind, bytes(whole[start : start + MAX_DATA_BYTES]))
 
 
 def facts_frame(kind: bytes, facts: Mapping[str, Any]) -> bytes:

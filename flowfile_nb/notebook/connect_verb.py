@@ -11,7 +11,7 @@ from flowfile_nb import session
 from flowfile_nb.backend import TeamConnection
 from flowfile_nb.connections import Opened, project_file, saved
 from flowfile_nb.connections.saved import Definition
-from flowfile_nb.core.names import quoted
+from flowfile_nb.core.names import quoted, suggest
 from flowfile_nb.errors import ConnectionFailedError, NoPromptError, StoreError, UsageError
 from flowfile_nb.notebook.connect_table import connections_table
 from flowfile_nb.notebook.connection_rows import near, variable_of
@@ -42,7 +42,7 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
         definition = Definition(args.name, cell.strip())
         _open(shell, args, definition)
         if args.save:
-            session.backend().save_connection(args.name, cell.strip())
+            saved.keep(session.backend(), args.name, cell.strip(), _folder())
             saved.opened(session.backend(), definition)
             print(f"Saved. In another notebook:  %connect {args.name}" + (f" --as {args.as_}" if args.as_ else ""))
     else:
@@ -116,7 +116,8 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
             f"{args.name} is saved in Flowfile: --as is for what is described here",
             hint="describe it:  %%connect?",
         )
-    outline = definition.outline
+    located = definition.located
+    outline = located.outline
     new_file = _new_file(outline.target)
     try:
         with said_if_slow(outline.kind, outline.target):
@@ -126,7 +127,7 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
                 connection = session.open_flowfiles(args.name, test=args.test, timeout_s=args.timeout, debug=args.debug)
             else:
                 connection = session.open_connection(
-                    definition.description, test=args.test, as_=args.as_, timeout_s=args.timeout, debug=args.debug
+                    located.description, test=args.test, as_=args.as_, timeout_s=args.timeout, debug=args.debug
                 )
     except KeyboardInterrupt:
         raise ConnectionFailedError(
@@ -135,13 +136,20 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
         ) from None
     if variable in session.opened:
         session.close(variable)
-    session.opened[variable] = connection
+    session.opened[variable] = connection._replace(described=saved.said_by(definition, _folder()))
     shell.user_ns[variable] = connection.native
-    print(f"{'Connected' if args.test else 'Bound (not tested)'}: {variable} = {connection.target}")
+    print(_told(connection, variable, tested=args.test))
     if connection.note:
         print(connection.note)
     if new_file is not None and new_file.exists():
         print(f"{new_file} was not there: it is a new, empty file.")
+
+
+def _told(connection: Opened, variable: str, *, tested: bool) -> str:
+    if not tested:
+        return f"Bound (not tested): {variable} = {connection.target}"
+    did, why = connection.untried or ("Connected", "")
+    return f"{did}: {variable} = {connection.target}" + (f" ({why})" if why else "")
 
 
 def _new_file(target: str) -> Path | None:
@@ -160,6 +168,10 @@ def _open_shared(name: str, *, test: bool, as_: str | None, timeout_s: float | N
 
 
 def _close(shell: InteractiveShell, name: str) -> None:
+    if name not in session.opened and (near := suggest(name, session.opened)):
+        raise UsageError(
+            f"no open connection is named {name!r}", hint=f"did you mean  %connect -x {near}?  List them:  %connect"
+        )
     bound = session.opened[name].native if name in session.opened else None
     session.close(name)
     # Something else may have the name by now.
@@ -246,7 +258,7 @@ def _export(args: Namespace) -> None:
 
 def _require_agreed_change(args: Namespace, chosen: list[Definition], path: Path) -> None:
     there = project_file.read(path) if path.exists() else {}
-    others = [item.name for item in chosen if item.name in there and there[item.name] != saved.parts_of(item)]
+    others = [item.name for item in chosen if item.name in there and there[item.name] != saved.parts_of(item, path)]
     if others and not args.yes:
         line = ["%connect", *filter(None, [args.name, "--export", args.export]), "--yes"]
         if not confirm(f"{path} describes {', '.join(others)} in another way. Replace?", otherwise=" ".join(line)):

@@ -14,13 +14,15 @@ from flowfile_nb.connections.toml_text import printable
 from flowfile_nb.errors import ConnectionSpecError, UsageError
 from flowfile_nb.notebook.variable import variable_of_flowfiles
 
+_OTHER = "other than the open one"
+
 
 class ConnectionRow(NamedTuple):
     """One connection. Names are as they are stored; what is shown of them has to be printable."""
 
     name: str
     state: str
-    """`open`, `asks first`, `hidden by your saved one`, or empty."""
+    """`open`, `asks first`, `hidden by your saved one`, `other than the open one`, or empty."""
     kind: str
     target: str
     problem: str
@@ -29,7 +31,7 @@ class ConnectionRow(NamedTuple):
     used_at: int | None
     """When it was last opened, in seconds since 1970."""
     definition: Definition | None
-    """None for one that a cell opened and nobody saved."""
+    """None for one that is open and not saved, or not as it is open."""
 
     @property
     def kept(self) -> str:
@@ -80,12 +82,18 @@ def connection_rows(backend: SecretBackend, folder: Path, file: Path | None = No
     uses = backend.used_connections()
     seen: set[str] = set()
     rows = []
+    shown_open = set()
     for definition in known:
-        rows.append(_row(definition, uses, hidden=definition.name in seen))
+        row = _row(definition, uses, hidden=definition.name in seen)
+        if row.state == _OTHER:
+            # What the variable is bound to comes first; the saved one is what the next `%connect NAME` opens.
+            rows.append(_row_of_open(variable_of(definition)))
+        if row.state in {"open", _OTHER}:
+            shown_open.add(variable_of(definition))
+        rows.append(row)
         seen.add(definition.name)
     if file is None:
-        bound = {variable_of(definition) for definition in known}
-        rows += [_row_of_open(name) for name in session.opened if name not in bound]
+        rows += [_row_of_open(name) for name in session.opened if name not in shown_open]
     # The secrets of a shared one are its owner's to have.
     needed = [name for row in rows if row.definition and not row.definition.shared for name in row.secrets]
     return ConnectionRows(rows, set(backend.missing(needed)), problem)
@@ -118,15 +126,25 @@ def near(path: Path) -> str:
 def _row(definition: Definition, uses: dict[tuple[str, str], Known], *, hidden: bool) -> ConnectionRow:
     outline = definition.outline
     known = uses.get((definition.origin, definition.name))
-    state = "open" if variable_of(definition) in session.opened and not hidden else ""
+    state = ""
     if hidden:
         state = "hidden by your saved one"
-    elif not state and definition.origin and (known is None or known.digest != definition.digest):
+    elif variable_of(definition) in session.opened:
+        state = "open" if _is_as_opened(definition) else _OTHER
+    elif definition.origin and (known is None or known.digest != definition.digest):
         state = "asks first"
     used_at = known.used_at if known else None
     return ConnectionRow(
         definition.name, state, outline.kind, outline.target, outline.problem, outline.secrets, used_at, definition
     )
+
+
+def _is_as_opened(definition: Definition) -> bool:
+    """Return whether the variable of a definition is bound to what the definition says now."""
+    try:
+        return saved.said_by(definition, Path.cwd()) == session.opened[variable_of(definition)].described
+    except ConnectionSpecError:
+        return False
 
 
 def _row_of_open(name: str) -> ConnectionRow:

@@ -70,9 +70,11 @@ def _outcome(definition: Definition) -> dict[str, str]:
         elif definition.flowfiles is not None:
             connection = session.open_flowfiles(definition.name)
         else:
-            connection = session.open_connection(definition.description)
+            connection = session.open_connection(definition.located.description)
         took_s = time.perf_counter() - start
-        text = f"Connected to {connection.target} in {took_s:.1f} s. {connection.note}".rstrip()
+        did, why = connection.untried or ("Connected to", "")
+        place = f"{connection.target} ({why})" if why else connection.target
+        text = f"{did} {place} in {took_s:.1f} s. {connection.note}".rstrip()
         connection.close()
     except FlowfileNbError as error:
         return {"message": error.message, "hint": error.hint}

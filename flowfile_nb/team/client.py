@@ -55,18 +55,19 @@ class Client:
         """Have something done, and wait no longer than that for the answer. Raises as `get`."""
         return self._ask("POST", path, **_as_json(body), timeout=timeout_s)
 
-    def open(self, body: Mapping[str, Any]) -> Frames:
+    def open(self, body: Mapping[str, Any], what: str = "query") -> Frames:
         """
-        Begin a query; its frames come as bytes, cut anywhere.
+        Begin a query, or a request to an API; its frames come as bytes, cut anywhere.
 
         Args:
             body: As `POST /api/query` takes it; `id` is what `cancel` takes.
+            what: `query` or `request`.
 
         Raises as `get`, for what the broker refuses before the query begins. Reading the frames raises BrokerError where they
         stop coming.
         """
         http = self._session()
-        response = self._send(http.build_request("POST", "api/query", **_as_json(body)), stream=True)
+        response = self._send(http.build_request("POST", f"api/{what}", **_as_json(body)), stream=True)
         if response.status_code != 200:
             try:
                 response.read()
@@ -212,6 +213,11 @@ class Frames:
         self._response.close()
 
 
+def error_named(kind: str, message: str, hint: str) -> FlowfileNbError:
+    """Return the error that the broker names; one of its own where the name is none of ours."""
+    return _ERRORS.get(kind, BrokerError)(message, hint=hint)
+
+
 def _as_json(body: Mapping[str, Any]) -> dict[str, Any]:
     # Not by the library's own way: it stumbles over half of a surrogate pair, which a name may have.
     return {"content": json.dumps(body).encode(), "headers": {"Content-Type": "application/json"}}
@@ -234,7 +240,7 @@ def _refusal(response: Any) -> FlowfileNbError:
         return _not_understood(response.status_code)
     if response.status_code == 401:
         return NotAllowedError(message, hint=hint or f"the broker takes the token in {TOKEN} (or {TOKEN_FILE}), or the Hub's")
-    return _ERRORS.get(kind, BrokerError)(message, hint=hint)
+    return error_named(kind, message, hint)
 
 
 def _not_understood(status: int) -> BrokerError:

@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql.json import JSON, JSONB
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.engine.default import DefaultDialect
 
+from flowfile_nb.connections.statements import watch_statements
 from flowfile_nb.errors import UnknownSchemeError
 from flowfile_nb.team import dbapi
 from flowfile_nb.team.dbapi import QueryCall
@@ -142,6 +143,7 @@ def make_engine(call: QueryCall, scheme: str, order: Mapping[str, str]) -> Engin
         creator=lambda: dbapi.connect(call, order),
         hide_parameters=True,
     )
+    watch_statements(engine)
     engine.__reduce_ex__ = _Reduce(scheme, dict(order))  # type: ignore[method-assign, assignment]
     return engine
 

@@ -1,4 +1,4 @@
-"""Opening a connection at the broker: an engine or a filesystem here, the connection itself and the credential there."""
+"""Opening a connection at the broker: an engine, a filesystem or a client here, the connection and the credential there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from flowfile_nb.backend import TeamConnection
 from flowfile_nb.connections import Opened
 from flowfile_nb.connections.saved import Definition
-from flowfile_nb.connections.spec import read_spec, scheme_of, secrets_in
+from flowfile_nb.connections.spec import TableSpec, read_spec, scheme_of, secrets_in
 from flowfile_nb.core.names import quoted, suggest
 from flowfile_nb.errors import NoSuchConnectionError, UsageError
 from flowfile_nb.team.backend import TeamBackend
@@ -16,6 +16,7 @@ from flowfile_nb.team.client import Client
 from flowfile_nb.team.links import STORAGE, require_libraries
 
 _CHECK_S = 30.0
+_APIS = {"http", "https"}
 
 
 class Brokered:
@@ -38,7 +39,11 @@ class Brokered:
         self._timeout_s = timeout_s or _CHECK_S
 
     def make(self, scheme: str) -> Any:
-        """Return an engine for a database of that kind, whose statements go to the broker; for a storage a filesystem."""
+        """Return an engine whose statements go to the broker; for a storage a filesystem, for an API a client."""
+        if scheme.lower() in _APIS:
+            from flowfile_nb.team.api_client import make_client
+
+            return make_client(self._client, self._order, self._place)
         if scheme.lower() in STORAGE:
             require_libraries()
             from flowfile_nb.team.files import make_filesystem
@@ -92,7 +97,10 @@ def open_described(
     shared = next(iter(brokered))
     _refuse_form(as_, f"the value of {shared!r}")
     note = f"The broker uses {shared!r}; its value is not in this kernel."
-    kind = Brokered(team.client, {"description": definition.text}, definition.outline.target, note, timeout_s)
+    place = definition.outline.target
+    if isinstance(spec, TableSpec) and scheme_of(spec).lower() in _APIS:
+        place = str(spec.parts.get("url", spec.parts.get("base_url", "")))
+    kind = Brokered(team.client, {"description": definition.text}, place, note, timeout_s)
     return _opened(kind, scheme_of(spec), names, test=test)
 
 
@@ -116,7 +124,10 @@ def open_named(team: TeamBackend, name: str, *, test: bool, as_: str | None, tim
 
 def _note(found: TeamConnection) -> str:
     through = f" with {', '.join(found.groups)}" if found.groups else ""
-    may = "reads and writes" if found.access == "write" else "reads only"
+    if found.kind in _APIS:
+        may = "takes the requests that its owner allows" if found.access == "write" else "takes GET and HEAD only"
+    else:
+        may = "reads and writes" if found.access == "write" else "reads only"
     return f"{found.owner}'s, shared{through}: it {may}; the credential stays at the broker."
 
 

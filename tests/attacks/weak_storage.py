@@ -10,49 +10,49 @@ from flowfile_nb.broker.answers import Sender
 from flowfile_nb.broker.engines.s3 import S3
 from flowfile_nb.broker.orders_desk import OrdersDesk
 from flowfile_nb.broker.storage import links
-from tests.attacks.replacing import replace
+from tests.attacks.replacing import put
 
 
 def any_object() -> None:
     """A share of a part of a bucket is one of all that the key opens."""
-    replace(links, "lies_within", lambda root, path: True)
+    put(links, "lies_within", lambda root, path: True)
     real = links.Links.__init__
 
     def made(self: Any, target: Any, store: Any) -> None:
         real(self, target, store)
         self._any = store
 
-    replace(links.Links, "__init__", made)
+    put(links.Links, "__init__", made)
     execute = links.Links.execute
 
     def asked(self: Any, statement: str, parameters: Any, access: Any) -> Any:
         self._bucket = self._any._bucket = statement.rpartition(" ")[2].partition("/")[0]
         return execute(self, statement, parameters, access)
 
-    replace(links.Links, "execute", asked)
+    put(links.Links, "execute", asked)
 
 
 def any_beginning() -> None:
     """Whatever begins as the prefix does is below it."""
-    replace(links, "lies_within", lambda root, path: path.startswith(root))
+    put(links, "lies_within", lambda root, path: path.startswith(root))
 
 
 def undecoded() -> None:
     """Only how a name stands is looked at, and not how it may be read on its way."""
-    replace(links, "lies_within", lambda root, path: path == root or path.startswith(f"{root}/"))
+    put(links, "lies_within", lambda root, path: path == root or path.startswith(f"{root}/"))
 
 
 def signs_writing() -> None:
     """A share for reading gets links for writing."""
     real = links.require_permitted
-    replace(links, "require_permitted", lambda root, method, path, access: real(root, method, path, "write"))
+    put(links, "require_permitted", lambda root, method, path, access: real(root, method, path, "write"))
 
 
 def lasting_links() -> None:
     """A link is good for a week, or for as long as a member asks."""
-    replace(links, "LINK_S", 7 * 24 * 3600)
+    put(links, "LINK_S", 7 * 24 * 3600)
     real = links.Links.execute
-    replace(links.Links, "execute", lambda self, statement, parameters, access: real(self, statement, None, access))
+    put(links.Links, "execute", lambda self, statement, parameters, access: real(self, statement, None, access))
 
 
 def links_of_text() -> None:
@@ -69,7 +69,7 @@ def links_of_text() -> None:
         S3SigV4QueryAuth(key_, "s3", target.options["region"], expires=seconds).add_auth(request)
         return links.Link(request.prepare().url)
 
-    replace(S3, "sign", sign)
+    put(S3, "sign", sign)
 
 
 def remembers_orders() -> None:
@@ -83,8 +83,8 @@ def remembers_orders() -> None:
             known[key] = real(self, caller, connection=connection, description=description)
         return known[key]
 
-    replace(OrdersDesk, "order", order)
-    replace(OrdersDesk, "permitted", lambda self, order: True)
+    put(OrdersDesk, "order", order)
+    put(OrdersDesk, "permitted", lambda self, order: True)
 
 
 def talkative() -> None:
@@ -95,12 +95,9 @@ def talkative() -> None:
         logging.getLogger("flowfile_nb.broker").warning("answered %r", data)
         await real(self, data)
 
-    replace(Sender, "send", send)
+    put(Sender, "send", send)
 
 
-WEAKNESSES: dict[str, Callable[[], None]] = {
-    act.__name__: act
-    for act in (
-        *(any_object, any_beginning, undecoded, signs_writing, lasting_links, links_of_text, remembers_orders, talkative),
-    )
-}
+STORAGE_WEAKNESSES: tuple[Callable[[], None], ...] = (
+    *(any_object, any_beginning, undecoded, signs_writing, lasting_links, links_of_text, remembers_orders, talkative),
+)

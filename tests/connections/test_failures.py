@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import traceback
@@ -18,7 +19,7 @@ import flowfile_nb as fnb
 from flowfile_nb import session
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.failures import explain
-from flowfile_nb.errors import ConnectionFailedError, NoSuchSecretError
+from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, NoSuchSecretError
 from notebooks.throwaway import Postgres
 from tests.support.certificates import self_signed
 from tests.support.dumb_server import answering, hanging_up, mail_server, silent, web_server
@@ -234,6 +235,50 @@ def tls(tmp_path: Path) -> Iterator[tuple[int, Path]]:
 
     with answering(go_over) as port:
         yield port, made.certificate
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+def test_a_port_that_begins_with_tls(scheme: str, tmp_path: Path) -> None:
+    """As a proxy's: the one hears nothing it understands, the other waits for a greeting; it is told as that."""
+    made = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.certificate, made.key)
+
+    def greet(connection: socket.socket) -> None:
+        # Whoever does not begin with TLS is hung up on.
+        with contextlib.suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as encrypted:
+            encrypted.recv(4096)
+
+    with answering(greet) as port:
+        error = failure(f"{scheme}://app:%secret pw@127.0.0.1:{port}/x", timeout_s=0.5)
+
+    assert "that port begins with TLS, and this connection does not" in error.message
+
+
+def test_a_certificate_of_the_clients_is_asked_for() -> None:
+    """In the words of PostgreSQL, and of TLS itself."""
+    for said in ("FATAL:  connection requires a valid client certificate", "[SSL] tlsv13 alert certificate required"):
+        assert "asks for a certificate of yours" in explain(OSError(said), "x://h", [], Access(str)).message
+
+
+@pytest.mark.parametrize(
+    ("described", "words"),
+    [
+        ("sqlite://data.db", "sqlite:///data.db "),
+        ("duckdb://data/of mine.duckdb", "duckdb:///data/of mine.duckdb "),
+        ({"type": "sqlite", "host": "data.db"}, "sqlite:///data.db "),
+        ("sqlite://me:%secret pw@host/data.db", "sqlite:///data/file.db "),
+        ("duckdb://C:/data.db", "duckdb:///C:/data/file.db "),
+    ],
+)
+def test_two_slashes_before_a_file(described: Any, words: str) -> None:
+    """A path begins behind three; the URL that was meant is shown. DuckDB would open an empty database in memory."""
+    for form in (None, "duckdb", "adbc", "ibis"):
+        with pytest.raises(ConnectionSpecError) as caught:
+            fnb.connect(described, as_=form)
+
+        assert words in caught.value.hint
+        assert len(str(caught.value).split("\n")) == 2
 
 
 def test_a_self_signed_certificate(tls: tuple[int, Path], tmp_path: Path) -> None:

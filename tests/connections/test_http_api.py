@@ -7,9 +7,11 @@ import json
 import logging
 import multiprocessing
 import pickle
+import socket
+import ssl
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -34,6 +36,7 @@ from flowfile_nb.errors import (
     MissingDriverError,
     NoSuchSecretError,
 )
+from tests.support.dumb_server import answering, web_server
 from tests.support.http_server import Answer, Request, Server, running
 from tests.support.shell import Shell
 
@@ -534,7 +537,7 @@ def test_a_check_sends_nothing(server: Server, secure: Server, authority: trustm
 
 
 def test_a_clients_certificate(authority: trustme.CA, tmp_path: Path) -> None:
-    """Where the server asks for one, it is shown; without it the check says that TLS failed."""
+    """Where the server asks for one, it is shown; without it the check says that it asks for one."""
     people = trustme.CA()
     mine = people.issue_cert("me@example.com")
     mine.private_key_and_cert_chain_pem.write_to_path(tmp_path / "me.pem")
@@ -544,7 +547,7 @@ def test_a_clients_certificate(authority: trustme.CA, tmp_path: Path) -> None:
         parts = {"type": "https", "url": server.url, "verify": str(tmp_path / "ca.pem"), "test_path": "/"}
         fnb.connect({**parts, "cert": str(tmp_path / "me.pem")}).close()
         assert len(server.requests) == 1
-        with pytest.raises(ConnectionFailedError, match="encrypted connection"):
+        with pytest.raises(ConnectionFailedError, match="asks for a certificate of yours"):
             fnb.connect(parts)
 
 
@@ -578,7 +581,7 @@ def test_what_can_be_wrong_is_told_apart(secure: Server, monkeypatch: pytest.Mon
     cases = [
         ("https://no-such-host.invalid", "no host of that name"),
         ("http://127.0.0.1:1", "nothing listens"),
-        (secure.url, "encrypted connection"),
+        (secure.url, "not signed by an authority"),
     ]
 
     for url, words in cases:
@@ -606,6 +609,12 @@ def test_a_library_error_keeps_its_class_and_loses_its_frames(server: Server) ->
     ("description", "error", "words"),
     [
         ({"url": "https://h", "tokn": "%secret key"}, ConnectionSpecError, "did you mean 'token'"),
+        ({"url": "https://h", "bearer": "%secret key"}, ConnectionSpecError, 'auth = "bearer",  token = %secret NAME'),
+        ({"url": "https://h", "bearrer": "%secret key"}, ConnectionSpecError, 'auth = "bearer",  token = %secret NAME'),
+        ({"url": "https://h", "api_key": "%secret key"}, ConnectionSpecError, 'header = "X-Api-Key",  token = %secret NAME'),
+        ({"url": "https://h", "user": "me", "password": "%secret key"}, ConnectionSpecError, "did you mean 'username'"),
+        ({"endpoint": "https://h"}, ConnectionSpecError, "did you mean 'url'"),
+        ({"url": "https://h", "zzzzzz": "x"}, ConnectionSpecError, "its keys are"),
         ({"url": "https://h", "auth": "bearr", "token": "%secret key"}, ConnectionSpecError, 'auth = "bearer"'),
         ({"url": "https://h", "auth": ["bearer"]}, ConnectionSpecError, "no way to authenticate"),
         ({"url": "https://h", "auth": "zzz"}, ConnectionSpecError, "known are"),
@@ -614,7 +623,7 @@ def test_a_library_error_keeps_its_class_and_loses_its_frames(server: Server) ->
         ({"url": "https://h", "base_url": "https://h"}, ConnectionSpecError, "one url"),
         ({}, ConnectionSpecError, "one url"),
         ({"url": "api.example.com"}, ConnectionSpecError, "https://api.example.com/v1"),
-        ({"url": "http://h"}, ConnectionSpecError, "of type 'https'"),
+        ({"url": "http://h"}, ConnectionSpecError, 'type = "http"'),
         ({"url": "https://h:port"}, ConnectionSpecError, "is no port"),
         ({"url": 5}, ConnectionSpecError, "wrong kind"),
         ({"url": "https://h", "timeout": "10"}, ConnectionSpecError, "wrong kind"),
@@ -667,10 +676,61 @@ def test_the_magic_binds_a_client(shell: Shell, server: Server) -> None:
     shown = shell.run(f"%%connect api\nhttp://me:%secret key@127.0.0.1:{server.port}/v1?api_key=%secret key")
 
     api = shell.real.user_ns["api"]
-    assert f"api = {server.url}/v1\n" in shown
+    assert shown == f"Reached: api = {server.url}/v1 (no test_path: the key was not tried)\n"
     assert shell.run("api") == f"Out[1]: <httpx.Client {server.url}/v1/>\n" or f"<httpx.Client {server.url}/v1/>" in shell.shown
     shell.run("%connect -x api")
     assert api.is_closed
+
+
+def test_what_was_tried_is_said(shell: Shell, server: Server, other: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connected is said where the key was tried; else what was reached, and what not."""
+    fnb.secrets["key"] = ASCII_CANARY
+    body = f'%%connect api --replace\ntype = "http"\nurl = "{server.url}"\n'
+    Issuer(server)
+
+    assert f"Connected: api = {server.url}\n" in shell.run(f'{body}test_path = "/token"\ntoken = %secret key')
+    assert f"Reached: api = {server.url} (no test_path: the key was not tried)" in shell.run(f"{body}token = %secret key")
+    assert f"Reached: api = {server.url} (no test_path)\n" in shell.run(body)
+    bought = f'{body}token_url = "{server.url}/token"\nclient_id = "me"\nclient_secret = %secret key'
+    assert "(no test_path: the token was given, and not tried)" in shell.run(bought)
+    monkeypatch.setenv("http_proxy", other.url)
+    monkeypatch.setenv("no_proxy", "")
+    through = '%%connect far\ntype = "http"\nurl = "http://api.invalid"\ntoken = %secret key'
+    assert "(no test_path: only the proxy was reached, and the key was not tried)" in shell.run(through)
+    for name in ("api", "far"):
+        shell.run(f"%connect -x {name}")
+
+
+def test_tls_and_none_are_told_apart(server: Server, secure: Server, authority: trustme.CA, tmp_path: Path) -> None:
+    """`https://` on a port without TLS, `http://` on one with it, whether it hangs up or says 400 as a web server does."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with pytest.raises(ConnectionFailedError, match="that port answers without TLS") as caught:
+        fnb.connect({"type": "https", "url": f"https://127.0.0.1:{server.port}"})
+    assert "http://…" in caught.value.hint
+
+    for path in ("/", "/me"):
+        with pytest.raises(ConnectionFailedError, match="that port begins with TLS") as caught:
+            fnb.connect({"type": "http", "url": f"http://127.0.0.1:{secure.port}", "test_path": path})
+        assert "https://" in caught.value.hint
+    with answering(says_400_or_tls(authority)) as port, pytest.raises(ConnectionFailedError, match="that port begins with TLS"):
+        fnb.connect({"type": "http", "url": f"http://127.0.0.1:{port}", "test_path": "/"})
+    server.answer = lambda request: Answer(400)
+    with pytest.raises(ConnectionFailedError, match="answered 400 to /"):
+        fnb.connect({"type": "http", "url": server.url, "test_path": "/"})
+
+
+def says_400_or_tls(authority: trustme.CA) -> Callable[[socket.socket], None]:
+    """Return what a web server does on its port for TLS: it tells whom greets it otherwise in plain words."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    def answer(connection: socket.socket) -> None:
+        if connection.recv(1, socket.MSG_PEEK) == b"\x16":
+            context.wrap_socket(connection, server_side=True).close()
+        else:
+            web_server(connection)
+
+    return answer
 
 
 def test_the_limit_of_the_line_is_one_of_opening(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import base64
 import copy
 import pickle
+import ssl
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import confluent_kafka
 import pytest
+import trustme
 from confluent_kafka.admin import AdminClient
 
 import flowfile_nb as fnb
+from flowfile_nb import session
 from flowfile_nb.errors import (
     ConnectionFailedError,
     ConnectionSpecError,
@@ -21,7 +25,9 @@ from flowfile_nb.errors import (
     LiteralPasswordError,
     NoSuchSecretError,
 )
+from tests.support.dumb_server import answering, silent
 from tests.support.http_server import Answer, running
+from tests.support.kafka_broker import running_broker
 from tests.support.shell import Shell
 
 CANARY = "hunter2 canary/@:?#&=ü\"'"
@@ -139,6 +145,61 @@ def test_nobody_listens(capfd: pytest.CaptureFixture[str]) -> None:
 
     assert len(str(caught.value).split("\n")) == 2
     assert capfd.readouterr().err == ""
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    """A broker's certificate for `localhost` and this machine's address; its authority is in `ca.pem`."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    return context
+
+
+def opened(port: int, protocol: str, timeout_s: float | None = None, host: str = "127.0.0.1", **more: str) -> Any:
+    """Open a broker with the stored password."""
+    parts = {"type": "kafka", "bootstrap_servers": f"{host}:{port}", "security_protocol": protocol}
+    if "SASL" in protocol:
+        parts |= {"sasl_mechanism": "PLAIN", "sasl_username": "app", "sasl_password": "%secret kafka_pw"}
+    return session.open_connection({**parts, **more}, timeout_s=timeout_s)
+
+
+def test_a_password(tls: ssl.SSLContext, tmp_path: Path) -> None:
+    """The right one opens, in clear and in TLS; another is told as that, with the secret's name."""
+    fnb.secrets["kafka_pw"] = CANARY
+    with running_broker("app", CANARY) as port, running_broker("app", CANARY, tls=tls) as secure:
+        opened(port, "SASL_PLAINTEXT").close()
+        opened(secure, "SASL_SSL", ssl_ca_location=str(tmp_path / "ca.pem")).close()
+        fnb.secrets["kafka_pw"] = "another"
+        with pytest.raises(ConnectionFailedError, match="refused the user or the password") as caught:
+            opened(port, "SASL_PLAINTEXT")
+
+    assert "with secret 'kafka_pw' (stored" in caught.value.message
+    assert "%secret set kafka_pw --replace" in caught.value.hint
+
+
+def test_what_is_wrong_is_told_apart(tls: ssl.SSLContext, tmp_path: Path) -> None:
+    """TLS against a port without it and the other way round, a certificate, the kind of login, a name, and no answer."""
+    fnb.secrets["kafka_pw"] = CANARY
+    elsewhere = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(elsewhere)
+    with running_broker("app", CANARY) as port, running_broker("app", CANARY, tls=tls) as secure, answering(silent) as mute:
+        for attempt, words in (
+            (lambda: opened(port, "SASL_SSL"), "that port answers without TLS"),
+            (lambda: opened(secure, "SASL_PLAINTEXT"), "that port begins with TLS"),
+            (lambda: opened(secure, "PLAINTEXT"), "that port begins with TLS"),
+            (lambda: opened(secure, "SASL_SSL", ssl_ca_location=str(elsewhere)), "not signed by an authority that is trusted"),
+            (lambda: opened(port, "SASL_PLAINTEXT", sasl_mechanism="SCRAM-SHA-256"), "takes another kind of login"),
+            (lambda: opened(9092, "SASL_PLAINTEXT", host="no-such-host.invalid"), "there is no host of that name"),
+            (lambda: opened(1, "SASL_PLAINTEXT"), "nothing listens on that host and port"),
+            (lambda: opened(mute, "SASL_PLAINTEXT", 1), "the server did not answer in time"),
+        ):
+            with pytest.raises(ConnectionFailedError) as caught:
+                attempt()
+            assert words in caught.value.message
+            assert len(str(caught.value).split("\n")) == 2
+            assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from flowfile_nb.core.encodings import patterns_of
 from flowfile_nb.core.redaction import Redactor
 from flowfile_nb.core.search import EngineName
-from flowfile_nb.core.streams import StreamMasker
+from flowfile_nb.core.streams import ByteMasker, StreamMasker
 from tests.core.redaction_values import HARD_VALUES, PEM, both_engines
 
 VALUES = [
@@ -241,3 +241,33 @@ def test_a_value_of_64_kib_in_pieces(size: int) -> None:
 def test_lone_surrogates_in_pieces() -> None:
     """Text that is not valid Unicode streams like any other."""
     assert streamed(knowing("ü\udc80üü"), ["\ud83d", "ü", "\udc80", "üü", "\udc80"]) == "\ud83d[secret:n0]\udc80"
+
+
+@both_engines
+@given(
+    values=st.lists(st.sampled_from(VALUES), min_size=1, unique=True),
+    pieces=st.lists(st.sampled_from(PIECES)),
+    cuts=CUTS,
+)
+def test_what_is_always_held_depends_on_lengths_alone(
+    engine: EngineName, values: list[str], pieces: list[str], cuts: list[tuple[int, bool]]
+) -> None:
+    """No form of a value comes out, and all comes; of bytes without values, each time as many as of any others."""
+    redactor = knowing(*values, engine=engine)
+    data = "".join(pieces).encode()
+    stream, other = ByteMasker(redactor, always_hold=True), ByteMasker(redactor, always_hold=True)
+    longest = max(len(pattern) for value in values for pattern in patterns_of(value))
+
+    out, at, dull = b"", 0, 0
+    for size, _ in cuts:
+        piece = data[at : at + size]
+        out += stream.feed(piece)
+        dull += len(other.feed(bytes(len(piece))))
+        at += size
+        assert dull == max(0, min(at, len(data)) - longest)
+        assert len(stream.held) <= longest
+    out += stream.feed(data[at:]) + stream.release()
+
+    assert not any(Redactor.hits(redactor, part) for part in out.split(b"[secret"))
+    if not redactor.hits(data):
+        assert out == data

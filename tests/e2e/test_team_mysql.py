@@ -36,7 +36,6 @@ _ATTACKS = {
     "in a block": ([f"BEGIN NOT ATOMIC {_CHANGE}; END"], _PASSWORD),
     "put together": (["EXECUTE IMMEDIATE CONCAT('SET PASS', 'WORD = PASSWORD(''x'')')"], _PASSWORD),
     "in a procedure": (["CALL change_password()"], _PASSWORD),
-    "prepared": ([f"PREPARE p FROM '{_CHANGE.replace(chr(39), chr(39) * 2)}'", "EXECUTE p"], _PASSWORD),
     "after a commit": (["COMMIT", _CHANGE], _PASSWORD),
     "with the session's character": (["SET SESSION TRANSACTION READ WRITE", _CHANGE], _PASSWORD),
     "with a setting for one statement": ([f"SET STATEMENT sql_mode = '' FOR {_CHANGE}", _CHANGE], _PASSWORD),
@@ -106,6 +105,37 @@ def test_nothing_is_changed_through_a_share_to_read(broker: Broker, mariadb: Mar
 
     assert not _tried(broker, mariadb, "read", *_ATTACKS[name])
     assert broker.ask(_order(mariadb), "SELECT 1 AS a").rows == [{"a": 1}]
+
+
+# What a statement does, and a question whose answer is 0 if nothing is left of it in the session.
+_LEFT = {
+    "a lock": ("SELECT GET_LOCK('mine', 0)", "SELECT IS_USED_LOCK('mine') IS NOT NULL"),
+    "a variable": ("SELECT @mine := 1", "SELECT @mine IS NOT NULL"),
+}
+_LEFT_BY_WRITING = _LEFT | {
+    "a setting": ("SET SESSION sql_mode = 'ANSI_QUOTES'", "SELECT @@sql_mode LIKE '%ANSI_QUOTES%'"),
+    "no limit of time": ("SET SESSION max_statement_time = 0", "SELECT @@max_statement_time = 0"),
+    "a temporary table over a real one": ("CREATE TEMPORARY TABLE kinds (a int)", "SELECT COUNT(*) - 1 FROM kinds"),
+    "another character set": ("SET NAMES latin1", "SELECT @@character_set_client <> 'utf8mb4'"),
+    "another database": ("USE information_schema", "SELECT DATABASE() <> 'sales'"),
+    "an open transaction": ("START TRANSACTION", "SELECT @@in_transaction"),
+}
+
+
+@pytest.mark.parametrize(
+    ("access", "what"), [*(("read", what) for what in _LEFT), *(("write", what) for what in _LEFT_BY_WRITING)]
+)
+def test_a_statement_leaves_nothing_behind(broker: Broker, mariadb: MariaDb, access: str, what: str) -> None:
+    """The next statement, in the same session, finds it as a new one."""
+    order = _order(mariadb, access)
+    before = broker.ask(order, "SELECT CONNECTION_ID() AS id").rows
+    statement, question = _LEFT_BY_WRITING[what]
+
+    assert broker.ask(order, statement).outcome.state == "complete"
+
+    left = broker.ask(order, question).rows
+    assert [list(row.values()) for row in left] == [[0]]
+    assert broker.ask(order, "SELECT CONNECTION_ID() AS id").rows == before
 
 
 @pytest.mark.parametrize("access", ["read", "write"])

@@ -153,6 +153,28 @@ def test_the_table(shell: Shell, cloned: Path) -> None:
     assert "hunter2" not in repr(shell.result) + shell.result._repr_html_()
 
 
+def test_what_is_open_is_told_apart_from_what_is_saved_now(shell: Shell) -> None:
+    """A saved one that was changed since, or a cell of its name: both rows, each with its own target and secrets."""
+    fnb.secrets["old"] = fnb.secrets["new"] = "a value"
+    shell.run("%%connect db --save --no-test\npostgresql://app:%secret old@h/old")
+    shell.run("%connect")
+    assert [row[:2] for row in shell.result.rows] == [("db", "open")]
+
+    session.backend().save_connection("db", "# mine\npostgresql://app:%secret old@h/old")
+    shell.run("%connect")
+    assert [row[:2] for row in shell.result.rows] == [("db", "open")]
+
+    session.backend().save_connection("db", "postgresql://app:%secret new@h/new")
+    shell.run("%connect")
+
+    assert [(row[1], row[3], row[4], row[6]) for row in shell.result.rows] == [
+        ("open", "postgresql://app@h/old", "old", "a cell"),
+        ("other than the open one", "postgresql://app@h/new", "new", "saved"),
+    ]
+    shell.run("%connect db --no-test\n%connect")
+    assert [(row[1], row[3]) for row in shell.result.rows] == [("open", "postgresql://app@h/new")]
+
+
 def test_a_file_that_cannot_be_read_hides_nothing_else(shell: Shell, project: Path) -> None:
     """The list says so, below the own ones."""
     (project / "connections.toml").write_text("[", encoding="utf-8")

@@ -1,12 +1,12 @@
 """
-How a worker talks to each kind of database and storage. The only files that a driver of theirs is imported in.
+How a worker talks to each kind of database, storage and API. The only files that a driver of theirs is imported in.
 
 What each guarantees for a share to read is said by its `GUARANTEE`: it is shown where something is shared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -66,8 +66,31 @@ class StoppedError(Exception):
     """Whoever asked does not want the rest. Engines let it pass."""
 
 
-class Engine(Protocol):
-    """One connection to one database, used by one statement at a time."""
+class ExchangeError(Exception):
+    """
+    The API did not answer a request as one should. The session is of use after.
+
+    Args:
+        reason: A text of ours.
+        code: What kind of failure it is, by its name in httpx; empty if it is none of these.
+        detail: The library's own words, for the operator's log.
+    """
+
+    def __init__(self, reason: str, code: str = "", detail: str = "") -> None:
+        super().__init__(reason)
+        self.code, self.detail = code, detail
+
+
+class Answer(NamedTuple):
+    """What an API answers, without the credential, while it is being read."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    pieces: Iterator[bytes]
+
+
+class Session(Protocol):
+    """One connection to one target, used by one statement or request at a time."""
 
     def open(self) -> None:
         """
@@ -77,6 +100,31 @@ class Engine(Protocol):
             OpeningError: If that fails.
         """
 
+    def cancel(self) -> None:
+        """Make the other side stop what runs; called from another thread."""
+
+    def problems(self) -> list[str]:
+        """Return why the login may not be shared, each a sentence; those that only warn begin with `warning:`."""
+
+    def server(self) -> str:
+        """Return what the server says it is."""
+
+
+class Api(Session, Protocol):
+    """One HTTP API."""
+
+    def exchange(self, asked: Mapping[str, Any]) -> AbstractContextManager[Answer]:
+        """
+        Send one request, which `api_rules.permitted` returned, with the credential.
+
+        Raises:
+            ExchangeError: If there is no answer, here or while it is read.
+        """
+
+
+class Engine(Session, Protocol):
+    """One connection to one database."""
+
     def execute(self, statement: str, parameters: Any, access: Access) -> AbstractContextManager[Result]:
         """
         Run one statement, alone in its transaction: read-only, and rolled back, where *access* is `read`.
@@ -85,15 +133,6 @@ class Engine(Protocol):
             StatementError: If the database refuses it, here or while its rows are read.
             LostError: If the connection is gone.
         """
-
-    def cancel(self) -> None:
-        """Make the database stop what runs; called from another thread."""
-
-    def problems(self) -> list[str]:
-        """Return why the login may not be shared, each a sentence; those that only warn begin with `warning:`."""
-
-    def server(self) -> str:
-        """Return what the server says it is."""
 
 
 REFUSED = {"sqlite", "duckdb", "access", "shillelagh"}
@@ -126,3 +165,10 @@ def engine_of(target: Target, value: str, limits: Limits) -> Engine:
     from flowfile_nb.broker.engines.others import Others
 
     return Others(target, value, limits)
+
+
+def api_of(target: Target, value: str, limits: Limits) -> Api:
+    """Return what talks to the target's HTTP API; nothing is sent yet."""
+    from flowfile_nb.broker.engines.http_api import HttpApi
+
+    return HttpApi(target, value, limits)

@@ -3,7 +3,7 @@ MySQL and MariaDB, by PyMySQL: rows become Arrow in Python, a thousand at a time
 
 Their read-only transactions stop changes of data, also in functions. They do not stop what commits by itself first: MariaDB
 10.11 carries out SET PASSWORD, DDL, TRUNCATE and blocks in them. So a share to read takes no statement but those that begin as
-reading ones do, and runs them in such a transaction.
+reading ones do, and runs them in such a transaction. After each statement the session is as a new one.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ GUARANTEE = (
 )
 
 _ROWS = 1000
+_CHARSET = "utf8mb4"
+_RESET = 0x1F
+"""COM_RESET_CONNECTION, of MySQL since 5.7 and MariaDB since 10.2."""
 _READ_ONLY = 1792
 _LOST = {0, 2006, 2013, 2014, 2055, 1053, 1927, 4031}
 _OUT_OF_TIME = {1969, 3024}
@@ -54,15 +57,18 @@ class MySQL:
     def __init__(self, target: Target, value: str, limits: Limits) -> None:
         self._target, self._value, self._limits = target, value, limits
         self._connection: Any = None
+        self._settings: list[str] = []
 
     def open(self) -> None:
         """Connect."""
         self._connection = self._connected()
+        self._settings = ["autocommit = 1", f"NAMES {_CHARSET}"]
         seconds = self._limits.query_s
         for setting in (f"max_statement_time = {seconds:.3f}", f"max_execution_time = {round(seconds * 1000)}"):
             # One is MariaDB's, the other MySQL's.
             with suppress(Exception):
-                self._plain(f"SET SESSION {setting}")
+                self._plain(f"SET {setting}")
+                self._settings.append(setting)
 
     @contextmanager
     def execute(self, statement: str, parameters: Any, access: Access) -> Iterator[Result]:
@@ -92,12 +98,7 @@ class MySQL:
         except Exception as error:  # noqa: BLE001 - PyMySQL's, Arrow's and Python's
             raise _translated(error) from None
         finally:
-            with suppress(Exception):
-                if whole[0]:
-                    self._plain("ROLLBACK")
-                else:
-                    # Otherwise the driver would read all that is left.
-                    self._connection.close()
+            self._reset(whole=whole[0], access=access)
 
     def cancel(self) -> None:
         """Kill the statement, on a connection of its own."""
@@ -130,13 +131,34 @@ class MySQL:
             version = str(next(result.batches).column(0)[0].as_py())
         return version if "MariaDB" in version else f"MySQL {version}"
 
+    def _reset(self, *, whole: bool, access: Access) -> None:
+        """
+        Leave nothing of a statement behind: what it holds and has set in its session would be there for the next one.
+
+        That are locks by GET_LOCK, for which others wait, temporary tables, variables and prepared statements. Which database
+        is the usual one stays, so that a session that had none of its own is not used again.
+        """
+        connection, reset = self._connection, False
+        with suppress(Exception):
+            # A server, too, that does not know the command; and the driver would read all that is left of a result.
+            if whole and (access == "read" or self._target.database):
+                connection._execute_command(_RESET, b"")  # noqa: SLF001 - PyMySQL has no name for it
+                connection._read_ok_packet()  # noqa: SLF001
+                reset = True
+        if not reset:
+            with suppress(Exception):
+                connection.close()
+
     def _ready(self, access: Access) -> None:
+        settings = "SET " + ", ".join(self._settings)
         try:
-            self._plain("ROLLBACK")
+            self._plain(settings)
         except Exception:  # noqa: BLE001 - nothing has run yet
             with suppress(Exception):
                 self._connection.close()
             self.open()
+        if access == "write" and self._target.database:
+            self._connection.select_db(self._target.database)
         if access == "read":
             self._plain("START TRANSACTION READ ONLY")
 
@@ -156,7 +178,7 @@ class MySQL:
                 # As text it would be sent as Latin-1.
                 password=self._value.encode("utf-8", "surrogatepass"),
                 database=target.database or None,
-                charset="utf8mb4",
+                charset=_CHARSET,
                 connect_timeout=max(1, round(self._limits.connect_s)),
                 autocommit=True,
                 local_infile=False,

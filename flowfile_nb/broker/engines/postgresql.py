@@ -3,7 +3,8 @@ PostgreSQL, by ADBC: rows become Arrow in C, in a stream.
 
 A read-only statement runs as `BEGIN READ ONLY; SELECT set_config(…); STATEMENT; ROLLBACK`, the statement by the extended
 protocol, which takes one and no more. After the first query of a transaction nothing can make it writable (postgresql.org,
-"SET TRANSACTION"), and no role or password changes in one that is read-only.
+"SET TRANSACTION"), and no role or password changes in one that is read-only. After each statement
+the session is as a new one.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class PostgreSQL:
         self._target, self._value, self._limits = target, value, limits
         self._connection: Any = None
         self._running: Any = None
+        self._settings: dict[str, str] = {}
 
     def open(self) -> None:
         """Connect. The DSN is of quoted words: in a URL an unescaped character of the value would land in a message."""
@@ -65,9 +67,11 @@ class PostgreSQL:
             self._connection = dbapi.connect(_dsn(self._target, self._value, self._limits), autocommit=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, its text stays here
             raise OpeningError(_reason(str(error)), str(error)) from None
+        # Since 14: a query whose client is gone ends. Older ones have the statement's own limit.
+        self._settings = {"statement_timeout": str(round(self._limits.query_s * 1000))}
         with suppress(Exception):
-            # Since 14: a query whose client is gone ends. Older ones have the statement's own limit.
             self._plain("SET client_connection_check_interval = '1s'")
+            self._settings["client_connection_check_interval"] = "1s"
 
     @contextmanager
     def execute(self, statement: str, parameters: Any, access: Access) -> Iterator[Result]:
@@ -96,10 +100,7 @@ class PostgreSQL:
             raise _translated(error) from None
         finally:
             self._running = None
-            with suppress(Exception):
-                if cursor is not None:
-                    cursor.close()
-                self._plain("ROLLBACK")
+            self._reset(cursor)
 
     def cancel(self) -> None:
         """Send the server a request to cancel, on a connection of its own."""
@@ -135,6 +136,23 @@ class PostgreSQL:
         with self.execute("SELECT 'PostgreSQL ' || current_setting('server_version')", None, "read") as result:
             return str(next(result.batches).column(0)[0].as_py())
 
+    def _reset(self, cursor: Any) -> None:
+        """
+        Leave nothing of a statement behind: what it holds and has set in its session would be there for the next one.
+
+        That are advisory locks, which others wait for, temporary tables, settings, prepared statements and LISTEN. A connection
+        of which that cannot be said is closed; the next statement opens another.
+        """
+        try:
+            if cursor is not None:
+                cursor.close()
+            self._plain("ROLLBACK")
+            # By itself: it does not run within a transaction.
+            self._plain("DISCARD ALL")
+        except Exception:  # noqa: BLE001 - whatever keeps it from that
+            with suppress(Exception):
+                self._connection.close()
+
     def _begin(self, access: Access) -> None:
         try:
             self._prepare(access)
@@ -148,7 +166,7 @@ class PostgreSQL:
         if access == "read":
             self._plain("BEGIN READ ONLY")
         local = "true" if access == "read" else "false"
-        self._plain(f"SELECT set_config('statement_timeout', '{round(self._limits.query_s * 1000)}', {local})")
+        self._plain("SELECT " + ", ".join(f"set_config('{name}', '{text}', {local})" for name, text in self._settings.items()))
 
     def _plain(self, statement: str) -> None:
         with self._connection.cursor() as cursor:

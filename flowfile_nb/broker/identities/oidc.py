@@ -76,7 +76,7 @@ class OidcIdentity:
             )
         if self._claims.user == "email" and said.get("email_verified") is not True:
             raise NotAllowedError("the issuer has not verified this token's address", hint="have the issuer verify it")
-        return Caller(name, self._groups(said), name in self._admins, "oidc")
+        return Caller(name, self._groups(said), name in self._admins, "oidc", float(said["exp"]) + _CLOCKS_DIFFER_S)
 
     def _groups(self, said: Mapping[str, Any]) -> frozenset[str]:
         groups = said.get(self._claims.groups, []) if self._claims.groups else []

@@ -1,0 +1,129 @@
+"""
+What a database says of a statement, told short: SQLAlchemy's own traceback of it has two hundred lines.
+
+An exception that went through an engine of ours is remembered as such. It is raised as it is, whatever is shown of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary, ref
+
+from flowfile_nb.errors import FlowfileNbError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine, ExceptionContext
+
+_MOST_LINES = 12
+_MOST_CHARACTERS = 1_000
+# (what the database says, what to do); the first that matches counts. `NAME` is the engine's variable.
+_REMEDIES = (
+    (
+        (
+            r"relation \"[^\"]*\" does not exist|no such table|table \S+ (?:does not|doesn't) exist|table with name"
+            r"|unknown table|table\S* .*not found|invalid object name|ora-00942"
+        ),
+        "check its name and schema; those that are there:  sqlalchemy.inspect(NAME).get_table_names()",
+    ),
+    (
+        (
+            r"column \S+ (?:does not|doesn't) exist|no such column|unknown column|invalid column name|ora-00904"
+            r"|referenced column|column \S+ cannot be resolved"
+        ),
+        'check its spelling; those that are there:  sqlalchemy.inspect(NAME).get_columns("TABLE")',
+    ),
+    (r"allowed as placeholders|placeholders? but", "a  %  that is no placeholder is written  %%  in this statement"),
+    (
+        r"current transaction is aborted|can't reconnect until invalid transaction",
+        "an earlier statement of this transaction failed: end it with  connection.rollback()",
+    ),
+    (
+        r"read-?only",
+        "this connection, or its user, only reads; to write, connect with another",
+    ),
+    (
+        r"permission denied|access denied|command denied|not authori[sz]ed|insufficient privilege",
+        "the database's user may not do that; whoever runs the database can allow it",
+    ),
+    (
+        r"is locked|lock wait|deadlock|could not obtain lock|could not set lock",
+        "another connection holds it: end its transaction, and run the cell again",
+    ),
+    (
+        r"canceling statement|execution was interrupted|statement timeout|maximum statement execution time",
+        "the database ended it: ask for less at once, or raise its own limit",
+    ),
+    (
+        r"unique|duplicate|foreign key|not.null|check constraint|violates",
+        "the data breaks a rule of the table; this statement has written nothing",
+    ),
+    (r"syntax|parse", "check the statement at that place"),
+)
+_LOST = "the connection was lost; run the cell again, and a new one is opened"
+
+
+class Told(NamedTuple):
+    """What can be told of an error of the database."""
+
+    said: str
+    """The database's own words, shortened where they are very long."""
+    statement: str
+    """The statement, where those words do not quote it; parameters are never part of it."""
+    remedy: str
+    """What to do, in one line; `NAME` stands for the engine."""
+    engine: Any
+    """A weak reference to the engine."""
+
+
+_told: WeakKeyDictionary[BaseException, Told] = WeakKeyDictionary()
+
+
+def watch_statements(engine: Engine) -> None:
+    """Remember the errors that the database has with this engine's statements."""
+    from sqlalchemy import event
+
+    event.listen(engine, "handle_error", _remember)
+
+
+def told_of(error: BaseException | None) -> Told | None:
+    """Return what can be told of an exception, or of the one that pandas has put another round; None of everybody else's."""
+    from sqlalchemy.exc import StatementError
+
+    if error is None:
+        return None
+    if type(error).__module__.partition(".")[0] == "pandas" and error.__cause__ is not None:
+        error = error.__cause__
+    # Of others there may be no weak reference.
+    return _told.get(error) if isinstance(error, StatementError) else None
+
+
+def _remember(context: ExceptionContext) -> None:
+    raised = context.sqlalchemy_exception
+    if raised is None:
+        return
+    original, statement = context.original_exception, (context.statement or "").strip()
+    said = original.message if isinstance(original, FlowfileNbError) else _words(original)
+    hint = original.hint if isinstance(original, FlowfileNbError) else ""
+    lowered = said.lower()
+    remedy = next((remedy for pattern, remedy in _REMEDIES if re.search(pattern, lowered)), "")
+    quotes = any(len(line) > 5 and line.strip() in said for line in statement.splitlines())
+    _told[raised] = Told(
+        _short(said),
+        "" if quotes else _short(statement),
+        _LOST if context.is_disconnect else hint or remedy,
+        ref(context.engine) if context.engine is not None else lambda: None,
+    )
+
+
+def _words(error: BaseException) -> str:
+    """Return what a driver's error says: PyMySQL's and pymssql's have a number before it."""
+    arguments: tuple[object, ...] = error.args
+    text = arguments[1] if len(arguments) > 1 and isinstance(arguments[0], int) else str(error)
+    return (text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)).strip() or type(error).__name__
+
+
+def _short(text: str) -> str:
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    shown = "\n".join(lines[:_MOST_LINES])[:_MOST_CHARACTERS]
+    return shown if shown == "\n".join(lines) else f"{shown} …"

@@ -1,0 +1,140 @@
+"""An error that a database has with a statement is shown in a few lines, and is the exception that it always was."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import sqlalchemy
+
+import flowfile_nb as fnb
+from notebooks.throwaway import Postgres
+from tests.support.shell import Shell
+
+IMPORTS = "import pandas as pd, polars as pl, sqlalchemy as sa"
+
+
+@pytest.fixture
+def warehouse(shell: Shell, postgres: Postgres) -> Shell:
+    """A shell with a PostgreSQL and a SQLite connected."""
+    fnb.secrets["pg"] = postgres.password
+    shell.run(f"%%connect warehouse\npostgresql://app:%secret pg@{postgres.host}:{postgres.port}/{postgres.database}")
+    shell.run("%%connect local\nsqlite://")
+    shell.run(IMPORTS)
+    return shell
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "said", "remedy"),
+    [
+        (
+            'pd.read_sql("SELECT * FROM slaes", warehouse)',
+            "DatabaseError",
+            'relation "slaes" does not exist\nLINE 1: SELECT * FROM slaes\n                      ^',
+            "sqlalchemy.inspect(warehouse).get_table_names()",
+        ),
+        (
+            'pl.read_database("SELECT nothing FROM pg_class", warehouse)',
+            "ProgrammingError",
+            'column "nothing" does not exist',
+            'sqlalchemy.inspect(warehouse).get_columns("TABLE")',
+        ),
+        (
+            "with warehouse.connect() as c: c.exec_driver_sql('SELEC 1')",
+            "ProgrammingError",
+            'syntax error at or near "SELEC"\nLINE 1: SELEC 1',
+            "check the statement at that place",
+        ),
+        (
+            """with warehouse.connect() as c: c.exec_driver_sql("SELECT 1 WHERE 'a' LIKE '%a' AND 1 = %s", (1,))""",
+            "ProgrammingError",
+            "are allowed as placeholders",
+            "is written  %%",
+        ),
+        (
+            "with warehouse.connect() as c: c.exec_driver_sql('SET statement_timeout = 50; SELECT pg_sleep(5)')",
+            "OperationalError",
+            "canceling statement due to statement timeout",
+            "raise its own limit",
+        ),
+        (
+            "for s in ('CREATE TABLE t (a UNIQUE)', 'INSERT INTO t VALUES (1), (1)'): local.connect().exec_driver_sql(s)",
+            "IntegrityError",
+            "UNIQUE constraint failed: t.a\nin the statement:\n    INSERT INTO t VALUES (1), (1)",
+            "has written nothing",
+        ),
+        ('pd.read_sql("SELECT * FROM slaes", local)', "DatabaseError", "no such table: slaes", "sqlalchemy.inspect(local)"),
+    ],
+)
+def test_what_the_database_said_and_where_and_what_to_do(
+    warehouse: Shell, cell: str, kind: str, said: str, remedy: str
+) -> None:
+    """A few lines, with the cell's own line among them; no frame of a library."""
+    shown = warehouse.run(f"0\n{cell}")
+
+    assert shown.startswith(f"{kind}: ")
+    assert said in shown
+    assert re.search(rf"^Cell In\[\d+\], line 2:  {re.escape(cell)}$", shown, re.MULTILINE)
+    assert re.search(rf"^hint: .*{re.escape(remedy)}.*%tb  shows the whole traceback$", shown, re.MULTILINE)
+    assert shown.count("\n") <= 8
+    assert "site-packages" not in shown
+
+
+def test_the_exception_is_what_it_was(warehouse: Shell) -> None:
+    """`except` catches it, and a user's own exception that it leads to is shown whole."""
+    shown = warehouse.run(
+        "try:\n    local.connect().exec_driver_sql('SELECT x')\nexcept sa.exc.OperationalError as error:\n    caught = error"
+    )
+    assert shown == ""
+    assert type(warehouse.real.user_ns["caught"]) is sqlalchemy.exc.OperationalError
+
+    cell = "try:\n    pd.read_sql('SELECT x', local)\nexcept Exception as error:\n    raise LookupError('mine') from error"
+    shown = warehouse.run(cell)
+
+    assert isinstance(warehouse.error, LookupError)
+    assert "The above exception was the direct cause" in shown
+
+
+def test_all_of_it_can_be_seen(warehouse: Shell) -> None:
+    """By `%tb`, and in the cell itself in the mode Verbose."""
+    cell = "pd.read_sql('SELECT * FROM slaes', local)"
+    warehouse.run(cell)
+
+    for line in ("%tb", "%xmode Verbose"):
+        whole = warehouse.run(line) if line == "%tb" else warehouse.run(line) + warehouse.run(cell)
+        assert "The above exception was the direct cause" in whole
+        assert "sqlite3.OperationalError" in whole
+        assert whole.count("\n") > 40
+
+
+def test_below_other_magics_too(warehouse: Shell) -> None:
+    """`%%time` shows the error by itself."""
+    shown = warehouse.run("%%time\npd.read_sql('SELECT * FROM slaes', local)")
+
+    assert "DatabaseError: no such table: slaes" in shown
+    assert "site-packages" not in shown
+
+
+def test_other_engines_and_errors_are_shown_as_ever(warehouse: Shell) -> None:
+    """An engine that is not ours, an error that is not the database's, and a connection that was opened with `--debug`."""
+    assert "Traceback" in warehouse.run("sa.create_engine('sqlite://').connect().exec_driver_sql('SELECT x')")
+    assert "Traceback" in warehouse.run("1 / 0")
+    assert "Traceback" in warehouse.run("local.connect().execute('SELECT 1')")
+    warehouse.run("%%connect open --debug --replace\nsqlite://")
+    assert "Traceback" in warehouse.run("open.connect().exec_driver_sql('SELECT x')")
+
+
+def test_a_long_statement_is_cut(warehouse: Shell) -> None:
+    """Thousands of values are not shown again."""
+    shown = warehouse.run("pd.read_sql('SELECT ' + ',\\n'.join(map(str, range(2000))) + ' FROM slaes', local)")
+
+    assert "1, …" in shown or "11, …" in shown
+    assert shown.count("\n") < 20
+
+
+def test_unloading_shows_tracebacks_again(warehouse: Shell) -> None:
+    """The shell is as it was."""
+    warehouse.run("%unload_ext flowfile_nb")
+
+    assert "showtraceback" not in vars(warehouse.real)
+    assert "Traceback" in warehouse.run("pd.read_sql('SELECT x', local)")
