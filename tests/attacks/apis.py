@@ -18,12 +18,10 @@ from urllib.parse import quote, unquote
 import httpx
 
 from flowfile_nb.core import wire
-from tests.attacks.tried import ATTACKS, attack
+from tests.attacks.tried import attack
 from tests.support.dumb_server import answering
 from tests.support.front import House, Member
 from tests.support.http_server import Answer, Request, Server, running
-
-__all__ = ["ATTACKS"]
 
 KEY = 'k"y/4f9c+2e71=b8d0 ü\\4a6f'
 PLAIN_KEY = "sk-live-4f9c2e71b8d04a6f"
