@@ -65,6 +65,11 @@ def add_options(serve: argparse.ArgumentParser, token: argparse.ArgumentParser) 
     serve.add_argument(
         "--admin", action="append", default=[], metavar="USER", help="user of this host, or of the issuer, who may make groups"
     )
+    serve.add_argument(
+        "--same-users",
+        metavar="SOURCES",
+        help="of hub, oidc and host those whose users of one name are one user; else a user of this host is called host:NAME",
+    )
     add.add_argument("user")
     add.add_argument("--name", default="", help="what it is for")
     add.add_argument("--days", type=float, help="how long it holds; for ever if not given")
@@ -159,6 +164,7 @@ def _served(serving: Any, args: argparse.Namespace, environ: Mapping[str, str]) 
         hub_token=token,
         oidc=_oidc(args),
         admins=args.admin,
+        same_users=args.same_users,
         limits=_limits(args),
     )
 

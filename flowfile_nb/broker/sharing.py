@@ -19,6 +19,7 @@ from flowfile_nb.broker.directory import Who, group_named
 from flowfile_nb.broker.grants import manageable, reachable, remove_grants, set_grant, shares_of, targets_of
 from flowfile_nb.broker.keeping import require_binding, target_from
 from flowfile_nb.broker.model import Access, Caller, Permission, Target
+from flowfile_nb.broker.removals import take_removals_over
 from flowfile_nb.broker.shown import ShareInfo, What
 from flowfile_nb.broker.storage.definitions import STORAGE
 from flowfile_nb.broker.tables import CONNECTION, SECRET, groups, secrets
@@ -132,7 +133,9 @@ class SharingDesk(Desk):
         if known is None and name in who.hub_groups:
             # The Hub's administrator made it; it needs a row here to be granted anything.
             made = groups.insert().values(name=name, created_by=who.id).returning(groups.c.id)
-            return int(connection.execute(made).scalar_one())
+            group_id = int(connection.execute(made).scalar_one())
+            take_removals_over(connection, group_id, name)
+            return group_id
         if known is None or (not owns and known.id not in who.groups):
             raise NoSuchGroupError(f"there is no group {name!r} that you can share with", hint="list yours:  %secret groups")
         return int(known.id)

@@ -28,6 +28,11 @@ class Team(SecretsDesk, ConnectionsDesk, SharingDesk, GroupsDesk, OrdersDesk, To
         """Call *callback*, from any thread, whenever what is allowed may have changed, here or in another process."""
         self._store.changes.subscribe(callback)
 
+    def same_users(self) -> str:
+        """Return which sources speak of the same users: in a store from before that was asked, all; else none."""
+        with self._store.reading() as connection:
+            return self._store.fact(connection, "same_users") or "none"
+
     def require_key(self) -> None:
         """Raise MasterKeyError if the broker has no key, and WrongKeyError if it has another than its store."""
         self._keys()
