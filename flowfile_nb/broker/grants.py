@@ -111,6 +111,13 @@ def shares_of(connection: Connection, kind: str, resource_ids: Iterable[int]) ->
     return found
 
 
+def is_granted(connection: Connection, of: tuple[str, int, int]) -> bool:
+    """Return whether there is a grant. *of* is a kind, the resource's id and the group's."""
+    kind, resource_id, group_id = of
+    which = (grants.c.resource_type == kind, grants.c.resource_id == resource_id, grants.c.group_id == group_id)
+    return connection.execute(select(grants.c.id).where(*which)).first() is not None
+
+
 def set_grant(connection: Connection, of: tuple[str, int, int], *, permission: str, access: str, by: int) -> None:
     """Make a grant, or change the one there is. *of* is a kind, the resource's id and the group's."""
     kind, resource_id, group_id = of

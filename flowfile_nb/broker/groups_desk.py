@@ -16,6 +16,7 @@ from flowfile_nb.broker.desk import Desk
 from flowfile_nb.broker.directory import Who, group_named, make_user, owners, user_named
 from flowfile_nb.broker.grants import remove_group
 from flowfile_nb.broker.model import Caller, Role
+from flowfile_nb.broker.quotas import require_room
 from flowfile_nb.broker.removals import keep_removals, let_in_again, remove_for_good, take_removals_over
 from flowfile_nb.broker.shown import GroupInfo, MemberInfo
 from flowfile_nb.broker.tables import groups, memberships, users
@@ -69,6 +70,8 @@ class GroupsDesk(Desk):
                 raise NotAllowedError("only an administrator makes groups", hint="ask the administrator of the team's broker")
             if group_named(connection, name) is not None:
                 raise GroupError(f"there is a group {name!r}", hint="%secret groups  lists yours")
+            most, hint = self._quotas.groups_per_user, "delete those that nobody needs:  %secret groups"
+            require_room(connection, groups.c.created_by == who.id, most, "groups that you have made", hint)
             made = groups.insert().values(name=name, description=description, created_by=who.id).returning(groups.c.id)
             group_id = connection.execute(made).scalar_one()
             take_removals_over(connection, group_id, name)
@@ -115,6 +118,8 @@ class GroupsDesk(Desk):
             user_id = make_user(connection, user) if there is None else there.id
             if _role_of(connection, known.id, user_id) is not None:
                 raise GroupError(f"{user!r} is in the group {group!r}", hint="%secret groups role  changes a role")
+            most, hint = self._quotas.members_per_group, "make another group, or let the Hub's or the issuer's groups count"
+            require_room(connection, memberships.c.group_id == known.id, most, f"members of {group!r}", hint)
             connection.execute(memberships.insert().values(group_id=known.id, user_id=user_id, role=role))
             let_in_again(connection, known.id, user_id)
             self._note(connection, who, "add member", group, detail=f"{user}: {role}")

@@ -10,6 +10,7 @@ from flowfile_nb.broker.connections_desk import ConnectionsDesk
 from flowfile_nb.broker.database import open_store
 from flowfile_nb.broker.groups_desk import GroupsDesk
 from flowfile_nb.broker.keeping import Keeper
+from flowfile_nb.broker.limits import Quotas
 from flowfile_nb.broker.orders_desk import OrdersDesk
 from flowfile_nb.broker.secrets_desk import SecretsDesk
 from flowfile_nb.broker.sharing import SharingDesk
@@ -54,6 +55,7 @@ def open_team(
     directory: str = "",
     environ: Mapping[str, str] | None = None,
     mounted_key: str = "/run/secrets/flowfile_master_key",
+    quotas: Quotas | None = None,
 ) -> Team:
     """
     Open a broker's store.
@@ -63,9 +65,11 @@ def open_team(
         directory: The broker's own.
         environ: May give the master key; this process's if not given.
         mounted_key: Where a container is given the key as a file.
+        quotas: How much one user may keep; the usual, if not given.
 
     Raises:
         StoreError: If it cannot be opened.
     """
     store = open_store(url, os.path.abspath(directory))
-    return Team(store, Keeper(store, os.environ if environ is None else environ, mounted_key), Audit(store))
+    keeper = Keeper(store, os.environ if environ is None else environ, mounted_key)
+    return Team(store, keeper, Audit(store), quotas=quotas or Quotas())

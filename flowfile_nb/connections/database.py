@@ -19,7 +19,7 @@ from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, un
 from flowfile_nb.connections.families import Reveal, kinds
 from flowfile_nb.connections.late_binding import LateBinding
 from flowfile_nb.connections.literals import example_of
-from flowfile_nb.connections.options import require_known
+from flowfile_nb.connections.options import require_known, unknown_to_us
 from flowfile_nb.connections.pooled import watch
 from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
@@ -105,15 +105,35 @@ def described(spec: Spec) -> None:
     Raises:
         ConnectionSpecError, MissingDriverError: As `make`.
     """
-    parts = spec.parts if isinstance(spec, TableSpec) else {}
-    arguments = parts.get("connect_args", {})
-    options = {key for key, _ in parse_qsl(spec.marked.text.partition("?")[2])} if isinstance(spec, UrlSpec) else set(parts)
-    options |= set(arguments) if isinstance(arguments, Mapping) else set()
+    options = _options(spec)
     if options <= _PARTS or options <= _PARTS.union(key.name for key in keys_of(scheme_of(spec))):
         return
     url = url_of(spec)
     with _in_our_words(url):
-        require_known(dialects.with_driver(url), parts)
+        require_known(dialects.with_driver(url), spec.parts if isinstance(spec, TableSpec) else {})
+
+
+def unknown_keys(spec: Spec) -> dict[str, str]:
+    """
+    Return the options of a description that go to its driver as they are, each with the nearest that is known, or nothing.
+
+    Raises:
+        ConnectionSpecError, MissingDriverError: As `make`.
+    """
+    usual = _PARTS.union(key.name for key in keys_of(scheme_of(spec)))
+    if not (options := _options(spec) - usual):
+        return {}
+    url = url_of(spec)
+    with _in_our_words(url):
+        return unknown_to_us(dialects.with_driver(url), sorted(options), usual)
+
+
+def _options(spec: Spec) -> set[str]:
+    """Return the names of all that a description says, in its query and its tables, too."""
+    if isinstance(spec, UrlSpec):
+        return {key for key, _ in parse_qsl(spec.marked.text.partition("?")[2])}
+    tables = [spec.parts.get(name, {}) for name in ("connect_args", "query")]
+    return set(spec.parts).union(*(table for table in tables if isinstance(table, Mapping)))
 
 
 def opened(spec: Spec, reveal: Reveal) -> Any:

@@ -82,7 +82,7 @@ class Family(Kind, Protocol):
     Each translates its libraries' errors, which can hold a DSN or a value, into ours. One may also have `KEYS`: the keys of its
     descriptions, each a name or a `keys.Key`, for Tab and for the form of the panel; or a function `keys_of(kind)` that returns
     them, where it opens several kinds. And `described(spec)`, which raises the ConnectionSpecError that `make` would: a cell
-    that will be refused is kept out of the history.
+    that will be refused is kept out of the history. And `unknown_keys(spec)`: what it only passes on.
     """
 
     def make(self, spec: Spec, reveal: Access) -> Any:
@@ -134,6 +134,18 @@ def require_described(spec: Spec) -> None:
     described = getattr(family_of(spec), "described", None)
     if described is not None:
         described(spec)
+
+
+def unknown_keys(spec: Spec) -> dict[str, str]:
+    """
+    Return the keys that a description hands to a driver without anybody here knowing them, each with the nearest known one.
+
+    Raises:
+        ConnectionSpecError, MissingDriverError: As `require_described`.
+    """
+    unknown = getattr(family_of(spec), "unknown_keys", None)
+    found: dict[str, str] = {} if unknown is None else unknown(spec)
+    return found
 
 
 def family_of(spec: Spec) -> Family:

@@ -11,7 +11,7 @@ from flowfile_nb import session
 from flowfile_nb.backend import TeamConnection
 from flowfile_nb.connections import Opened, saved
 from flowfile_nb.connections.saved import Definition
-from flowfile_nb.core.names import quoted
+from flowfile_nb.core.names import quoted, suggest
 from flowfile_nb.errors import ConnectionFailedError, NoPromptError, StoreError, UsageError
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.variable import require_free, require_variable, variable_of
@@ -169,6 +169,10 @@ def _open_shared(name: str, *, test: bool, as_: str | None, timeout_s: float | N
 
 
 def _close(shell: InteractiveShell, name: str) -> None:
+    if name not in session.opened and (near := suggest(name, session.opened)):
+        raise UsageError(
+            f"no open connection is named {name!r}", hint=f"did you mean  %connect -x {near}?  List them:  %connect"
+        )
     bound = session.opened[name].native if name in session.opened else None
     session.close(name)
     # Something else may have the name by now.

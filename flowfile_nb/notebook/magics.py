@@ -23,7 +23,16 @@ from flowfile_nb.errors import (
     SecretExistsError,
     UsageError,
 )
-from flowfile_nb.notebook.arguments import ELSEWHERE, HELP, VERBS, connect_parser, refuse_value, secret_parser, split
+from flowfile_nb.notebook.arguments import (
+    CONNECT_ELSEWHERE,
+    ELSEWHERE,
+    HELP,
+    VERBS,
+    connect_parser,
+    refuse_value,
+    secret_parser,
+    split,
+)
 from flowfile_nb.notebook.prompt import ask_value, confirm
 from flowfile_nb.notebook.setup import SETUP
 
@@ -66,10 +75,22 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
             "a connection is described below the line, not on it; nothing was opened, and the line is not kept in the history",
             hint="%%connect warehouse   and in the next line the URL, with  %secret NAME  in the password's place",
         )
+    if cell is None and _is_a_verb(words):
+        name = quoted(words[1]) if len(words) > 1 else "NAME"
+        raise UsageError(
+            "%connect has options where other tools have verbs", hint=CONNECT_ELSEWHERE[words[0]].replace("{name}", name)
+        )
     # Imported here: `%secret` does not need it.
     from flowfile_nb.notebook.connect_verb import run
 
     return run(shell, connect_parser().parse_args(words), cell)
+
+
+def _is_a_verb(words: list[str]) -> bool:
+    """Return whether a line begins as another tool's would, and is not about a connection of that name."""
+    if not words or words[0] not in CONNECT_ELSEWHERE or any(word.startswith("-") for word in words[1:]):
+        return False
+    return len(words) == 2 or (len(words) == 1 and words[0] not in session.backend().connection_bodies())
 
 
 def _help(shell: InteractiveShell, magic: str) -> None:

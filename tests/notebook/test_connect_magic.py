@@ -229,6 +229,14 @@ def test_literal_error_names_the_remedy(shell: Shell) -> None:
     assert "in the part before the @" in shell.shown
 
 
+def test_a_connection_may_be_called_as_a_verb(shell: Shell) -> None:
+    """What is saved comes first."""
+    shell.run("%%connect list --save\nsqlite://")
+    shell.run("%%connect list --save --replace\nsqlite://")
+
+    assert "Connected: list" in shell.run("%connect list")
+
+
 def test_a_module_is_not_replaced(shell: Shell) -> None:
     """`%%connect pd` does not take pandas away."""
     shell.run("import json as pd")
@@ -245,10 +253,23 @@ def test_a_module_is_not_replaced(shell: Shell) -> None:
         ("%%connect my-db\nsqlite://", "hint: %%connect my_db"),
         ("%%connect 2026\nsqlite://", "hint: %%connect connection_2026"),
         ("%%connect db --timeout soon\nsqlite://", "--timeout takes a number"),
+        ("%%connect db --sav soon\nsqlite://", "hint: did you mean --save?"),
+        ("%connect list", "hint: %connect\n"),
+        ("%connect close db", "hint: %connect -x db"),
+        ("%connect delete db", "hint: %connect db --delete"),
+        ("%connect new db", "hint: %%connect db --save"),
+        ("%connect -x scrach", "hint: did you mean  %connect -x scratch?"),
+        ("%%connect db\ntype = postgresql\nhost = '127.0.0.1'", 'hint: text stands in quotes:  type = "…"'),
+        ("%%connect db\ntype = 'postgresql'\nhost = 127.0.0.1", 'hint: text stands in quotes:  host = "…"'),
+        ("%%connect db\nwarehouse", "hint: one that is saved opens by its name:  %connect NAME"),
+        ("fnb.connect('warehouse')", "hint: one that is saved opens by its name:  %connect NAME"),
     ],
 )
 def test_what_a_line_should_have_been(shell: Shell, line: str, words: str) -> None:
     """The hint is the line to type."""
+    shell.run("import flowfile_nb as fnb\n")
+    shell.run("%%connect scratch\nsqlite://")
+
     shown = shell.run(line)
 
     assert words in shown
