@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, update
 from flowfile_nb.broker.definitions import definition_of, place
 from flowfile_nb.broker.desk import Desk, secrets_of
 from flowfile_nb.broker.directory import Who
+from flowfile_nb.broker.engines import guarantee_of
 from flowfile_nb.broker.grants import access_of, manageable, reachable, remove_grants, shares_of
 from flowfile_nb.broker.keeping import canonical, saved_by_proof
 from flowfile_nb.broker.model import Caller
@@ -57,6 +58,7 @@ class ConnectionsDesk(Desk):
                 "owner" if own else "manage" if manageable(row, rows) else "use",
                 access_of(row),
                 secrets_of(row.body),
+                "" if own else guarantee_of(kind, access_of(row)),
             )
             found[row.name] = row.id, info
         return [info for _, info in found.values()]
