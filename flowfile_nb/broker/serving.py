@@ -24,7 +24,7 @@ from flowfile_nb.broker.identities.peer import PeerIdentity
 from flowfile_nb.broker.identities.sources import HOST, HUB, ISSUER, SOURCES, Sources, sources_of
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Identity
-from flowfile_nb.broker.running import Running
+from flowfile_nb.broker.running import Running, in_thread
 from flowfile_nb.broker.sessions import Sessions
 from flowfile_nb.broker.team import Team
 from flowfile_nb.broker.tokens_desk import PREFIX
@@ -97,6 +97,8 @@ async def serve(team: Team, served: Served) -> None:
     sessions = Sessions(served.limits)
     identities, hub = identities_of(team, served)
     running = Running(team, sessions, hub if hub is not None and hub.watches else None)
+    if count := await in_thread(team.begin_serving, served.limits.query_s):
+        log.warning("%d uses were interrupted when the broker's process ended before; the audit says which", count)
     running.start()
     guests = Guests(served.limits)
     front = Front(team, sessions, identities, running, guests, sources)
