@@ -74,6 +74,8 @@ class TeamConnection(NamedTuple):
     secrets: tuple[str, ...]
     body: str | None = None
     """Its definition, where the caller may read that."""
+    guarantee: str = ""
+    """What statements can do by it at the database; empty where nothing is said of that."""
 
 
 class Known(NamedTuple):

@@ -38,7 +38,7 @@ Every exception this package raises on purpose.
     ├── NoSuchConnectionError       (also a KeyError) no connection of that name that you may use
     ├── NoSuchGroupError            (also a KeyError) no group of that name that you may see
     ├── GroupError                  a change that a group's rules do not allow: its last owner, a name twice
-    ├── LimitError                  a query needed more memory, time, rows or sessions than the broker gives
+    ├── LimitError                  more memory, time, rows, sessions or room than the broker gives
     ├── QueryError                  the database did not accept a statement, or the broker does not
     ├── StorageError                (also an OSError) a storage, or the broker before it, did not do it
     │   ├── NoSuchObjectError       (also a FileNotFoundError) there is nothing of that name
@@ -245,7 +245,7 @@ class GroupError(FlowfileNbError):
 
 
 class LimitError(FlowfileNbError):
-    """A query needed more than the broker gives: memory, time, rows, or sessions at once."""
+    """More was asked of the broker than it gives: memory, time, rows, sessions at once, or room in its store."""
 
 
 class QueryError(FlowfileNbError):

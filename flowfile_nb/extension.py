@@ -104,8 +104,8 @@ def connect(line: str, cell: str | None = None) -> Any:
         --save                    keep the description (references only) for other notebooks
         --replace                 where the name is a variable already; else you are asked
         --no-test                 do not open it once now
-        --as FORM                 duckdb, adbc or ibis in place of the engine; duckdb or polars for S3; uri is a text that holds
-                                  the value
+        --as FORM                 duckdb, adbc or ibis in place of the engine; duckdb or polars for places for files; uri is a
+                                  text that holds the value
         --timeout SECONDS         how long to wait for the server (default 10); interrupting the cell works, too
         --debug                   show the driver's own error as well, with known values masked; and later errors of statements
                                   with all of their traceback, which else  %tb  shows

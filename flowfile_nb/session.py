@@ -199,7 +199,7 @@ def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True,
     Args:
         target: A URL, the text of a TOML description, or its keys as a mapping; with references instead of values.
         test: Whether to open the connection once now and report what is wrong.
-        as_: Another native form: `"duckdb"`, `"adbc"`, `"ibis"`, `"polars"` (S3), or `"uri"`, a text that holds the value.
+        as_: Another native form: `"duckdb"`, `"adbc"`, `"ibis"`, `"polars"` for files, or `"uri"`, a text that holds the value.
         parts: The description's keys as arguments. A `Secret` is taken as a reference to itself.
 
     Raises:

@@ -80,6 +80,7 @@ LIBRARIES = {
     "pyarrow": {"broker", "team"},
     "adbc_driver_postgresql": {"broker"},
     "pymysql": {"broker"},
+    "clickhouse_driver": {"broker"},
     "confluent_kafka": {"connections/kafka.py"},
     "aiobotocore": {"connections/s3.py"},
     "botocore": {"connections/s3.py", "broker/engines/s3.py"},

@@ -8,23 +8,11 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
+from flowfile_nb.broker.limit_options import add_limit_options, limits_of, quotas_of
 from flowfile_nb.errors import FlowfileNbError, MissingDriverError, UsageError
 
 DIRECTORY = "FLOWFILE_NB_BROKER"
 STORE = "FLOWFILE_NB_STORE"
-_MIB = 1024 * 1024
-# The option, the field of `Limits` that it sets, how many of the field's units one of the option's is, and what it means.
-_LIMITS = (
-    ("query-seconds", "query_s", 1, "how long a statement may take (3600)"),
-    ("memory-mib", "memory_bytes", _MIB, "how much memory a session may take (1024)"),
-    ("result-mib", "result_bytes", _MIB, "how large a result may be (65536)"),
-    ("sessions-per-caller", "sessions_per_caller", 1, "how many statements of one caller run at once (8)"),
-    ("sessions", "sessions", 1, "how many of all (200)"),
-    ("connections", "connections", 1, "how many connections there may be to the broker (4000)"),
-    ("connections-per-caller", "connections_per_caller", 1, "how many of one caller (64)"),
-    ("silent-connections", "silent_per_place", 1, "how many from one address or user that have said nothing yet (256)"),
-    ("silent-seconds", "stranger_s", 1, "how long a connection is kept on which nobody has said who calls (10)"),
-)
 _DAY_S = 24 * 60 * 60
 
 
@@ -65,11 +53,15 @@ def add_options(serve: argparse.ArgumentParser, token: argparse.ArgumentParser) 
         help="the user's name (sub); preferred_username where the issuer keeps people from choosing it",
     )
     serve.add_argument("--oidc-groups-claim", metavar="CLAIM", default="", help="the names of his groups, if they shall count")
-    for name, _, _, what in _LIMITS:
-        serve.add_argument(f"--{name}", type=int, metavar="N", help=what)
+    add_limit_options(serve)
     serve.add_argument("--import", dest="import_from", metavar="PATH", help="take over a Flowfile Docker database, and end")
     serve.add_argument(
         "--admin", action="append", default=[], metavar="USER", help="user of this host, or of the issuer, who may make groups"
+    )
+    serve.add_argument(
+        "--same-users",
+        metavar="SOURCES",
+        help="of hub, oidc and host those whose users of one name are one user; else a user of this host is called host:NAME",
     )
     add.add_argument("user")
     add.add_argument("--name", default="", help="what it is for")
@@ -107,7 +99,7 @@ def run_serve(args: argparse.Namespace, environ: MutableMapping[str, str]) -> in
     # Of other libraries only what must be known: they may repeat a request, or a statement to the store.
     logging.basicConfig(level=logging.CRITICAL, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("flowfile_nb.broker").setLevel(logging.INFO)
-    team = _open(args, before)
+    team = _open(args, before, quotas_of(args))
     try:
         if args.import_from:
             print(f"taken over: {team.take_over(args.import_from)}", file=sys.stderr)
@@ -131,11 +123,11 @@ def directory_of(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
     return os.path.join(home, "flowfile-nb-broker")
 
 
-def _open(args: argparse.Namespace, environ: Mapping[str, str]) -> Any:
+def _open(args: argparse.Namespace, environ: Mapping[str, str], quotas: Any = None) -> Any:
     _imported()
     from flowfile_nb.broker.team import open_team
 
-    return open_team(args.store or environ.get(STORE) or "sqlite", directory_of(args, environ), environ)
+    return open_team(args.store or environ.get(STORE) or "sqlite", directory_of(args, environ), environ, quotas=quotas)
 
 
 def _imported() -> Any:
@@ -166,7 +158,8 @@ def _served(serving: Any, args: argparse.Namespace, environ: Mapping[str, str]) 
         hub_grace_s=args.hub_grace_seconds,
         oidc=_oidc(args),
         admins=args.admin,
-        limits=_limits(args),
+        same_users=args.same_users,
+        limits=limits_of(args),
     )
 
 
@@ -190,17 +183,6 @@ def _oidc(args: argparse.Namespace) -> Any:
 
     claims = Claims(args.oidc_audience, args.oidc_user_claim, args.oidc_groups_claim)
     return OidcIdentity(IssuerKeys(args.oidc_issuer), claims, args.admin)
-
-
-def _limits(args: argparse.Namespace) -> Any:
-    from dataclasses import replace
-
-    from flowfile_nb.broker.limits import Limits
-
-    given = {field: (getattr(args, option.replace("-", "_")), units) for option, field, units, _ in _LIMITS}
-    if any(number is not None and number <= 0 for number, _ in given.values()):
-        raise UsageError("a limit is a number above zero", hint="--query-seconds 600")
-    return replace(Limits(), **{field: number * units for field, (number, units) in given.items() if number is not None})
 
 
 def _sockets(args: argparse.Namespace, environ: Mapping[str, str]) -> list[Any]:

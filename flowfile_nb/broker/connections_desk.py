@@ -10,9 +10,11 @@ from sqlalchemy import delete, select, update
 from flowfile_nb.broker.definitions import definition_of, place
 from flowfile_nb.broker.desk import Desk, secrets_of
 from flowfile_nb.broker.directory import Who
+from flowfile_nb.broker.engines import guarantee_of
 from flowfile_nb.broker.grants import access_of, manageable, reachable, remove_grants, shares_of
 from flowfile_nb.broker.keeping import canonical, saved_by_proof
 from flowfile_nb.broker.model import Caller
+from flowfile_nb.broker.quotas import require_room
 from flowfile_nb.broker.shown import ConnectionInfo
 from flowfile_nb.broker.tables import CONNECTION, SECRET, bindings, connections, secrets
 from flowfile_nb.connections.spec import read_spec, scheme_of
@@ -56,6 +58,7 @@ class ConnectionsDesk(Desk):
                 "owner" if own else "manage" if manageable(row, rows) else "use",
                 access_of(row),
                 secrets_of(row.body),
+                "" if own else guarantee_of(kind, access_of(row)),
             )
             found[row.name] = row.id, info
         return [info for _, info in found.values()]
@@ -99,6 +102,8 @@ class ConnectionsDesk(Desk):
                 "updated_at": int(self._now()),
             }
             if known is None:
+                most, hint = self._quotas.connections_per_user, "delete those that nobody uses:  %connect  lists them"
+                require_room(connection, connections.c.owner_id == who.id, most, "saved connections of yours", hint)
                 made = connections.insert().values(**row, mac="").returning(connections.c.id)
                 saved_id = connection.execute(made).scalar_one()
             else:

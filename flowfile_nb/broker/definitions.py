@@ -9,10 +9,9 @@ from typing import Any
 from flowfile_nb.broker.addresses import is_loopback
 from flowfile_nb.broker.api_definitions import api_of, hosts_of, is_api
 from flowfile_nb.broker.model import Definition, Target
-from flowfile_nb.broker.options import require_options
+from flowfile_nb.broker.options import TLS_OPTIONS, require_options
 from flowfile_nb.broker.storage.definitions import STORAGE, storage_definition
 from flowfile_nb.connections.database import url_of
-from flowfile_nb.connections.drivers import DRIVERS
 from flowfile_nb.connections.spec import Spec, TableSpec, read_spec, scheme_of, secrets_in
 from flowfile_nb.core.references import names_in, reference
 from flowfile_nb.errors import ConnectionSpecError, NotAllowedError
@@ -23,10 +22,13 @@ _PORTS = {
     "mariadb": 3306,
     "mssql": 1433,
     "oracle": 1521,
+    "clickhouse": 9000,
     "clickhousedb": 8123,
     "trino": 8080,
 }
 _PORTS |= {"snowflake": 443, "databricks": 443}
+# Where a database listens for encrypted connections, if that is another port.
+_TLS_PORTS = {"clickhouse": 9440, "clickhousedb": 8443, "trino": 443}
 _FILES = {"sqlite", "duckdb"}
 _LOGINS = {"sftp", "ssh", "ftp"}
 _UNSIGNED = {"gs", "gcs", "abfs", "abfss", "az", "adl"}
@@ -37,7 +39,7 @@ _HOST_FILES = re.compile(
 )
 # A name or an address. No socket, also not one written as `%2Fvar%2Frun`, which some drivers decode; no list of hosts.
 _HOST = re.compile(r"\w[\w.-]*|[0-9a-f:.]+")
-_HARMLESS_FILES = {"sslrootcert", "ssl_ca", "sslcrl", "use_unicode"}
+_HARMLESS_FILES = {"sslrootcert", "ssl_ca", "sslcrl", "use_unicode", "http_path"}
 # What each kind calls an encryption that one who listens cannot undo, and the word by which an owner does without.
 _ENCRYPTED = {"require", "verify-ca", "verify-full"}
 _IN_CLEAR = "disable"
@@ -121,7 +123,8 @@ def _database(spec: Spec) -> Definition:
     kind = url.get_backend_name()
     if kind not in _PORTS:
         raise ConnectionSpecError(
-            f"the broker has no connections of type {kind!r}", hint=f"it has {', '.join(sorted(set(DRIVERS) - _FILES))}"
+            f"the broker has no connections of type {kind!r}",
+            hint=f"it has {', '.join(sorted(_PORTS))}",
         )
     if isinstance(spec, TableSpec) and spec.parts.get("connect_args"):
         raise ConnectionSpecError(
@@ -145,7 +148,8 @@ def _database(spec: Spec) -> Definition:
         )
     tls = _tls(kind, options)
     require_options(kind, options, tls)
-    target = Target(kind, host, url.port or _PORTS[kind], url.database or "", url.username or "", tls, options)
+    port = url.port or (_TLS_PORTS.get(kind) if tls in _ENCRYPTED else None) or _PORTS[kind]
+    target = Target(kind, host, port, url.database or "", url.username or "", tls, options)
     return Definition(target, names[0])
 
 
@@ -160,11 +164,11 @@ def _require_option(key: str, item: Any) -> None:
 
 def _tls(kind: str, options: dict[str, str]) -> str:
     """Take what says how the connection is encrypted out of *options*, and return it in PostgreSQL's words."""
-    for key in ("sslmode", "ssl_mode", "ssl-mode"):
+    for key in TLS_OPTIONS:
         if key in options:
             said = options[key].lower().replace("_", "-")
             said = {"disabled": _IN_CLEAR, "required": "require", "verify-identity": "verify-full"}.get(said, said)
-            if kind in _SSLMODE_KINDS or said == _IN_CLEAR:
+            if kind in _SSLMODE_KINDS or said == _IN_CLEAR or (kind, said) == ("mssql", "require"):
                 del options[key]
                 return said
     on = {key for key, item in options.items() if item.lower() in {"1", "true", "https"}}

@@ -14,6 +14,7 @@ from flowfile_nb.broker.database import Store, findable, insert
 from flowfile_nb.broker.definitions import definition_of
 from flowfile_nb.broker.directory import Who, find_who, make_user
 from flowfile_nb.broker.keeping import Keeper, binding_of, canonical, saved_by_proof
+from flowfile_nb.broker.limits import Quotas
 from flowfile_nb.broker.model import Caller
 from flowfile_nb.broker.shown import LogEntry
 from flowfile_nb.broker.tables import bindings, connections, secrets
@@ -30,13 +31,22 @@ class Desk:
         keeper: Finds the master key.
         audit: The record.
         now: Seconds since 1970.
+        quotas: How much one user may keep.
     """
 
-    def __init__(self, store: Store, keeper: Keeper, audit: Audit, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keeper: Keeper,
+        audit: Audit,
+        now: Callable[[], float] = time.time,
+        quotas: Quotas = Quotas(),  # noqa: B008 - it cannot be changed
+    ) -> None:
         self._store = store
         self._keeper = keeper
         self._audit = audit
         self._now = now
+        self._quotas = quotas
 
     @contextmanager
     def _looking(self, caller: Caller) -> Iterator[tuple[Connection, Who]]:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Table, and_, case, delete, select
 from flowfile_nb.broker.database import findable, insert
 from flowfile_nb.broker.directory import Who
 from flowfile_nb.broker.model import Access
+from flowfile_nb.broker.removals import keep_removals
 from flowfile_nb.broker.shown import ShareInfo
 from flowfile_nb.broker.tables import (
     CONNECTION,
@@ -110,6 +111,13 @@ def shares_of(connection: Connection, kind: str, resource_ids: Iterable[int]) ->
     return found
 
 
+def is_granted(connection: Connection, of: tuple[str, int, int]) -> bool:
+    """Return whether there is a grant. *of* is a kind, the resource's id and the group's."""
+    kind, resource_id, group_id = of
+    which = (grants.c.resource_type == kind, grants.c.resource_id == resource_id, grants.c.group_id == group_id)
+    return connection.execute(select(grants.c.id).where(*which)).first() is not None
+
+
 def set_grant(connection: Connection, of: tuple[str, int, int], *, permission: str, access: str, by: int) -> None:
     """Make a grant, or change the one there is. *of* is a kind, the resource's id and the group's."""
     kind, resource_id, group_id = of
@@ -130,9 +138,11 @@ def remove_grants(connection: Connection, kind: str, resource_id: int, group_id:
 
 
 def remove_group(connection: Connection, group_id: int) -> None:
-    """Remove a group with all that hangs on it."""
+    """Remove a group with all that hangs on it, but for the memory of who was removed from it."""
     _remove(connection, [grants.c.group_id == group_id])
     connection.execute(delete(memberships).where(memberships.c.group_id == group_id))
+    name = connection.execute(select(groups.c.name).where(groups.c.id == group_id)).scalar_one()
+    keep_removals(connection, group_id, name)
     connection.execute(delete(revocations).where(revocations.c.group_id == group_id))
     connection.execute(delete(groups).where(groups.c.id == group_id))
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from flowfile_nb.broker.database import insert
 from flowfile_nb.broker.desk import Desk
 from flowfile_nb.broker.directory import Who, group_named, make_user, owners, user_named
 from flowfile_nb.broker.grants import remove_group
 from flowfile_nb.broker.model import Caller, Role
+from flowfile_nb.broker.quotas import require_room
+from flowfile_nb.broker.removals import keep_removals, let_in_again, remove_for_good, take_removals_over
 from flowfile_nb.broker.shown import GroupInfo, MemberInfo
-from flowfile_nb.broker.tables import groups, memberships, revocations, users
+from flowfile_nb.broker.tables import groups, memberships, users
 from flowfile_nb.core.names import require_name
 from flowfile_nb.errors import GroupError, InvalidNameError, NoSuchGroupError, NotAllowedError, UsageError
 
@@ -69,8 +70,11 @@ class GroupsDesk(Desk):
                 raise NotAllowedError("only an administrator makes groups", hint="ask the administrator of the team's broker")
             if group_named(connection, name) is not None:
                 raise GroupError(f"there is a group {name!r}", hint="%secret groups  lists yours")
+            most, hint = self._quotas.groups_per_user, "delete those that nobody needs:  %secret groups"
+            require_room(connection, groups.c.created_by == who.id, most, "groups that you have made", hint)
             made = groups.insert().values(name=name, description=description, created_by=who.id).returning(groups.c.id)
             group_id = connection.execute(made).scalar_one()
+            take_removals_over(connection, group_id, name)
             connection.execute(memberships.insert().values(group_id=group_id, user_id=who.id, role="owner"))
             self._note(connection, who, "create group", name)
 
@@ -82,6 +86,8 @@ class GroupsDesk(Desk):
                 _require_group_name(new_name)
                 if group_named(connection, new_name) is not None:
                     raise GroupError(f"there is a group {new_name!r}", hint="choose another name")
+                keep_removals(connection, group.id, name)
+                take_removals_over(connection, group.id, new_name)
             change = {"name": new_name, "description": description}
             change = {key: item for key, item in change.items() if item is not None}
             if change:
@@ -112,8 +118,10 @@ class GroupsDesk(Desk):
             user_id = make_user(connection, user) if there is None else there.id
             if _role_of(connection, known.id, user_id) is not None:
                 raise GroupError(f"{user!r} is in the group {group!r}", hint="%secret groups role  changes a role")
+            most, hint = self._quotas.members_per_group, "make another group, or let the Hub's or the issuer's groups count"
+            require_room(connection, memberships.c.group_id == known.id, most, f"members of {group!r}", hint)
             connection.execute(memberships.insert().values(group_id=known.id, user_id=user_id, role=role))
-            _forget_revocation(connection, known.id, user_id)
+            let_in_again(connection, known.id, user_id)
             self._note(connection, who, "add member", group, detail=f"{user}: {role}")
 
     def set_role(self, caller: Caller, group: str, user: str, role: Role) -> None:
@@ -153,8 +161,7 @@ class GroupsDesk(Desk):
             which = (memberships.c.group_id == known.id, memberships.c.user_id == there.id)
             connection.execute(delete(memberships).where(*which))
             # Whether the Hub has him in it, it does not tell here; if so, or from tomorrow, he stays out.
-            row = {"group_id": known.id, "user_id": there.id, "revoked_at": int(self._now())}
-            connection.execute(insert(connection, revocations).values(row).on_conflict_do_nothing())
+            remove_for_good(connection, known.id, there.id, int(self._now()))
             self._note(connection, who, "remove member", group, detail=user)
 
     def leave(self, caller: Caller, group: str) -> None:
@@ -187,10 +194,6 @@ def _role_of(connection: Connection, group_id: int, user_id: int) -> Role | None
     query = select(memberships.c.role).where(memberships.c.group_id == group_id, memberships.c.user_id == user_id)
     role: Role | None = connection.execute(query).scalar()
     return role
-
-
-def _forget_revocation(connection: Connection, group_id: int, user_id: int) -> None:
-    connection.execute(delete(revocations).where(revocations.c.group_id == group_id, revocations.c.user_id == user_id))
 
 
 def _require_role(role: str) -> None:

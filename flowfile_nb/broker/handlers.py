@@ -11,6 +11,7 @@ from tornado.web import RequestHandler, stream_request_body
 from flowfile_nb.broker.guests import Guests
 from flowfile_nb.broker.identities import identify
 from flowfile_nb.broker.identities.peer import credentials_of
+from flowfile_nb.broker.identities.sources import Sources
 from flowfile_nb.broker.model import Caller, Identity, Sessions
 from flowfile_nb.broker.refusals import as_answer, status_of, unforeseen
 from flowfile_nb.broker.routes import MANAGE, Route
@@ -29,6 +30,7 @@ class Front(NamedTuple):
     identities: Sequence[Identity]
     running: Running
     guests: Guests
+    sources: Sources
 
 
 class TooLargeError(UsageError):
@@ -134,7 +136,7 @@ class ApiHandler(RequestHandler):
         self.front.guests.heard(stream)
         peer = credentials_of(stream.socket)
         scope = MANAGE if route is None else route.scope
-        caller = await identify(self.front.identities, self.request.headers, peer, scope)
+        caller = self.front.sources.named(await identify(self.front.identities, self.request.headers, peer, scope))
         self.front.guests.introduce(stream, caller.name)
         return caller
 

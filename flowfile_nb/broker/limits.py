@@ -1,4 +1,4 @@
-"""How much one use may take, so that nobody's query is another's trouble."""
+"""How much one use may take, and how much one user may keep, so that nobody's is another's trouble."""
 
 from __future__ import annotations
 
@@ -33,3 +33,19 @@ class Limits:
     """How many connections from one address, or of one user of this host, may be open on which nothing was said yet."""
     stranger_s: float = 10
     """How long a connection is kept open on which nobody has said who calls."""
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """What one user may keep. The operator sets it for all; what is there already stays when it is lowered."""
+
+    secrets_per_user: int = 1_000
+    connections_per_user: int = 1_000
+    shares_per_user: int = 5_000
+    """Those that he has made, whosesoever what is shared is."""
+    groups_per_user: int = 1_000
+    """Those that he has made."""
+    members_per_group: int = 5_000
+    tokens_per_user: int = 1_000
+    secret_bytes: int = 512 * 1024
+    """Of one value, in UTF-8."""

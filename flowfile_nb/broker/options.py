@@ -49,7 +49,29 @@ _PYMYSQL = {
     "ssl_verify_identity": _FLAG,
     "ssl_check_hostname": _FLAG,
 }
-_TAKEN = {"postgresql": _LIBPQ, "mysql": _PYMYSQL, "mariadb": _PYMYSQL}
+_TEXT = "[ -~]{1,255}"
+_TAKEN = {
+    "postgresql": _LIBPQ,
+    "mysql": _PYMYSQL,
+    "mariadb": _PYMYSQL,
+    "clickhouse": {"secure": _FLAG, "verify": _FLAG},
+    "clickhousedb": {"secure": _FLAG, "verify": _FLAG, "protocol": "https?"},
+    "mssql": {"charset": r"[\w-]+", "tds_version": r"7\.[1-4]|8\.0", "appname": _TEXT},
+    "oracle": {"service_name": r"[\w.$#-]+"},
+    "trino": {"http_scheme": "https?", "source": _TEXT, "timezone": r"[\w/+-]+"},
+    "snowflake": {"warehouse": _TEXT, "role": _TEXT},
+    "databricks": {"http_path": r"/?[\w./-]+", "catalog": _TEXT, "schema": _TEXT},
+}
+# By what a driver is told to encrypt that does not know PostgreSQL's word for it. No more is believed of it.
+_TOLD_BY = {
+    "clickhouse": "?secure=true",
+    "clickhousedb": "?secure=true",
+    "mssql": "?sslmode=require  (its driver checks no certificate)",
+    "trino": "?http_scheme=https",
+    "snowflake": "nothing: it has no other way",
+    "databricks": "nothing: it has no other way",
+}
+TLS_OPTIONS = ("sslmode", "ssl_mode", "ssl-mode")
 _TLS_WORDS = {"disable", "allow", "prefer", "preferred", "require", *VERIFIED}
 
 
@@ -74,10 +96,15 @@ def require_options(kind: str, options: Mapping[str, str], tls: str) -> None:
             hint="?sslmode=verify-full  (or verify-ca, require, prefer, disable)",
         )
     for name, text in options.items():
+        if name in TLS_OPTIONS:
+            raise NotAllowedError(
+                f"the driver of {kind!r} does not know that {name}, so that the connection is not encrypted by it",
+                hint=f"{_TOLD_BY.get(kind, 'its driver cannot be told')};  where the network is trusted:  ?sslmode=disable",
+            )
         if name not in taken:
             raise NotAllowedError(
                 f"the broker does not take the option {name!r} for {kind}: what is not known to be harmless is refused",
-                hint=f"leave it out; known are sslmode, {', '.join(sorted(taken))}",
+                hint=f"leave it out; known are {', '.join(sorted(taken))}",
             )
         expected = _VERIFIED_AUTH if name == "require_auth" and tls in VERIFIED else taken[name]
         if re.fullmatch(expected, text, re.ASCII) is None:

@@ -12,6 +12,7 @@ from flowfile_nb.broker.directory import Who
 from flowfile_nb.broker.grants import reachable, remove_grants, shares_of, targets_of
 from flowfile_nb.broker.keeping import binding_of, target_from, unseal
 from flowfile_nb.broker.model import Caller
+from flowfile_nb.broker.quotas import require_room, require_small
 from flowfile_nb.broker.shown import SecretInfo
 from flowfile_nb.broker.tables import SECRET, bindings, secrets, uses
 from flowfile_nb.core.crypto import token_times
@@ -61,10 +62,12 @@ class SecretsDesk(Desk):
         Raises:
             SecretExistsError: If there is one and *replace* was not said.
             InvalidNameError, InvalidValueError: If no secret may be that.
+            LimitError: If it is too long for this broker, or the caller keeps as many as he may.
         """
         keys = self._keys()
         require_name(name)
         require_value(value)
+        require_small(value, self._quotas.secret_bytes)
         with self._changing(caller) as (connection, who):
             known = own_secret(connection, who.id, name)
             if known is not None and not replace:
@@ -73,6 +76,9 @@ class SecretsDesk(Desk):
                 )
             token = keys.encrypt_secret(value, who.id)
             if known is None:
+                most = self._quotas.secrets_per_user
+                hint = "delete those that nothing uses:  %secret list  says when each was last used"
+                require_room(connection, secrets.c.user_id == who.id, most, "secrets of yours", hint)
                 row = {"name": name, "encrypted_value": token, "iv": "", "user_id": who.id}
                 connection.execute(secrets.insert().values(row))
             else:

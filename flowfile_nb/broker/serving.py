@@ -21,9 +21,10 @@ from flowfile_nb.broker.identities.hub import GRACE_S, HubIdentity
 from flowfile_nb.broker.identities.oidc import OidcIdentity
 from flowfile_nb.broker.identities.own_token import TokenIdentity
 from flowfile_nb.broker.identities.peer import PeerIdentity
+from flowfile_nb.broker.identities.sources import HOST, HUB, ISSUER, SOURCES, Sources, sources_of
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Identity
-from flowfile_nb.broker.running import Running
+from flowfile_nb.broker.running import Running, in_thread
 from flowfile_nb.broker.sessions import Sessions
 from flowfile_nb.broker.team import Team
 from flowfile_nb.broker.tokens_desk import PREFIX
@@ -47,6 +48,8 @@ class Served(NamedTuple):
     hub_grace_s: float | None = None
     """For how long what runs goes on while the Hub says nothing; `identities.hub.GRACE_S` if not given."""
     oidc: OidcIdentity | None = None
+    same_users: str | None = None
+    """Which sources speak of the same users, as `sources_of` takes it; None for what the store says."""
     admins: Sequence[str] = ()
     """Users of this host who may make groups."""
     limits: Limits = Limits()
@@ -95,12 +98,16 @@ def identities_of(team: Team, served: Served) -> tuple[list[Identity], HubIdenti
 async def serve(team: Team, served: Served) -> None:
     """Answer until a signal says to stop; then end what runs, with an error that says so."""
     log = logging.getLogger("flowfile_nb.broker")
+    sources = _sources(team, served)
     sessions = Sessions(served.limits)
     identities, hub = identities_of(team, served)
     running = Running(team, sessions, hub if hub is not None and hub.watches else None)
+    if count := await in_thread(team.begin_serving, served.limits.query_s):
+        log.warning("%d uses were interrupted when the broker's process ended before; the audit says which", count)
     running.start()
     guests = Guests(served.limits)
-    application = make_application(Front(team, sessions, identities, running, guests), served.prefix)
+    front = Front(team, sessions, identities, running, guests, sources)
+    application = make_application(front, served.prefix)
     server = listen(application, guests, served.sockets, served.tls)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -119,6 +126,20 @@ async def serve(team: Team, served: Served) -> None:
         await running.stop()
         await sessions.close()
         await server.close_all_connections()
+
+
+def _sources(team: Team, served: Served) -> Sources:
+    """Return whose names are the same person's, and tell the operator where that is so since the store is older."""
+    here = {HUB: bool(served.hub_api), ISSUER: served.oidc is not None, HOST: True}
+    there = [source for source in SOURCES if here[source]]
+    found = sources_of(there, team.same_users() if served.same_users is None else served.same_users)
+    if served.same_users is None and len(found.same & set(there)) > 1:
+        logging.getLogger("flowfile_nb.broker").warning(
+            "this store takes users of one name for one user, whichever of %s vouches;  --same-users none  ends that,"
+            "  --same-users %s  says that it is meant",
+            *(" and ".join(there), ",".join(there)),
+        )
+    return found
 
 
 async def _look_for_issuer(oidc: OidcIdentity) -> None:

@@ -16,12 +16,14 @@ from flowfile_nb.broker.connections_desk import no_such_connection
 from flowfile_nb.broker.definitions import definition_of, place, require_safe
 from flowfile_nb.broker.desk import Desk
 from flowfile_nb.broker.directory import Who, group_named
-from flowfile_nb.broker.grants import manageable, reachable, remove_grants, set_grant, shares_of, targets_of
+from flowfile_nb.broker.grants import is_granted, manageable, reachable, remove_grants, set_grant, shares_of, targets_of
 from flowfile_nb.broker.keeping import require_binding, target_from
 from flowfile_nb.broker.model import Access, Caller, Permission, Target
+from flowfile_nb.broker.quotas import require_room
+from flowfile_nb.broker.removals import take_removals_over
 from flowfile_nb.broker.shown import ShareInfo, What
 from flowfile_nb.broker.storage.definitions import STORAGE
-from flowfile_nb.broker.tables import CONNECTION, SECRET, groups, secrets
+from flowfile_nb.broker.tables import CONNECTION, SECRET, grants, groups, secrets
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import (
     BindingError,
@@ -89,7 +91,11 @@ class SharingDesk(Desk):
             targets = self._require_targets(connection, keys, what, row)
             if access == "write" and not confirmed:
                 raise WriteShareError(_risk(name, targets), hint="if that is meant, say so: confirmed with  --write --yes")
-            set_grant(connection, (_KINDS[what], row.id, group_id), permission=permission, access=access, by=who.id)
+            of = (_KINDS[what], row.id, group_id)
+            if not is_granted(connection, of):
+                most, hint = self._quotas.shares_per_user, "end some that nobody needs:  %secret unshare NAME --group GROUP"
+                require_room(connection, grants.c.granted_by == who.id, most, "shares that you have made", hint)
+            set_grant(connection, of, permission=permission, access=access, by=who.id)
             secret = name if what == "secret" else ""
             self._note(
                 connection, who, "share", name, owner=row.owner, secret=secret, detail=f"{group}: {permission}, {access}"
@@ -132,7 +138,9 @@ class SharingDesk(Desk):
         if known is None and name in who.hub_groups:
             # The Hub's administrator made it; it needs a row here to be granted anything.
             made = groups.insert().values(name=name, created_by=who.id).returning(groups.c.id)
-            return int(connection.execute(made).scalar_one())
+            group_id = int(connection.execute(made).scalar_one())
+            take_removals_over(connection, group_id, name)
+            return group_id
         if known is None or (not owns and known.id not in who.groups):
             raise NoSuchGroupError(f"there is no group {name!r} that you can share with", hint="list yours:  %secret groups")
         return int(known.id)

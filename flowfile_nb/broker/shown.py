@@ -42,6 +42,8 @@ class ConnectionInfo(NamedTuple):
     access: Access
     secrets: list[str]
     """Names of the secrets in its description."""
+    guarantee: str
+    """What statements can do by it at the database; empty for one's own, and for what is no database."""
 
 
 class ShareInfo(NamedTuple):

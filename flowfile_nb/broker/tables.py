@@ -137,6 +137,13 @@ revocations = Table(
     Column("user_id", Integer, primary_key=True, autoincrement=False),
     Column("revoked_at", BigInteger, nullable=False),
 )
+past_revocations = Table(
+    "nb_past_revocations",
+    metadata,
+    Column("group_name", String, primary_key=True),
+    Column("user_id", Integer, primary_key=True, autoincrement=False),
+    Column("revoked_at", BigInteger, nullable=False),
+)
 audit = Table(
     "nb_audit",
     metadata,

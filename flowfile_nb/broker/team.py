@@ -10,6 +10,7 @@ from flowfile_nb.broker.connections_desk import ConnectionsDesk
 from flowfile_nb.broker.database import open_store
 from flowfile_nb.broker.groups_desk import GroupsDesk
 from flowfile_nb.broker.keeping import Keeper
+from flowfile_nb.broker.limits import Quotas
 from flowfile_nb.broker.orders_desk import OrdersDesk
 from flowfile_nb.broker.secrets_desk import SecretsDesk
 from flowfile_nb.broker.sharing import SharingDesk
@@ -28,6 +29,11 @@ class Team(SecretsDesk, ConnectionsDesk, SharingDesk, GroupsDesk, OrdersDesk, To
         """Call *callback*, from any thread, whenever what is allowed may have changed, here or in another process."""
         self._store.changes.subscribe(callback)
 
+    def same_users(self) -> str:
+        """Return which sources speak of the same users: in a store from before that was asked, all; else none."""
+        with self._store.reading() as connection:
+            return self._store.fact(connection, "same_users") or "none"
+
     def require_key(self) -> None:
         """Raise MasterKeyError if the broker has no key, and WrongKeyError if it has another than its store."""
         self._keys()
@@ -41,6 +47,7 @@ class Team(SecretsDesk, ConnectionsDesk, SharingDesk, GroupsDesk, OrdersDesk, To
 
     def close(self) -> None:
         """Close the store."""
+        self._presence.end()
         self._store.close()
 
 
@@ -49,6 +56,7 @@ def open_team(
     directory: str = "",
     environ: Mapping[str, str] | None = None,
     mounted_key: str = "/run/secrets/flowfile_master_key",
+    quotas: Quotas | None = None,
 ) -> Team:
     """
     Open a broker's store.
@@ -58,9 +66,11 @@ def open_team(
         directory: The broker's own.
         environ: May give the master key; this process's if not given.
         mounted_key: Where a container is given the key as a file.
+        quotas: How much one user may keep; the usual, if not given.
 
     Raises:
         StoreError: If it cannot be opened.
     """
     store = open_store(url, os.path.abspath(directory))
-    return Team(store, Keeper(store, os.environ if environ is None else environ, mounted_key), Audit(store))
+    keeper = Keeper(store, os.environ if environ is None else environ, mounted_key)
+    return Team(store, keeper, Audit(store), quotas=quotas or Quotas())

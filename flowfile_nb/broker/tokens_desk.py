@@ -12,6 +12,7 @@ from sqlalchemy import delete, select, update
 from flowfile_nb.broker.desk import Desk
 from flowfile_nb.broker.directory import make_user, user_named
 from flowfile_nb.broker.model import Caller
+from flowfile_nb.broker.quotas import require_room
 from flowfile_nb.broker.shown import LogEntry, TokenInfo
 from flowfile_nb.broker.tables import tokens, users
 from flowfile_nb.errors import NotAllowedError, UsageError
@@ -49,8 +50,11 @@ class TokensDesk(Desk):
         text = f"{PREFIX}{random.token_urlsafe(32)}"
         now = int(self._now())
         with self._store.writing() as connection:
+            user_id = make_user(connection, user)
+            most, hint = self._quotas.tokens_per_user, "revoke some:  python -m flowfile_nb token list"
+            require_room(connection, tokens.c.user_id == user_id, most, f"tokens of {user!r}", hint)
             row = {
-                "user_id": make_user(connection, user),
+                "user_id": user_id,
                 "name": name,
                 "hash": _hash(text),
                 "scopes": sorted(set(scopes)),

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from flowfile_nb.broker import api_rules
 from flowfile_nb.broker.api_definitions import is_api
+from flowfile_nb.broker.engines import can_read, guarantee_of
 from flowfile_nb.broker.model import Caller, Order, Outcome
 from flowfile_nb.broker.refusals import error_of, unforeseen
 from flowfile_nb.broker.routes import SHARE, USE, Route
@@ -122,8 +123,13 @@ async def share(request: Request, fields: Fields) -> Any:
     """Share something, if the account behind it is one that can be shared."""
     team, caller = request.front.team, request.caller
     warnings: list[str] = []
+    guarantees: list[str] = []
     for name in await in_thread(_connections_behind, team, caller, fields["what"], fields["name"]):
         order = await in_thread(team.order, caller, connection=name)
+        kind = order.target.kind
+        if fields["access"] == "read" and not can_read(kind):
+            raise NotAllowedError(f"{name!r} is not shared for reading: {guarantee_of(kind, 'read')}", hint=_way_for(kind))
+        guarantees.append(guarantee_of(kind, fields["access"]))
         with request.front.running.by(caller):
             problems = (await _asked(request, order))["problems"]
         refused = [problem for problem in problems if not problem.startswith(_WARNING)]
@@ -135,7 +141,13 @@ async def share(request: Request, fields: Fields) -> Any:
         warnings += [problem.removeprefix(_WARNING).strip() for problem in problems]
     named = {key: fields[key] for key in ("permission", "access", "confirmed")}
     await in_thread(team.share, caller, fields["what"], fields["name"], fields["group"], **named)
-    return {"warnings": warnings}
+    return {"warnings": warnings, "guarantees": [one for one in dict.fromkeys(guarantees) if one]}
+
+
+def _way_for(kind: str) -> str:
+    if kind == "clickhousedb":
+        return "save it by ClickHouse's native protocol:  clickhouse+native://user:%secret NAME@host:9000/database"
+    return "take a login of the database that may do no more than read, and share it with  --write"
 
 
 def _connections_behind(team: Any, caller: Caller, what: str, name: str) -> list[str]:

@@ -73,11 +73,11 @@ class Azure(Buckets):
         container, prefix, account = parts.get("container", ""), parts.get("prefix", ""), parts["account"]
         text = f"abfs://{container}@{account}" + (f"/{prefix}" if prefix else "") if container else f"abfs:// {account}"
         at = f" at {parts['endpoint_url']}" if "endpoint_url" in parts else ""
-        return Place(container, prefix, _account_url(parts), text + at)
+        return Place(container, prefix, account_url(parts), text + at)
 
     def arguments(self, parts: Parts, credentials: Credentials) -> tuple[type, dict[str, Any]]:
         """Return adlfs's class at the place that is described, and a credential that knows how to sign."""
-        url, credential = _account_url(parts), _credential(parts, credentials)
+        url, credential = account_url(parts), _credential(parts, credentials)
         # To connect, and not to answer: what is read may be large.
         options = {"connection_verify": parts.get("verify", True), "connection_timeout": limit_s(credentials.access)}
 
@@ -103,7 +103,8 @@ class Azure(Buckets):
         return None
 
 
-def _account_url(parts: Parts) -> str:
+def account_url(parts: Parts) -> str:
+    """Return the URL of a described account."""
     endpoint, account = parts.get("endpoint_url"), parts["account"]
     if endpoint is None:
         return f"https://{account}.blob.{_PUBLIC}"
@@ -125,6 +126,30 @@ def _credential(parts: Parts, credentials: Credentials) -> Any:
     from azure.identity.aio import DefaultAzureCredential
 
     return DefaultAzureCredential()
+
+
+def login_of(parts: Parts, credentials: Credentials, scope: str) -> Callable[[], dict[str, str]] | None:
+    """
+    Return what tells a described login as it is at this moment, for who signs requests by himself; None for the machine's own.
+
+    Args:
+        parts: The description's.
+        credentials: Those in it.
+        scope: What an application's access token is asked for.
+    """
+    if "account_key" in parts:
+        return lambda: {"account_key": credentials.read(parts["account_key"])}
+    if "connection_string" in parts:
+        return lambda: {"account_key": _key_in(parts, credentials)}
+    if "sas_token" in parts:
+        return lambda: {"sas_token": credentials.read(parts["sas_token"]).lstrip("?")}
+    if "client_secret" in parts:
+        from fsspec.asyn import get_loop, sync
+
+        principal = _ServicePrincipal(parts, credentials)
+        # In fsspec's own loop: in a notebook another one runs in this thread.
+        return lambda: {"bearer_token": sync(get_loop(), principal.get_token, scope).token}
+    return None
 
 
 def _key_in(parts: Parts, credentials: Credentials) -> str:

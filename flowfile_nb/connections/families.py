@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import DRIVERS
-from flowfile_nb.connections.keys import Key, declared
 from flowfile_nb.connections.spec import Spec, scheme_of
 from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    from flowfile_nb.connections.keys import Key
 
 ENTRY_POINTS = "flowfile_nb.connectors"
 FORM_ENTRY_POINTS = "flowfile_nb.forms"
@@ -60,8 +61,8 @@ class Kind(Protocol):
     """
     What can be done with an opened connection, by the module or object that made it.
 
-    It may have a `note` for its user; and a function `untried(connection)`, which returns what `check` could not try, such as
-    `no test_path: the key was not tried`, or nothing.
+    It may have a `note` for its user; and a function `untried(connection)`, which returns what `check` did, and what it
+    could not try: `("Reached", "no test_path: the key was not tried")`; None where it is connected.
     """
 
     def check(self, connection: Any) -> None:
@@ -81,7 +82,7 @@ class Family(Kind, Protocol):
     Each translates its libraries' errors, which can hold a DSN or a value, into ours. One may also have `KEYS`: the keys of its
     descriptions, each a name or a `keys.Key`, for Tab and for the form of the panel; or a function `keys_of(kind)` that returns
     them, where it opens several kinds. And `described(spec)`, which raises the ConnectionSpecError that `make` would: a cell
-    that will be refused is kept out of the history.
+    that will be refused is kept out of the history. And `unknown_keys(spec)`: what it only passes on.
     """
 
     def make(self, spec: Spec, reveal: Access) -> Any:
@@ -114,6 +115,9 @@ def declared_keys(kind: str) -> tuple[Key, ...]:
     Raises:
         MissingDriverError: If a package brings that kind, and does not load.
     """
+    # Imported here: only Tab and forms ask.
+    from flowfile_nb.connections.keys import declared
+
     family = _family(kind)
     of_kind = getattr(family, "keys_of", None)
     return declared(of_kind(kind) if of_kind is not None else getattr(family, "KEYS", ()))
@@ -130,6 +134,18 @@ def require_described(spec: Spec) -> None:
     described = getattr(family_of(spec), "described", None)
     if described is not None:
         described(spec)
+
+
+def unknown_keys(spec: Spec) -> dict[str, str]:
+    """
+    Return the keys that a description hands to a driver without anybody here knowing them, each with the nearest known one.
+
+    Raises:
+        ConnectionSpecError, MissingDriverError: As `require_described`.
+    """
+    unknown = getattr(family_of(spec), "unknown_keys", None)
+    found: dict[str, str] = {} if unknown is None else unknown(spec)
+    return found
 
 
 def family_of(spec: Spec) -> Family:

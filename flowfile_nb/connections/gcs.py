@@ -61,7 +61,7 @@ class GoogleStorage(Buckets):
         """Return gcsfs's class, and credentials that know how to get a token."""
         token: Any = "google_default"  # noqa: S105 - gcsfs's name for the machine's own login
         if "service_account_key" in parts:
-            token = _service_account(parts["service_account_key"], credentials)
+            token = service_account(parts["service_account_key"], credentials)
         elif parts.get("anonymous"):
             token = "anon"  # noqa: S105 - gcsfs's name for nobody
         places = {"project": parts.get("project"), "endpoint_url": parts.get("endpoint_url")}
@@ -89,7 +89,17 @@ async def _once(filesystem: Any, path: str, *names: str, **arguments: str) -> An
     return json.loads(contents)
 
 
-def _service_account(text: str, credentials: Credentials) -> Any:
+def access_token(account: Any) -> str:
+    """Return the token of a `service_account` that is good now, and was bought with what is stored now."""
+    if not account.valid:
+        from google.auth.transport.requests import Request
+
+        account.refresh(Request())
+    return str(account.token)
+
+
+def service_account(text: str, credentials: Credentials) -> Any:
+    """Return Google's credentials of a service account, whose key is what *text* refers to."""
     from google.auth.credentials import Credentials as GoogleCredentials
     from google.oauth2 import service_account
 

@@ -71,8 +71,8 @@ def check(client: ApiClient) -> None:
     http_check.check(client)
 
 
-def untried(client: ApiClient) -> str:
-    """Return what `check` has not tried, to be read; empty if it asked for the test path."""
+def untried(client: ApiClient) -> tuple[str, str] | None:
+    """Return what `check` has done, and what it has not tried, as `http_check.untried`."""
     from flowfile_nb.connections import http_check
 
     return http_check.untried(client)

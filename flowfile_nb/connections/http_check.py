@@ -41,15 +41,15 @@ def check(client: ApiClient) -> None:
         raise
 
 
-def untried(client: ApiClient) -> str:
-    """Return what `check` has not tried, to be read; empty if it asked for the test path."""
+def untried(client: ApiClient) -> tuple[str, str] | None:
+    """Return what `check` has done, and what it has not tried; None if it asked for the test path."""
     if client.test_path is not None:
-        return ""
+        return None
     wanted = client.late_binding.attachments
     key = "the token was given, and not tried" if wanted.oauth else "the key was not tried" if wanted.names() else ""
     reached = "only the proxy was reached" if proxy_of(client.base_url) else ""
     said = ", and ".join(filter(None, [reached, key]))
-    return f"no test_path: {said}" if said else "no test_path"
+    return "Reached", f"no test_path: {said}" if said else "no test_path"
 
 
 def target(client: ApiClient) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flowfile_nb.backend import FlowfileConnection, Part
-from flowfile_nb.connections import flowfile
 from flowfile_nb.connections.access import Access, access_of
 from flowfile_nb.connections.families import Kind, Reveal, family_of, form_of
 from flowfile_nb.connections.file_paths import located
@@ -42,10 +41,10 @@ class Opened(NamedTuple):
         return str(getattr(self.kind, "note", ""))
 
     @property
-    def untried(self) -> str:
-        """What a check has not tried, such as the key of an API; empty where it has tried all, as a login does."""
-        said: Callable[[Any], str] | None = getattr(self.kind, "untried", None)
-        return said(self.native) if said is not None else ""
+    def untried(self) -> tuple[str, str] | None:
+        """What a check did in a word, and what it could not try, such as the key of an API; None where it has tried all."""
+        said: Callable[[Any], tuple[str, str] | None] | None = getattr(self.kind, "untried", None)
+        return said(self.native) if said is not None else None
 
     def close(self) -> None:
         """Close it and what it keeps open."""
@@ -97,6 +96,8 @@ def open_flowfile_connection(
     Raises:
         ConnectionSpecError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
     """
+    from flowfile_nb.connections import flowfile
+
     spec = flowfile.spec_of(connection)
     family = family_of(spec)
     native = family.make(spec, flowfile.access_to(connection, part_of, access))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib import import_module
@@ -77,6 +77,27 @@ def require_known(url: URL, parts: Mapping[str, Any]) -> None:
             f"SQLite takes {ignored[0]!r} only of a file that is named by a URI",
             hint="sqlite:///file:/home/me/data.db?mode=ro&uri=true",
         )
+
+
+def unknown_to_us(url: URL, keys: Iterable[str], usual: Iterable[str]) -> dict[str, str]:
+    """
+    Return the options that nobody here knows, each with the nearest that is known, or nothing.
+
+    Of a driver that tells what it takes, all are known: `require_known` refuses the others.
+
+    Args:
+        url: The database, with the driver that is used.
+        keys: What a description has.
+        usual: What descriptions of its kind usually have.
+
+    Raises:
+        ImportError: If the driver is not installed.
+    """
+    known, complete = _known(url)
+    names = {*known, *_PARTS, *usual}
+    if complete:
+        return {}
+    return {key: next(iter(get_close_matches(key, sorted(names), 1)), "") for key in keys if key not in names}
 
 
 def require_one_name(parts: Mapping[str, Any], names: Mapping[str, str]) -> None:

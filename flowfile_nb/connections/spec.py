@@ -19,6 +19,10 @@ _TOML_STRING = re.compile(
     re.VERBOSE,
 )
 _KEY_LINE = re.compile(r"^[ \t]*(?:\[(?P<table>[\w.-]+)\]|(?P<key>[\w.-]+)[ \t]*=)", re.MULTILINE)
+# A value that is no number, date, boolean, string, list or table.
+_BARE = re.compile(
+    r"""^[ \t]*(?P<key>[A-Za-z][\w-]{0,40})[ \t]*=[ \t]*(?!(?:true|false|inf|nan)\b)(?:[A-Za-z_/~]|\d+\.\d+\.)""", re.MULTILINE
+)
 _BOTH_FORMS = 'write a URL:  postgresql://app:%secret NAME@host/database   or TOML lines:  type = "postgresql"'
 
 __all__ = ["Spec", "TableSpec", "UrlSpec", "is_credential", "read_spec", "read_toml", "scheme_of", "secrets_in"]
@@ -130,10 +134,19 @@ def read_toml(text: str) -> dict[str, Any]:
         # Only the place is taken from the parser's message: the rest can quote the text.
         place = re.search(r"\(at [^)]*\)", str(error))
         raise ConnectionSpecError(
-            f"the description is neither a URL nor TOML {place[0] if place else ''}".rstrip(), hint=_BOTH_FORMS
+            f"the description is neither a URL nor TOML {place[0] if place else ''}".rstrip(), hint=_remedy(text)
         ) from None
     restored: dict[str, Any] = _restore(marked, parsed)
     return restored
+
+
+def _remedy(text: str) -> str:
+    """Return what to do about text that is no TOML, without quoting a value of it."""
+    if re.fullmatch(r"\s*[^\W\d]\w*\s*", text):
+        return f"one that is saved opens by its name:  %connect NAME   To describe one, {_BOTH_FORMS}"
+    if bare := _BARE.search(_TOML_STRING.sub('""', StandIns(text).text)):
+        return f'text stands in quotes:  {bare["key"]} = "…"'
+    return _BOTH_FORMS
 
 
 def _twice(text: str) -> str:

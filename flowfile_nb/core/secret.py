@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from flowfile_nb.errors import SecretFormatError
 
@@ -46,6 +46,14 @@ class Secret:
 
     def __repr__(self) -> str:
         return f"Secret({self.name!r})"
+
+    if not TYPE_CHECKING:
+        # A type checker knows by itself what there is.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            # `.value`, `.get()`, `.strip()`: what people try.
+            door = "" if name.startswith("_") else "; its text, on purpose:  get_secret_value()"
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{door}", name=name, obj=self)
 
     def __format__(self, spec: str) -> str:
         if spec == "url":

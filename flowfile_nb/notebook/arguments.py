@@ -7,12 +7,12 @@ import os
 import re
 import shlex
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import lru_cache
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from flowfile_nb.core.cell_source import value_on_line, without_comment
 from flowfile_nb.errors import UsageError, ValueOnLineError
-from flowfile_nb.importing.options import add_options
 
 OPTIONS = {
     "set": ["--replace", "--if-missing", "--file", "--env", "--generate"],
@@ -35,16 +35,40 @@ GENERATED_LENGTH = 32
 LOG_LINES = 30
 # What people type elsewhere for one of our verbs.
 ELSEWHERE = {"ls": "list", "show": "list", "add": "set", "create": "set", "rm": "delete", "remove": "delete", "mv": "rename"}
+# The same for `%connect`, each with its line.
+CONNECT_ELSEWHERE = {
+    **dict.fromkeys(("list", "ls", "show", "--list"), "%connect"),
+    **dict.fromkeys(("close", "disconnect", "--disconnect"), "%connect -x {name}"),
+    **dict.fromkeys(("delete", "remove", "rm", "forget"), "%connect {name} --delete"),
+    **dict.fromkeys(("edit",), "%connect {name} --edit"),
+    **dict.fromkeys(("export",), "%connect {name} --export"),
+    **dict.fromkeys(("open", "use"), "%connect {name}"),
+    **dict.fromkeys(("add", "new", "create", "save"), "%%connect {name} --save   and its description in the lines below"),
+}
 HELP = {"help", "-h", "--help"}
 # The parts of argparse's messages that name only what we have defined.
 _OUR_WORDS = re.compile(r"the following arguments are required: .+|argument [^:]+: (?:expected|not allowed with) .+")
+_NOT_KNOWN = "an option is unknown, or there is a word too many"
 _NO_NUMBER = re.compile(r"argument (--[a-z-]+): invalid (?:int|float) value")
 
 
 class _Parser(argparse.ArgumentParser):
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        known, others = self.parse_known_args(args, namespace)
+        if others:
+            raise UsageError(f"{self.prog}  was not understood: {_NOT_KNOWN}", hint=self._meant(others))
+        return known
+
+    def _meant(self, words: list[str]) -> str:
+        """Return the option that one of these may have meant. They are not quoted: one might be a value."""
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        near = [found for word in words if word.startswith("--") for found in get_close_matches(word, options, 1)]
+        hint = self.epilog or "%secret?  is the help page"
+        return f"did you mean {near[0]}?   {hint}" if near else hint
+
     def error(self, message: str) -> NoReturn:
         # argparse quotes what it did not understand, which might be a value: only our own words are shown.
-        what = message if _OUR_WORDS.fullmatch(message) else "an option is unknown, or there is a word too many"
+        what = message if _OUR_WORDS.fullmatch(message) else _NOT_KNOWN
         if found := _NO_NUMBER.match(message):
             what = f"{found[1]} takes a number"
         raise UsageError(f"{self.prog}  was not understood: {what}", hint=self.epilog or "%secret?  is the help page")
@@ -157,6 +181,12 @@ def _env(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("variable", nargs="?")
 
 
+def _import(parser: argparse.ArgumentParser) -> None:
+    from flowfile_nb.importing.options import add_options
+
+    add_options(parser)
+
+
 def _scan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*")
     parser.add_argument("--fix", action="store_true")
@@ -222,7 +252,7 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "rename": ("OLD NEW", _rename),
     "delete": ("NAME [NAME …] [--yes]", _delete),
     "env": ("NAME [VAR]", _env),
-    "import": ("", add_options),
+    "import": ("", _import),
     "scan": ("[PATH …] [--fix]   or   %secret scan --staged", _scan),
     "log": ("[NAME] [--last N]   or   %secret log --clear [--yes]", _log),
     "backup": ("PATH [--overwrite] [--passphrase-env VAR]", _backup),

@@ -23,13 +23,23 @@ from flowfile_nb.errors import (
     SecretExistsError,
     UsageError,
 )
-from flowfile_nb.notebook.arguments import ELSEWHERE, HELP, VERBS, connect_parser, refuse_value, secret_parser, split
+from flowfile_nb.notebook.arguments import (
+    CONNECT_ELSEWHERE,
+    ELSEWHERE,
+    HELP,
+    VERBS,
+    connect_parser,
+    refuse_value,
+    secret_parser,
+    split,
+)
 from flowfile_nb.notebook.prompt import ask_value, confirm
 from flowfile_nb.notebook.setup import SETUP
-from flowfile_nb.notebook.table import Table, age, secrets_table
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from flowfile_nb.notebook.table import Table
 
 _ALPHABET = string.ascii_letters + string.digits + "-._~"
 _LENGTHS = range(8, 1025)
@@ -65,10 +75,22 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
             "a connection is described below the line, not on it; nothing was opened, and the line is not kept in the history",
             hint="%%connect warehouse   and in the next line the URL, with  %secret NAME  in the password's place",
         )
+    if cell is None and _is_a_verb(words):
+        name = quoted(words[1]) if len(words) > 1 else "NAME"
+        raise UsageError(
+            "%connect has options where other tools have verbs", hint=CONNECT_ELSEWHERE[words[0]].replace("{name}", name)
+        )
     # Imported here: `%secret` does not need it.
     from flowfile_nb.notebook.connect_verb import run
 
     return run(shell, connect_parser().parse_args(words), cell)
+
+
+def _is_a_verb(words: list[str]) -> bool:
+    """Return whether a line begins as another tool's would, and is not about a connection of that name."""
+    if not words or words[0] not in CONNECT_ELSEWHERE or any(word.startswith("-") for word in words[1:]):
+        return False
+    return len(words) == 2 or (len(words) == 1 and words[0] not in session.backend().connection_bodies())
 
 
 def _help(shell: InteractiveShell, magic: str) -> None:
@@ -91,6 +113,9 @@ def _run(shell: InteractiveShell, words: list[str]) -> Any:
 
 def _panel(shell: InteractiveShell) -> Any:
     if getattr(shell, "kernel", None) is None:
+        # Tables are imported where one is shown: opening a connection shows none.
+        from flowfile_nb.notebook.table import Table, secrets_table
+
         if session.backend().awaits_key():
             return Table((), (), SETUP)
         return secrets_table(session.backend().describe())
@@ -168,6 +193,8 @@ def _from_file(path: str) -> str:
 
 
 def _undo(shell: InteractiveShell, args: Namespace) -> None:
+    from flowfile_nb.notebook.table import age
+
     backend = session.backend()
     when = age(backend.replaced_at(args.name))
     question = f"Take back the value that was stored {when}{'' if when == 'just now' else ' ago'}, for good?"
@@ -179,6 +206,8 @@ def _undo(shell: InteractiveShell, args: Namespace) -> None:
 
 
 def _list(shell: InteractiveShell, args: Namespace) -> Table:
+    from flowfile_nb.notebook.table import secrets_table
+
     return secrets_table(session.backend().describe())
 
 

@@ -117,13 +117,13 @@ class ConnectionsTab {
     this.asked -= 1;
     if (this.panel.gone) return;
     if (answer.op === "ask") this.askTrust(row, answer);
-    else if (answer.op === "testing") this.wait(row, answer.trial);
+    else if (answer.op === "testing") this.wait(row, answer);
     else this.tell(key, answer);
     if (!this.asked) this.early.clear();
   }
 
   /** Say what is waited for and for how long, with a way out. */
-  wait(row, trial) {
+  wait(row, { trial, limit_s }) {
     const outcome = this.early.get(trial);
     if (outcome) return this.tell(row.key, outcome);
     const passed = make("span", { className: "fnb-count", "aria-hidden": "true" });
@@ -132,7 +132,7 @@ class ConnectionsTab {
     this.trials.set(trial, { key: row.key, end: () => clearInterval(timer) });
     const cancel = make("button", { type: "button", onclick: () => {
       this.giveUp(row.key);
-      this.tell(row.key, { text: "Not waited for any longer. The attempt ends by itself, and changes nothing." });
+      this.tell(row.key, { text: `Not waited for any longer. A driver that waits cannot be stopped: the attempt ends by itself when its time is up (${limit_s} s, if the description says no other), and changes nothing.` });
     } }, "Cancel");
     this.rows.open(row.key, "test", make("div", { className: "fnb-outcome" }, make("p", { role: "status" }, `Waiting for ${row.target} …`), passed, cancel));
   }

@@ -6,12 +6,13 @@ What the panel's tab of connections asks. The definitions are those of `%connect
     {op: "kinds"}                → {op: "kinds", kinds: [name, …]}
     {op: "keys", kind}           → {op: "keys", keys: [{name, label, …}]}, as the kind declares them (connections/keys.py)
     {op: "definition", name}     → {op: "definition", kind, values, secrets, more}, or {text} where only that says all of it
-    {op: "save_connection", name, replace, text | kind, values, secrets, more}
-                                 → {op: "done", text}
+    {op: "save_connection", name, replace, agreed, text | kind, values, secrets, more}
+                                 → {op: "done", text}; or {op: "ask", question, agreed} where a key is not known here
     {op: "delete_connection", name} → {op: "done", text}
     {op: "cell", name, origin}   → {op: "cell", text, view}: the cell that describes it, and the model that this panel is
-    {op: "test", name, origin, agreed} → {op: "testing", trial}, and later, as no answer, {op: "tested", trial, text | message,
-                                    hint}; or {op: "ask", question, digest} where a project's definition was not agreed to
+    {op: "test", name, origin, agreed} → {op: "testing", trial, limit_s}, and later, as no answer, {op: "tested", trial,
+                                    text | message, hint}; or {op: "ask", question, digest} where a project's definition was not
+                                    agreed to
     {op: "give_up", trial}       → {op: "done", text}
 """
 
@@ -24,12 +25,13 @@ from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
 from flowfile_nb.connections import saved
-from flowfile_nb.connections.families import declared_keys, kinds
+from flowfile_nb.connections.access import TIMEOUT_S
+from flowfile_nb.connections.families import declared_keys, kinds, require_described, unknown_keys
 from flowfile_nb.connections.form import Fields, body_of, fields_of
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.connections.toml_text import printable
-from flowfile_nb.errors import StoreError, UsageError
+from flowfile_nb.errors import MissingDriverError, StoreError, UsageError
 from flowfile_nb.notebook.connect_verb import cell_of
 from flowfile_nb.notebook.connection_rows import ConnectionRow, connection_rows
 from flowfile_nb.notebook.variable import require_variable
@@ -99,11 +101,30 @@ def _save(panel: SecretPanel, message: _Message) -> dict[str, Any]:
         raise UsageError(f"a connection named {name} is saved already", hint="its row has Edit; or choose another name")
     if "text" in message:
         body = message["text"].strip()
-        read_spec(body)
     else:
         body = body_of(Fields(message["kind"], message["values"], message["secrets"], message["more"]))
+    unknown = _unknown(body)
+    if unknown and message.get("agreed") != sorted(unknown):
+        return {"op": "ask", "question": _about(unknown), "agreed": sorted(unknown)}
     saved.keep(backend, name, body, Path.cwd())
     return {"op": "done", "text": f"Saved {name}. In any notebook:  %connect {name}"}
+
+
+def _unknown(body: str) -> dict[str, str]:
+    """Return the keys that nobody here knows. Raises ConnectionSpecError for a body that could not be opened."""
+    spec = read_spec(body)
+    try:
+        require_described(spec)
+        return unknown_keys(spec)
+    except MissingDriverError:
+        # A definition may be written where it is not opened.
+        return {}
+
+
+def _about(unknown: dict[str, str]) -> str:
+    meant = [f"{key} (did you mean {near}?)" if near else key for key, near in unknown.items()]
+    whose = "is a key that is not known here; it is" if len(unknown) == 1 else "are keys that are not known here; they are"
+    return f"{printable(', '.join(meant))} {whose} handed to the driver as an option."
 
 
 def _delete(panel: SecretPanel, message: _Message) -> dict[str, Any]:
@@ -126,7 +147,7 @@ def _test(panel: SecretPanel, message: _Message) -> dict[str, Any]:
         # Where that cannot be kept, the next kernel asks again.
         with suppress(StoreError):
             saved.agree(backend, definition)
-    return {"op": "testing", "trial": panel.trials.begin(definition)}
+    return {"op": "testing", "trial": panel.trials.begin(definition), "limit_s": TIMEOUT_S}
 
 
 def _give_up(panel: SecretPanel, message: _Message) -> dict[str, Any]:

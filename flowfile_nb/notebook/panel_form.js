@@ -24,9 +24,10 @@ class ConnectionForm {
     this.more.setAttribute("aria-label", "Further options, as TOML");
     const cancel = make("button", { type: "button", onclick: () => this.close() }, "Cancel");
     this.description = labelled("Description, as in a cell below %%connect", this.text);
+    this.doubt = make("div");
     this.element = makeForm({ className: "fnb-connection", "aria-label": title }, (button) => this.save(button?.value === "test"), () => cancel.focus(),
       make("h3", {}, title), make("div", { className: "fnb-grid" }, labelled("Name", this.name), labelled("Kind", this.kind)),
-      this.grid, this.options, this.description,
+      this.grid, this.options, this.description, this.doubt,
       make("div", { className: "fnb-buttons" }, cancel, make("button", { type: "submit", value: "test" }, "Save and test"),
         make("button", { type: "submit", className: "fnb-primary" }, "Save")));
     // Enter in a field saves; the first button of a form is what it presses.
@@ -47,7 +48,6 @@ class ConnectionForm {
   /** Draw the fields of the kind that is chosen; what was typed in one of the same name is kept. */
   async useKind() {
     const kind = this.kind.value;
-    this.keep();
     const asText = kind === AS_TEXT;
     this.description.hidden = !asText;
     this.text.required = asText;
@@ -55,6 +55,7 @@ class ConnectionForm {
     const answer = asText ? { keys: [] } : await this.panel.ask({ op: "keys", kind });
     if (answer.op === "error") return this.panel.say(answer);
     if (kind !== this.kind.value) return; // Another was chosen meanwhile.
+    this.keep(); // Now, with what was typed while the kernel was asked.
     const suggestion = (key) => () => `${this.name.value.trim() || "my"}_${key.name}`;
     this.fields = answer.keys.map((key) => key.secret
       ? secretField(key, this.secrets[key.name], this.panel.secrets, suggestion(key)) : plainField(key, this.values[key.name]));
@@ -77,15 +78,16 @@ class ConnectionForm {
     for (const { clear } of this.fields) clear?.();
   }
 
-  async save(test) {
+  async save(test, agreed = []) {
     if (this.busy) return;
     this.busy = true;
-    const saved = await this.send();
+    this.doubt.replaceChildren();
+    const saved = await this.send(test, agreed);
     this.busy = false;
     if (saved) this.done(this.name.value.trim(), test);
   }
 
-  async send() {
+  async send(test, agreed) {
     const values = {};
     const secrets = {};
     for (const field of this.fields.filter(({ element }) => !element.hidden)) {
@@ -95,9 +97,18 @@ class ConnectionForm {
     }
     const kind = this.kind.value;
     const said = kind === AS_TEXT ? { text: this.text.value } : { kind, values, secrets, more: this.more.value };
-    const answer = await this.panel.ask({ op: "save_connection", name: this.name.value.trim(), replace: Boolean(this.there), ...said });
-    this.panel.say(answer);
+    const answer = await this.panel.ask({ op: "save_connection", name: this.name.value.trim(), replace: Boolean(this.there), agreed, ...said });
+    if (answer.op === "ask") this.askAbout(answer, test);
+    else this.panel.say(answer);
     return answer.op === "done";
+  }
+
+  /** A key that nobody here knows may be a typing mistake, or an option that only the driver knows. */
+  askAbout({ question, agreed }, test) {
+    this.panel.say({});
+    const anyway = make("button", { type: "button", onclick: () => this.save(test, agreed) }, "Save all the same");
+    this.doubt.replaceChildren(make("div", { className: "fnb-outcome" }, make("p", { role: "alert" }, question), anyway));
+    anyway.focus();
   }
 
   close() {

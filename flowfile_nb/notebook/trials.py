@@ -72,9 +72,9 @@ def _outcome(definition: Definition) -> dict[str, str]:
         else:
             connection = session.open_connection(definition.located.description)
         took_s = time.perf_counter() - start
-        untried = connection.untried
-        did = f"Reached {connection.target} ({untried})" if untried else f"Connected to {connection.target}"
-        text = f"{did} in {took_s:.1f} s. {connection.note}".rstrip()
+        did, why = connection.untried or ("Connected to", "")
+        place = f"{connection.target} ({why})" if why else connection.target
+        text = f"{did} {place} in {took_s:.1f} s. {connection.note}".rstrip()
         connection.close()
     except FlowfileNbError as error:
         return {"message": error.message, "hint": error.hint}

@@ -30,6 +30,7 @@ _DIALECTS = {
     "postgres": "PostgreSQL",
     "mysql": "MySQL",
     "mariadb": "MySQL",
+    **dict.fromkeys(("clickhouse", "clickhousedb", "databricks", "mssql", "oracle", "snowflake", "trino"), "Plain"),
 }
 _FAMILY = {"postgres": "postgresql", "mariadb": "mysql"}
 
@@ -118,6 +119,17 @@ class MySQL(Brokered, MySQLDialect):
         return int(code) if code.isdigit() else 0
 
 
+class Plain(Brokered):
+    """
+    Any other database behind the broker: SQL text with parameters, as pandas, polars and JupySQL send it.
+
+    Its own way of writing SQL is not known here, so that nothing is reflected and no expression is made into a LIMIT.
+    """
+
+    supports_statement_cache = True
+    default_paramstyle = "pyformat"
+
+
 def make_engine(call: QueryCall, scheme: str, order: Mapping[str, str]) -> Engine:
     """
     Return an engine whose statements go to the broker; nothing is sent yet.
@@ -128,7 +140,7 @@ def make_engine(call: QueryCall, scheme: str, order: Mapping[str, str]) -> Engin
         order: What is asked of the broker: `{"connection": name}`, or `{"description": text}`.
 
     Raises:
-        UnknownSchemeError: If there is no SQL dialect here for that kind of database.
+        UnknownSchemeError: If what is of that kind is no database that a broker has.
     """
     family = scheme.partition("+")[0].lower()
     if family not in _DIALECTS:

@@ -151,6 +151,7 @@ def _connection(one: Mapping[str, Any]) -> TeamConnection:
         access=one.get("access") or "",
         secrets=tuple(one.get("secrets") or ()),
         body=one.get("body"),
+        guarantee=one.get("guarantee") or "",
     )
 
 

@@ -128,7 +128,8 @@ def _note(found: TeamConnection) -> str:
         may = "takes the requests that its owner allows" if found.access == "write" else "takes GET and HEAD only"
     else:
         may = "reads and writes" if found.access == "write" else "reads only"
-    return f"{found.owner}'s, shared{through}: it {may}; the credential stays at the broker."
+    promised = f" Through it: {found.guarantee}." if found.guarantee else ""
+    return f"{found.owner}'s, shared{through}: it {may}; the credential stays at the broker.{promised}"
 
 
 def _refuse_form(as_: str | None, what: str) -> None:

@@ -27,14 +27,14 @@ class Sharing:
             confirmed: Whether the caller has read what cannot be promised of a share that may write.
 
         Returns:
-            What the owner should know of the account behind it.
+            What is promised of such a share, and what the owner should know of the account behind it.
 
         Raises:
             WriteShareError: If it may write and that was not confirmed. The message says what cannot be promised.
             NotAllowedError, NoSuchSecretError, NoSuchConnectionError, NoSuchGroupError, BindingError: As the broker says.
         """
         answer = self._client.put("api/shares", {**offer._asdict(), "confirmed": confirmed})
-        return [str(warning) for warning in answer.get("warnings") or ()]
+        return [str(note) for key in ("guarantees", "warnings") for note in answer.get(key) or ()]
 
     def unshare(self, what: What, name: str, group: str) -> None:
         """End a share; whatever runs by it is cut. Raises as `share`."""

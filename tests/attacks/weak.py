@@ -33,6 +33,9 @@ from flowfile_nb.broker.tables import SECRET, secrets
 from flowfile_nb.broker.tokens_desk import TokensDesk
 from flowfile_nb.core.crypto import token_owner
 from flowfile_nb.errors import NotAllowedError
+from tests.attacks.replacing import put
+from tests.attacks.weak_apis import API_WEAKNESSES
+from tests.attacks.weak_storage import STORAGE_WEAKNESSES
 
 _REPOSITORY = os.path.abspath(os.path.join(__file__, "..", "..", ".."))
 
@@ -40,7 +43,7 @@ _REPOSITORY = os.path.abspath(os.path.join(__file__, "..", "..", ".."))
 def reads_write() -> None:
     """Statements of a share for reading run as those of one for writing."""
     real = postgresql.PostgreSQL.execute
-    _set(
+    put(
         postgresql.PostgreSQL, "execute", lambda self, statement, parameters, access: real(self, statement, parameters, "write")
     )
 
@@ -52,23 +55,23 @@ def any_target() -> None:
         rows = reachable(connection, who, SECRET, definition.secret)
         return orders_desk._Found(rows[0], rows[0], object(), definition.target, "described") if rows else None
 
-    _set(orders_desk.OrdersDesk, "_described", described)
-    _set(orders_desk.OrdersDesk, "_still", lambda *_: True)
-    _set(orders_desk, "require_binding", lambda *_: None)
+    put(orders_desk.OrdersDesk, "_described", described)
+    put(orders_desk.OrdersDesk, "_still", lambda *_: True)
+    put(orders_desk, "require_binding", lambda *_: None)
 
 
 def unproved_rows() -> None:
     """What is stored is taken at its word: nothing proves that it belongs together."""
-    _set(orders_desk, "require_binding", lambda *_: None)
-    _set(orders_desk.OrdersDesk, "_still", lambda *_: True)
+    put(orders_desk, "require_binding", lambda *_: None)
+    put(orders_desk.OrdersDesk, "_still", lambda *_: True)
     real = secrets_desk.unseal
-    _set(secrets_desk, "unseal", lambda keys, token, owner: real(keys, token, token_owner(token) or owner))
+    put(secrets_desk, "unseal", lambda keys, token, owner: real(keys, token, token_owner(token) or owner))
 
 
 def all_manage() -> None:
     """Whoever may use a connection may manage it."""
     for module in (connections_desk, sharing):
-        _set(module, "manageable", lambda row, rows: True)
+        put(module, "manageable", lambda row, rows: True)
 
 
 def all_admins() -> None:
@@ -80,7 +83,7 @@ def all_admins() -> None:
 
     real = directory.find_who
     for module in (desk, orders_desk):
-        _set(module, "find_who", find)
+        put(module, "find_who", find)
 
 
 def no_owners() -> None:
@@ -92,7 +95,7 @@ def no_owners() -> None:
         return connection.execute(select(secrets).where(secrets.c.name == name).order_by(secrets.c.id).limit(1)).one_or_none()
 
     for module in (desk, secrets_desk):
-        _set(module, "own_secret", own)
+        put(module, "own_secret", own)
 
 
 def reveals_shared() -> None:
@@ -104,7 +107,7 @@ def reveals_shared() -> None:
             row = reachable(connection, who, SECRET, name)[0]
         return str(keys.decrypt_secret(row.encrypted_value, row.of))
 
-    _set(secrets_desk.SecretsDesk, "reveal_own", reveal)
+    put(secrets_desk.SecretsDesk, "reveal_own", reveal)
 
 
 def credulous() -> None:
@@ -125,7 +128,7 @@ def credulous() -> None:
         request.headers["X-Flowfile-Nb-Wire"] = "1"
         return await real(self)
 
-    _set(handlers.ApiHandler, "_identified", identified)
+    put(handlers.ApiHandler, "_identified", identified)
 
 
 def remembers_tokens() -> None:
@@ -138,18 +141,18 @@ def remembers_tokens() -> None:
             known[text] = real(self, text, scope)
         return known[text]
 
-    _set(TokensDesk, "caller_of_token", remembered)
-    _set(orders_desk.OrdersDesk, "_token_holds", lambda *_: True)
+    put(TokensDesk, "caller_of_token", remembered)
+    put(orders_desk.OrdersDesk, "_token_holds", lambda *_: True)
 
 
 def lax() -> None:
     """A request may hold anything."""
-    _set(
+    put(
         schemas,
         "require_fields",
         lambda given, schema: {name: given.get(name, field.default) for name, field in schema.items()},
     )
-    _set(schemas, "_once", dict)
+    put(schemas, "_once", dict)
 
 
 def deaf() -> None:
@@ -159,7 +162,7 @@ def deaf() -> None:
         await asyncio.Event().wait()
 
     for watch in ("_follow_store", "_follow_clock"):
-        _set(Running, watch, never)
+        put(Running, watch, never)
 
 
 def telltale() -> None:
@@ -176,7 +179,7 @@ def telltale() -> None:
             raise NotAllowedError(f"the connection {name!r} is not yours")
         return found
 
-    _set(orders_desk.OrdersDesk, "_saved", saved)
+    put(orders_desk.OrdersDesk, "_saved", saved)
 
 
 def anybody_cancels() -> None:
@@ -187,38 +190,34 @@ def anybody_cancels() -> None:
         return any([await real(self, query_id, owner) for owner in owners])
 
     real = Sessions.cancel
-    _set(Sessions, "cancel", cancel)
+    put(Sessions, "cancel", cancel)
 
 
 def shares_superusers() -> None:
     """What an account may do at its server is not looked at when it is shared."""
-    _set(postgresql.PostgreSQL, "problems", lambda self: [])
+    put(postgresql.PostgreSQL, "problems", lambda self: [])
 
 
 def boundless() -> None:
     """A request may be as large, and a caller's statements as many, as somebody likes."""
-    _set(handlers, "MAX_BODY_BYTES", 10**12)
-    _set(Sessions, "_make_room", lambda self, order: None)
+    put(handlers, "MAX_BODY_BYTES", 10**12)
+    put(Sessions, "_make_room", lambda self, order: None)
 
 
 def patient() -> None:
     """A connection is kept open for whoever says nothing on it."""
-    _set(guests.Guests, "arrive", lambda self, stream: True)
+    put(guests.Guests, "arrive", lambda self, stream: True)
 
 
 WEAKNESSES: dict[str, Callable[[], None]] = {
     act.__name__: act
     for act in (
+        *API_WEAKNESSES,
+        *STORAGE_WEAKNESSES,
         *(reads_write, any_target, unproved_rows, all_manage, all_admins, no_owners, reveals_shared, credulous),
         *(remembers_tokens, lax, deaf, telltale, anybody_cancels, shares_superusers, boundless, patient),
     )
 }
-
-
-def _set(owner: Any, name: str, replacement: Any) -> None:
-    # A weakness whose place has gone would be none, and its attacks fail for no reason.
-    assert hasattr(owner, name), (owner, name)
-    setattr(owner, name, replacement)
 
 
 def _weaken_workers(weakness: str) -> None:

@@ -283,3 +283,39 @@ def test_a_second_group_keeps_what_the_first_one_loses(shared: Team) -> None:
     assert shared.permitted(order)
     shared.unshare(ALICE, "connection", "warehouse", "ops")
     assert not shared.permitted(order)
+
+
+BOB_BY_HUB = BOB._replace(groups=frozenset({"analysts"}), vouched_by="hub")
+
+
+@pytest.mark.parametrize("again", ["made", "shared with by its name", "renamed to that"])
+def test_who_was_removed_stays_so_in_the_next_group_of_that_name(shared: Team, again: str) -> None:
+    """The Hub still has him in its own: a group that is deleted and made anew does not let him in."""
+    shared.remove_member(ROOT, "analysts", "bob")
+    shared.delete_group(ROOT, "analysts")
+    alice = ALICE._replace(groups=frozenset({"analysts"}), vouched_by="hub")
+
+    if again == "made":
+        shared.create_group(ROOT, "analysts")
+    elif again == "renamed to that":
+        shared.create_group(ROOT, "others")
+        shared.change_group(ROOT, "others", new_name="analysts")
+    shared.share(alice, "connection", "warehouse", "analysts")
+
+    with pytest.raises(NoSuchConnectionError):
+        shared.order(BOB_BY_HUB, connection="warehouse")
+    assert shared.order(BOB_BY_HUB._replace(name="dora"), connection="warehouse").owner == "alice"
+    shared.add_member(ROOT, "analysts", "bob")
+    assert shared.order(BOB_BY_HUB, connection="warehouse").owner == "alice"
+
+
+def test_who_was_removed_stays_so_when_the_group_gets_another_name(shared: Team) -> None:
+    """In the one that has the Hub's name now as in the one that had it."""
+    shared.remove_member(ROOT, "analysts", "bob")
+    shared.change_group(ROOT, "analysts", new_name="formerly")
+    shared.create_group(ROOT, "analysts")
+    shared.share(ALICE, "connection", "warehouse", "analysts")
+
+    for group in ("analysts", "formerly"):
+        with pytest.raises(NoSuchConnectionError):
+            shared.order(BOB._replace(groups=frozenset({group}), vouched_by="hub"), connection="warehouse")

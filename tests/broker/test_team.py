@@ -207,9 +207,18 @@ def test_write_access_needs_a_yes(shared: Team) -> None:
         "postgresql://app:%secret prod_pw@db.example.com/sales",
         "postgresql://app:%secret prod_pw@db.example.com/sales?sslmode=prefer",
         "mysql://app:%secret prod_pw@db.example.com/sales",
-        # Its driver does not know the word, and sends all in clear.
+        # Their drivers do not know the word, and send all in clear.
         "clickhouse://app:%secret prod_pw@db.example.com/sales?sslmode=verify-full",
+        "clickhouse+native://app:%secret prod_pw@db.example.com/sales?sslmode=require",
+        "trino://app:%secret prod_pw@db.example.com/sales?sslmode=verify-full",
+        "oracle://app:%secret prod_pw@db.example.com/?service_name=sales&sslmode=require",
+        "mssql://app:%secret prod_pw@db.example.com/sales?sslmode=verify-full",
+        "databricks://token:%secret prod_pw@db.example.com/?http_path=/sql/1&sslmode=require",
+        # Or are told what does not hold.
         "clickhouse://app:%secret prod_pw@db.example.com/sales?secure=true&verify=false",
+        "clickhouse+native://app:%secret prod_pw@db.example.com/sales?secure=true&verify=false",
+        "trino://app:%secret prod_pw@db.example.com/sales?http_scheme=http",
+        "oracle://app:%secret prod_pw@db.example.com/?service_name=sales",
         'type = "http"\nurl = "http://api.example.com/v1"\ntoken = %secret prod_pw',
     ],
 )
@@ -240,6 +249,12 @@ def test_a_target_that_was_added_to_a_shared_secret_has_to_be_safe_too(shared: T
         "postgresql://app:%secret prod_pw@db.example.com/sales?sslmode=disable",
         "mysql://app:%secret prod_pw@db.example.com/sales?ssl_ca=/etc/ca.pem&ssl_verify_identity=true",
         'type = "https"\nurl = "https://api.example.com/v1"\nauth = "header"\nheader = "X-Key"\ntoken = %secret prod_pw',
+        "clickhouse+native://app:%secret prod_pw@db.example.com/sales?secure=true",
+        "trino://app:%secret prod_pw@db.example.com/sales?http_scheme=https",
+        "mssql://app:%secret prod_pw@db.example.com/sales?sslmode=require",
+        "oracle://app:%secret prod_pw@db.example.com/?service_name=sales&sslmode=disable",
+        "snowflake://app:%secret prod_pw@account/sales?warehouse=w&role=r",
+        "databricks://token:%secret prod_pw@db.example.com/?http_path=/sql/1.0/warehouses/a1&catalog=main",
     ],
 )
 def test_what_may_be_shared(analysts: Team, body: str) -> None:

@@ -140,7 +140,7 @@ def test_uri_says_what_it_is(shell: Shell, url: str, postgres: Postgres) -> None
     shown = shell.run(f"%%connect place --as uri\n{url}")
 
     assert "holds the value itself" in shown
-    assert f"place = postgresql://app@{postgres.host}:{postgres.port}/{postgres.database}" in shown
+    assert f"Bound: place = postgresql://app@{postgres.host}:{postgres.port}/{postgres.database} (a text" in shown
     assert shell.run("print(place)").startswith("postgresql://app:[secret:pg]@")
     assert "holds the value" not in shell.run(f"%%connect direct --as adbc\n{url}")
     shell.run("import polars as pl; pl.read_database_uri('SELECT 42 AS x', place, engine='adbc')['x'][0]")

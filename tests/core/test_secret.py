@@ -69,6 +69,14 @@ def test_what_a_text_can_do_a_secret_cannot(pw: Secret, use: Any) -> None:
     assert VALUE not in str(caught.value)
 
 
+@pytest.mark.parametrize("guess", ["value", "get", "strip", "password"])
+def test_what_people_guess_leads_to_the_door(pw: Secret, guess: str) -> None:
+    """The error of a plain attribute that is not there, which names the one that is."""
+    with pytest.raises(AttributeError, match=rf"no attribute '{guess}'; its text, on purpose:  get_secret_value\(\)"):
+        getattr(pw, guess)
+    assert not hasattr(pw, guess)
+
+
 def test_nothing_that_looks_inside_finds_the_value(pw: Secret) -> None:
     """Neither its attributes nor what they hold has the value: it is not kept."""
     parts = [getattr(pw, name) for name in dir(pw) if not name.startswith("__")]

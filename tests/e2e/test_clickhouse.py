@@ -6,19 +6,15 @@ So `.ci/run` gives this file an environment of its own, with the dialect `clickh
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import flowfile_nb as fnb
 from flowfile_nb.errors import ConnectionFailedError, NoSuchSecretError
+from tests.support.clickhouse import running_clickhouse
 from tests.support.postgres import HARD_PASSWORD
-from tests.support.processes import ended_after, free_port, wait_for_port
 
 pytestmark = [
     pytest.mark.e2e,
@@ -28,34 +24,10 @@ pytestmark = [
 
 
 @pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
+def port() -> Iterator[int]:
     """The port of a server whose one user `app` has a password of many special characters."""
-    program = shutil.which("clickhouse-server", path="/usr/bin:/usr/sbin")
-    assert program, "clickhouse-server is not installed"
-    port = free_port()
-    (tmp_path / "users.xml").write_text(
-        f"""<yandex>
-        <users><app><password_sha256_hex>{hashlib.sha256(HARD_PASSWORD.encode()).hexdigest()}</password_sha256_hex>
-        <networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></app></users>
-        <profiles><default/></profiles><quotas><default/></quotas></yandex>"""
-    )
-    (tmp_path / "config.xml").write_text(
-        f"""<yandex><logger><level>warning</level><console>1</console></logger><timezone>UTC</timezone>
-        <listen_host>127.0.0.1</listen_host><tcp_port>{port}</tcp_port><http_port>{free_port()}</http_port>
-        <path>{tmp_path}/data/</path><tmp_path>{tmp_path}/tmp/</tmp_path><users_config>users.xml</users_config>
-        <default_profile>default</default_profile><default_database>default</default_database>
-        <mark_cache_size>5368709120</mark_cache_size></yandex>"""
-    )
-    (tmp_path / "data").mkdir()
-    (tmp_path / "tmp").mkdir()
-    log = tmp_path / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [program, "--config-file=config.xml"], cwd=tmp_path, stdout=output, stderr=output, stdin=subprocess.DEVNULL
-        )
-    with process, ended_after(process):
-        wait_for_port(process, port, 60, log)
-        yield port
+    with running_clickhouse() as server:
+        yield server.port
 
 
 def test_late_binding(port: int) -> None:

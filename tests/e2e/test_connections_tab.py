@@ -212,6 +212,7 @@ def test_a_silent_server_stops_nobody_and_is_not_waited_for_for_ever(notebook: N
         tab.outcome.get_by_role("button", name="Cancel").click()
 
         expect(tab.outcome).to_contain_text("Not waited for any longer.")
+        expect(tab.outcome).to_contain_text("ends by itself when its time is up (10 s")
         expect(tab.panel.button("Close")).to_be_focused()
 
 
@@ -241,7 +242,60 @@ def test_a_projects_connection_is_read_before_it_is_tested(notebook: Notebook) -
     cloned.unlink()
 
 
+# Inserting
+
+
+@pytest.mark.parametrize("may_copy", [True, False])
+def test_where_no_cell_can_be_inserted_it_is_copied(notebook: Notebook, may_copy: bool) -> None:
+    """As in VS Code, which lets no widget change the notebook; and where nothing may be copied, the line to type is said."""
+    notebook.run("from flowfile_nb import session; session.backend().save_connection('local', '# mine\\nsqlite://')")
+    tab = open_tab(notebook)
+    page = notebook.page
+    cells = notebook.cells.count()
+    page.evaluate(
+        "Object.defineProperty(jupyterapp.shell.currentWidget.context.model.sharedModel, 'insertCell',"
+        " {configurable: true, value: () => { throw new Error('not here'); }})"
+    )
+    if not may_copy:
+        page.evaluate("document.execCommand = () => false; navigator.clipboard.writeText = () => Promise.reject(); 0")
+
+    tab.panel.button("Insert as cell: local").click()
+
+    if may_copy:
+        expect(tab.status).to_contain_text("The cell is copied: paste it into a new one.")
+        assert page.evaluate("navigator.clipboard.readText()") == "%%connect local --save\n# mine\nsqlite://"
+    else:
+        expect(tab.alert).to_contain_text("This browser does not let the panel copy.")
+        expect(tab.alert).to_contain_text("%connect local")
+    expect(notebook.cells).to_have_count(cells)
+    page.evaluate("delete jupyterapp.shell.currentWidget.context.model.sharedModel.insertCell")
+
+
 # Changing
+
+
+def test_a_key_that_nobody_knows_is_asked_about_in_the_form(notebook: Notebook) -> None:
+    """A typing mistake is mended; what only the driver knows is saved on purpose, from the keyboard."""
+    tab = open_tab(notebook)
+    tab.new.click()
+    tab.field("Name").fill("lake")
+    tab.field("Kind").select_option("trino")
+    expect(tab.field("Catalog")).to_be_visible()
+    tab.field("Host").fill("trino.example.com")
+    tab.form.locator("summary").click()
+    tab.field("Further options, as TOML").fill('catalogg = "hive"')
+    tab.field("Host").press("Enter")
+    expect(tab.form.get_by_role("alert")).to_contain_text("catalogg (did you mean catalog?) is a key that is not known here")
+    assert tab.names.count() == 0
+
+    tab.field("Further options, as TOML").fill('roles = "analyst"')
+    tab.field("Host").press("Enter")
+    expect(tab.form.get_by_role("alert")).to_contain_text("roles is a key that is not known here")
+    expect(tab.form.get_by_role("button", name="Save all the same")).to_be_focused()
+    take_picture(tab.panel.root, "connections-light-unknown-key")
+    notebook.page.keyboard.press("Enter")
+
+    expect(tab.names).to_have_text(["lake"])
 
 
 def test_a_password_in_clear_is_refused_in_any_field(notebook: Notebook) -> None:

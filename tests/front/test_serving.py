@@ -76,6 +76,8 @@ REFUSED: list[tuple[list[str], str]] = [
     (["--socket", "broker.sock"], "whole path"),
     (["--fd", "0"], "is no"),
     (["--port", "1", "--sessions", "0"], "above zero"),
+    (["--port", "1", "--secrets-per-user", "-1"], "above zero"),
+    (["--port", "1", "--same-users", "everybody"], "names of sources"),
     (["--hub-token-file", "/nowhere", "--port", "1"], "cannot be read"),
 ]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -227,6 +229,14 @@ def test_literal_error_names_the_remedy(shell: Shell) -> None:
     assert "in the part before the @" in shell.shown
 
 
+def test_a_connection_may_be_called_as_a_verb(shell: Shell) -> None:
+    """What is saved comes first."""
+    shell.run("%%connect list --save\nsqlite://")
+    shell.run("%%connect list --save --replace\nsqlite://")
+
+    assert "Connected: list" in shell.run("%connect list")
+
+
 def test_a_module_is_not_replaced(shell: Shell) -> None:
     """`%%connect pd` does not take pandas away."""
     shell.run("import json as pd")
@@ -243,10 +253,23 @@ def test_a_module_is_not_replaced(shell: Shell) -> None:
         ("%%connect my-db\nsqlite://", "hint: %%connect my_db"),
         ("%%connect 2026\nsqlite://", "hint: %%connect connection_2026"),
         ("%%connect db --timeout soon\nsqlite://", "--timeout takes a number"),
+        ("%%connect db --sav soon\nsqlite://", "hint: did you mean --save?"),
+        ("%connect list", "hint: %connect\n"),
+        ("%connect close db", "hint: %connect -x db"),
+        ("%connect delete db", "hint: %connect db --delete"),
+        ("%connect new db", "hint: %%connect db --save"),
+        ("%connect -x scrach", "hint: did you mean  %connect -x scratch?"),
+        ("%%connect db\ntype = postgresql\nhost = '127.0.0.1'", 'hint: text stands in quotes:  type = "…"'),
+        ("%%connect db\ntype = 'postgresql'\nhost = 127.0.0.1", 'hint: text stands in quotes:  host = "…"'),
+        ("%%connect db\nwarehouse", "hint: one that is saved opens by its name:  %connect NAME"),
+        ("fnb.connect('warehouse')", "hint: one that is saved opens by its name:  %connect NAME"),
     ],
 )
 def test_what_a_line_should_have_been(shell: Shell, line: str, words: str) -> None:
     """The hint is the line to type."""
+    shell.run("import flowfile_nb as fnb\n")
+    shell.run("%%connect scratch\nsqlite://")
+
     shown = shell.run(line)
 
     assert words in shown
@@ -275,3 +298,25 @@ def test_the_examples_of_the_help_page_are_right(shell: Shell) -> None:
 
     for url in urls:
         assert "Bound (not tested)" in shell.run(f"%%connect example --no-test\n{url}")
+
+
+def test_opening_imports_what_it_needs(tmp_path: Path) -> None:
+    """In a fresh process: no list or panel, no file of a project, no other family, none of the words for what went wrong."""
+    script = (
+        "import sys\n"
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\n"
+        "shell.run_cell('%load_ext flowfile_nb')\n"
+        f"shell.run_cell('%%connect w\\nsqlite:///{tmp_path}/a.db')\n"
+        "print('bound' if 'w' in shell.user_ns else shell.user_ns)\n"
+        "print(*[name for name in sys.modules if name.startswith('flowfile_nb.')])\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    loaded = {name.removeprefix("flowfile_nb.") for name in done.stdout.split()}
+    assert {"bound", "connections.database"} <= loaded, done.stdout + done.stderr
+    notebook = {f"notebook.{name}" for name in ("completion", "connect_table", "connection_rows", "panel", "table")}
+    files = {f"connections.{name}" for name in ("flowfile", "form", "http_api", "project_file", "storage_parts")}
+    others = {f"connections.{name}" for name in ("database_keys", "deadline", "failures", "keys", "odbc", "tls_probe")}
+    assert loaded & {*notebook, *files, *others, "importing.options", "team.backend"} == set()

@@ -115,7 +115,7 @@ def test_a_projects_file_that_cannot_be_read_hides_nothing_else(front_end: Front
 def test_a_form_saves_what_a_cell_would(front_end: FrontEnd) -> None:
     """Text, a number, a choice, a secret by name and further TOML; the magic opens what was saved, and a panel is told."""
     values = {"host": " db.example.com ", "port": "5432", "database": "sales", "sslmode": "require", "username": ""}
-    question = {"kind": "postgresql", "values": values, "secrets": {"password": "a b"}, "more": '[connect_args]\nkey = "x"'}
+    question = {"kind": "postgresql", "values": values, "secrets": {"password": "a b"}, "more": '[connect_args]\noptions = "x"'}
 
     answer = front_end.ask("save_connection", name="warehouse", replace=False, **question)
 
@@ -123,11 +123,11 @@ def test_a_form_saves_what_a_cell_would(front_end: FrontEnd) -> None:
     assert front_end.said.get(timeout=TIMEOUT_S) == {"op": "changed"}
     assert saved("warehouse") == (
         'type = "postgresql"\nhost = "db.example.com"\nport = 5432\ndatabase = "sales"\npassword = %secret "a b"\n'
-        'sslmode = "require"\n[connect_args]\nkey = "x"'
+        'sslmode = "require"\n[connect_args]\noptions = "x"'
     )
     told = front_end.ask("definition", name="warehouse")
     assert told["values"] == {key: value.strip() for key, value in values.items() if value}
-    assert (told["secrets"], told["more"]) == ({"password": "a b"}, '[connect_args]\nkey = "x"')
+    assert (told["secrets"], told["more"]) == ({"password": "a b"}, '[connect_args]\noptions = "x"')
 
 
 @pytest.mark.parametrize(
@@ -156,6 +156,55 @@ def test_what_a_cell_refuses_a_form_does_not_save(front_end: FrontEnd, question:
     assert message in answer["message"]
     assert "hunter2" not in json.dumps(answer)
     assert session.backend().connection_bodies() == {"taken": BODY}
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "question"),
+    [
+        ("oracle", 'walet_location = "/w"', "walet_location is a key that is not known here; it is handed to the driver"),
+        (
+            "trino",
+            '[connect_args]\nsesion_properties = "x"\nschemaa = "y"',
+            "schemaa (did you mean schema?), sesion_properties are keys",
+        ),
+        ("mssql", 'tds_vers = "7.4"', "tds_vers is a key that is not known here"),
+    ],
+)
+def test_a_key_that_nobody_knows_is_asked_about(front_end: FrontEnd, kind: str, more: str, question: str) -> None:
+    """It may be one that only the driver knows: what is agreed to is saved, and another one is asked about again."""
+    fields = {"name": "new", "kind": kind, "values": {"host": "h"}, "secrets": {}, "more": more, "replace": False}
+
+    answer = front_end.ask("save_connection", **fields)
+
+    assert answer["op"] == "ask"
+    assert question in answer["question"]
+    assert session.backend().connection_bodies() == {}
+    assert (
+        front_end.ask("save_connection", **{**fields, "more": f"other_key = 1\n{more}"}, agreed=answer["agreed"])["op"] == "ask"
+    )
+    assert front_end.ask("save_connection", **fields, agreed=answer["agreed"])["op"] == "done"
+    assert saved("new").endswith(more)
+
+
+@pytest.mark.parametrize(
+    ("question", "hint"),
+    [
+        ({"more": 'aplication_name = "x"'}, "did you mean 'application_name'?"),
+        ({"text": "postgresql://app@h/x?aplication_name=x"}, "did you mean 'application_name'?"),
+        ({"kind": "https", "values": {"url": "https://h/v1"}, "more": 'test_pat = "x"'}, "did you mean 'test_path'?"),
+        ({"kind": "s3", "values": {"bucket": "b"}, "more": 'end_point = "x"'}, "did you mean 'endpoint'?"),
+        ({"kind": "postgresql", "more": 'application_name = "x"'}, ""),
+        ({"kind": "oracle", "values": {"host": "h", "service_name": "s"}}, ""),
+    ],
+)
+def test_a_key_that_the_driver_does_not_take_is_not_saved(front_end: FrontEnd, question: dict[str, Any], hint: str) -> None:
+    """The nearest one is named before anything is saved; what is known is saved without a question."""
+    fields = {"name": "new", "kind": "postgresql", "values": {"host": "h"}, "secrets": {}, "more": "", "replace": False}
+
+    answer = front_end.ask("save_connection", **{**fields, **question})
+
+    assert (answer["op"], answer.get("hint", "")) == ("error" if hint else "done", hint)
+    assert ("new" in session.backend().connection_bodies()) is not bool(hint)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import importlib
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
@@ -10,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
-from flowfile_nb.broker.engines import OpeningError, StatementError, engine_of
-from flowfile_nb.broker.engines.others import Others
+from flowfile_nb.broker.engines import LostError, OpeningError, StatementError, engine_of
+from flowfile_nb.broker.engines.others import GUARANTEE, Others
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Access, Target
+from tests.support.http_server import Answer, Request, Server, running
+from tests.support.postgres import HARD_PASSWORD
 
 
 @pytest.fixture
@@ -109,3 +115,101 @@ def test_what_cannot_be_opened_says_nothing_of_the_drivers() -> None:
 
     with pytest.raises(OpeningError, match=r"^the database could not be opened$"):
         nowhere.open()
+
+
+# Its driver sends a login in Latin-1, as HTTP had it.
+PLAIN_PASSWORD = "p@ss:w/or d?#%\"'\\&=+${x}"
+
+
+class Trino:
+    """As much of Trino's protocol as its driver needs, over a real connection; what the driver asked is kept."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.statements: list[str] = []
+        server.answer = self._answer
+
+    def _answer(self, request: Request) -> Answer:
+        done = {"id": "q1", "infoUri": f"{self.server.url}/ui", "stats": {"state": "FINISHED"}}
+        if request.method == "POST":
+            self.statements.append(request.body.decode())
+            done["nextUri"] = f"{self.server.url}/v1/statement/q1/1"
+        else:
+            number = {"rawType": "bigint", "arguments": []}
+            done |= {"columns": [{"name": "a", "type": "bigint", "typeSignature": number}], "data": [[1], [2]]}
+        return Answer(200, {"Content-Type": "application/json"}, json.dumps(done).encode())
+
+
+def test_trino_by_its_own_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The password goes where the target says, as it is, once the certificate is verified; rows come as Arrow."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    with running(tls=authority) as server:
+        trino = Trino(server)
+        target = Target("trino", "127.0.0.1", server.port, "sales/public", "app", "verify-full", {"http_scheme": "https"})
+        opened = Others(target, PLAIN_PASSWORD, Limits())
+        opened.open()
+
+        assert _rows(opened, "SELECT a FROM t WHERE b = %s", ["it's"]) == [{"a": 1}, {"a": 2}]
+        assert opened.problems() == [f"warning: {GUARANTEE}"]
+
+        login = base64.b64encode(f"app:{PLAIN_PASSWORD}".encode()).decode()
+        assert {one.headers.get("authorization") for one in server.requests} == {f"Basic {login}"}
+        assert (server.requests[0].headers["x-trino-catalog"], server.requests[0].headers["x-trino-schema"]) == (
+            "sales",
+            "public",
+        )
+        assert "SELECT a FROM t WHERE b = 'it''s'" in trino.statements
+        opened._engine.dispose()
+
+
+def test_trino_whose_certificate_nobody_vouches_for() -> None:
+    """Nothing is sent there."""
+    with running(tls=trustme.CA()) as server:
+        target = Target("trino", "127.0.0.1", server.port, "sales", "app", "verify-full", {"http_scheme": "https"})
+        opened = Others(target, "canary", Limits())
+        opened.open()
+
+        with pytest.raises((StatementError, LostError)) as caught:
+            _rows(opened, "SELECT 1")
+
+        assert server.requests == []
+        assert "canary" not in str(caught.value)
+        opened._engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("target", "module", "expected"),
+    [
+        (
+            Target("mssql", "db.example.com", 1433, "sales", "app", "require"),
+            "pymssql",
+            {
+                "host": "db.example.com:1433",
+                "user": "app",
+                "password": HARD_PASSWORD,
+                "database": "sales",
+                "encryption": "require",
+            },
+        ),
+        (
+            Target("oracle", "db.example.com", 1521, "", "app", "disable", {"service_name": "sales"}),
+            "oracledb",
+            {"user": "app", "password": HARD_PASSWORD},
+        ),
+    ],
+)
+def test_what_a_driver_is_given(monkeypatch: pytest.MonkeyPatch, target: Target, module: str, expected: dict[str, Any]) -> None:
+    """The driver that the owner's kernel would take gets the password as it is; no such server is to be had here."""
+    found: dict[str, Any] = {}
+
+    def connect(*args: Any, **named: Any) -> Any:
+        found.update(named)
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(importlib.import_module(module), "connect", connect)
+    with pytest.raises(OpeningError):
+        Others(target, HARD_PASSWORD, Limits()).open()
+
+    assert {key: str(found[key]) for key in expected} == expected

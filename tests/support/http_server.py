@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
@@ -27,7 +27,8 @@ class Answer(NamedTuple):
 
     status: int = 200
     headers: Mapping[str, str] = MappingProxyType({})
-    body: bytes = b"{}"
+    body: bytes | Iterable[bytes] = b"{}"
+    """Pieces are sent one by one, each as a chunk, as they come."""
 
 
 class Server:
@@ -87,14 +88,22 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             request = Request(self.command, self.path, {name.lower(): item for name, item in self.headers.items()}, body)
             server.requests.append(request)
             said = server.answer(request)
+            whole = said.body if isinstance(said.body, bytes) else None
+            length = {"Transfer-Encoding": "chunked"} if whole is None else {"Content-Length": str(len(whole))}
             self.send_response(said.status)
-            for name, item in {"Content-Length": str(len(said.body)), **said.headers}.items():
+            for name, item in {**length, **said.headers}.items():
                 self.send_header(name, item)
             self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(said.body)
+            if self.command == "HEAD":
+                return
+            if whole is not None:
+                self.wfile.write(whole)
+                return
+            for piece in said.body:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.write(b"0\r\n\r\n")
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - the library's names
+        do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = do_TRACE = answer  # noqa: N815 - the library's names
 
         def log_message(self, *args: Any) -> None:
             pass

@@ -409,8 +409,20 @@ def test_the_engine_shows_and_sends_its_name_only(
 
 def test_other_databases_have_no_dialect_here(call: DirectCall) -> None:
     """It is told which ones there are."""
-    with pytest.raises(UnknownSchemeError, match="mysql, postgresql"):
-        make_engine(call, "oracle", {"connection": "warehouse"})
+    with pytest.raises(UnknownSchemeError, match="'duckdb' cannot be used") as refused:
+        make_engine(call, "duckdb", {"connection": "warehouse"})
+
+    assert "clickhouse, clickhousedb, databricks, mssql, mysql, oracle, postgresql, snowflake, trino" in refused.value.hint
+
+
+def test_a_database_whose_sql_is_not_known_here_is_read_by_text(call: DirectCall) -> None:
+    """An engine that pandas takes, with parameters; nothing is asked of the database by itself."""
+    engine = make_engine(call, "trino", {"connection": "warehouse"})
+
+    frame = pd.read_sql(sa.text("SELECT :a AS a"), engine, params={"a": "it's"})
+
+    assert frame["a"].tolist() == ["it's"]
+    assert [body["statement"] for body in call.bodies] == ["SELECT %(a)s AS a"]
 
 
 @pytest.mark.parametrize("slip", [lambda c: c.execute("SELECT %s", "text"), lambda c: c.execute("SELECT %s", [object()])])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
 from flowfile_nb.broker.limits import Limits
@@ -162,9 +163,40 @@ def engine_of(target: Target, value: str, limits: Limits) -> Engine:
         from flowfile_nb.broker.storage.links import Links
 
         return Links(target, S3(target, value, limits))
+    if kind == "clickhouse":
+        from flowfile_nb.broker.engines.clickhouse import ClickHouse
+
+        return ClickHouse(target, value, limits)
     from flowfile_nb.broker.engines.others import Others
 
     return Others(target, value, limits)
+
+
+_ENGINES = {
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+    "clickhouse": "clickhouse",
+}
+
+
+OTHERS = frozenset({"mssql", "oracle", "trino", "snowflake", "databricks", "clickhousedb"})
+"""Kinds that `others` serves."""
+
+
+def can_read(kind: str) -> bool:
+    """Return whether a share to read can do anything at what is of this kind."""
+    return kind not in OTHERS
+
+
+def guarantee_of(kind: str, access: Access) -> str:
+    """Return what is promised of a share: what its statements can do at the database; empty for what is no database."""
+    if kind not in _ENGINES and kind not in OTHERS:
+        return ""
+    if access == "write":
+        return "a statement may do all that the login may, change its password too; that nobody finds it out is not promised"
+    return str(import_module(f"{__name__}.{_ENGINES.get(kind, 'others')}").GUARANTEE)
 
 
 def api_of(target: Target, value: str, limits: Limits) -> Api:

@@ -10,14 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from flowfile_nb.broker.engines import LostError, OpeningError, Result, StatementError, StoppedError
 from flowfile_nb.broker.engines.literals import filled
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Access, Target
+from flowfile_nb.connections import dialects
+from flowfile_nb.connections.drivers import DRIVERS
+from flowfile_nb.core.references import reference
 
 GUARANTEE = "nothing is run for a share to read: this database has no read-only transaction that a broker could rely on"
+ADVICE = "ask its owner for a login of the database that may only read, shared with --write"
 
 _ROWS = 1000
 
@@ -37,26 +42,35 @@ class Others:
         target = self._target
         try:
             url = sqlalchemy.URL.create(
-                target.kind,
+                # Which driver: the one that the owner's own kernel would take.
+                DRIVERS[target.kind].dialect if target.kind in DRIVERS else target.kind,
                 target.username or None,
-                self._value or None,
+                reference("value") if self._value else None,
                 target.host or None,
                 target.port or None,
                 target.database or None,
                 {key: str(item) for key, item in target.options.items()},
             )
-            self._engine = sqlalchemy.create_engine(url, hide_parameters=True, poolclass=sqlalchemy.NullPool)
+            self._engine = sqlalchemy.create_engine(
+                dialects.engine_url(url),
+                hide_parameters=True,
+                poolclass=sqlalchemy.NullPool,
+                creator=partial(self._connect, url),
+            )
             self._connection = self._engine.connect()
         except Exception as error:  # noqa: BLE001 - its text can hold the whole URL
             raise OpeningError("the database could not be opened", f"{type(error).__name__}: {error}") from None
+
+    def _connect(self, url: Any) -> Any:
+        dialect = self._engine.dialect
+        positional, named = dialects.arguments(dialect, url, lambda _: self._value)
+        return dialect.connect(*positional, **{**named, **_encrypted(self._target)})
 
     @contextmanager
     def execute(self, statement: str, parameters: Any, access: Access) -> Iterator[Result]:
         """Run one statement."""
         if access == "read":
-            raise StatementError(
-                GUARANTEE, "ask its owner for a login of the database that may only read, shared with --write", read_only=True
-            )
+            raise StatementError(GUARANTEE, ADVICE, read_only=True)
         text = filled(statement, parameters, self._literal)
         try:
             result = self._connection.execution_options(stream_results=True).exec_driver_sql(text)
@@ -98,6 +112,17 @@ class Others:
         except Exception as error:
             raise StatementError(f"a parameter of type {type(item).__name__} has no form in this database") from error
         return str(compiled)
+
+
+def _encrypted(target: Target) -> dict[str, Any]:
+    """Return what a driver is told of encryption that its dialect does not take from a URL."""
+    if target.kind == "mssql" and target.tls == "require":
+        return {"encryption": "require"}
+    if target.kind == "trino":
+        # Of a URL its dialect believes the port alone.
+        clear = {"http_scheme": "http", "allow_insecure_auth": True}
+        return {"http_scheme": "https"} if target.tls == "verify-full" else clear
+    return {}
 
 
 def _schema(names: list[str], rows: list[Any]) -> Any:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from flowfile_nb.errors import StoreError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest step."""
 TABLE = "nb_alembic_version"
 """Beside Flowfile's own `alembic_version`, which its catalog has."""

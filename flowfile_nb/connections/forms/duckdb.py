@@ -1,8 +1,9 @@
 """
-`--as duckdb`: a DuckDB connection to the database, which is attached and in use; or one that may read the buckets of S3.
+`--as duckdb`: a DuckDB connection to the database, which is attached and in use; or one that may read a place for files.
 
-Credentials go into DuckDB's own secret manager, in memory: `duckdb_secrets()` shows them redacted. They are handed over as
-parameters of the statement, so that no error can print them with a line of SQL.
+Credentials of databases and of S3 go into DuckDB's own secret manager, in memory: `duckdb_secrets()` shows them redacted. They
+are handed over as parameters of the statement, so that no error can print them with a line of SQL. Other places for files are
+read through our filesystem, which asks for what is stored at each request.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import explain
+from flowfile_nb.connections.families import Kind, family_of
 from flowfile_nb.connections.s3 import S3, key_of
 from flowfile_nb.connections.spec import Spec, scheme_of, secrets_in
 from flowfile_nb.connections.storage_parts import Credentials, Parts
@@ -33,6 +35,7 @@ _S3 = {
     "secret_access_key": "secret",
     "session_token": "session_token",
 }
+# Those that DuckDB reads through Python: its own extensions take no credentials that change.
 _OTHER_STORAGE = {"abfs", "abfss", "az", "gcs", "gs", "sftp", "ssh"}
 _TAKEN = {"main", "memory", "system", "temp"}
 
@@ -44,6 +47,9 @@ class DuckDB:
 
     def __init__(self) -> None:
         self._place = ""
+        self._is_s3 = False
+        self._storage: tuple[Kind, Any] | None = None
+        """What reads files for it, and the filesystem."""
 
     def make(self, spec: Spec, reveal: Access) -> DuckDBPyConnection:
         """
@@ -61,11 +67,14 @@ class DuckDB:
 
         kind = scheme_of(spec).lower()
         if kind in _OTHER_STORAGE:
-            raise ConnectionSpecError(
-                f"DuckDB takes no credentials of type {kind!r} from here",
-                hint="leave --as duckdb out, then  duckdb.register_filesystem(lake)",
-            )
+            family = family_of(spec)
+            filesystem = family.make(spec, reveal)
+            self._place, self._storage = family.target(filesystem), (family, filesystem)
+            connection = duckdb.connect()
+            connection.register_filesystem(filesystem)
+            return connection
         s3 = S3().described(spec) if kind == "s3" else None
+        self._is_s3 = s3 is not None
         self._place = S3().place(s3).text if s3 is not None else dialects.place_of(database.url_of(spec))
         try:
             return _database(duckdb, spec, reveal) if s3 is None else _s3(duckdb, s3, reveal)
@@ -78,15 +87,26 @@ class DuckDB:
             raise KeyboardInterrupt from None
 
     def check(self, connection: DuckDBPyConnection) -> None:
-        """Do nothing: attaching has opened it; of S3 nothing is known until a bucket is named."""
+        """Try the filesystem, if there is one. Attaching opens a database; of S3 nothing is known until a bucket is named."""
+        if self._storage is not None:
+            family, filesystem = self._storage
+            family.check(filesystem)
+            self.note = str(getattr(family, "note", ""))
+
+    def untried(self, connection: DuckDBPyConnection) -> tuple[str, str] | None:
+        """Return that nothing of S3 was asked."""
+        return ("Bound", "DuckDB asks the server when it reads") if self._is_s3 else None
 
     def target(self, connection: DuckDBPyConnection) -> str:
         """Return where the attached database is."""
         return self._place
 
     def close(self, connection: DuckDBPyConnection) -> None:
-        """Close it, and with it DuckDB's copy of the credentials."""
+        """Close it, and with it DuckDB's copy of the credentials, or the filesystem."""
         connection.close()
+        if self._storage is not None:
+            family, filesystem = self._storage
+            family.close(filesystem)
 
 
 def _database(duckdb: Any, spec: Spec, reveal: Access) -> DuckDBPyConnection:

@@ -48,6 +48,10 @@ class Uri:
     def check(self, connection: str) -> None:
         """Do nothing: who takes the text opens it."""
 
+    def untried(self, connection: str) -> tuple[str, str]:
+        """Return that nothing was opened."""
+        return "Bound", "a text: who takes it opens it"
+
     def target(self, connection: str) -> str:
         """Return where it leads, without user's password and options."""
         return self._place
