@@ -15,13 +15,11 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from flowfile_nb.core import wire
-from tests.attacks.tried import ATTACKS, attack
+from tests.attacks.tried import attack
 from tests.support.dumb_server import answering
 from tests.support.front import House
 from tests.support.http_server import Answer, Request, running
 from tests.support.lent_api import PLAIN_KEY, Got, ask, asked, shared
-
-__all__ = ["ATTACKS"]
 
 KEY = 'k"y/4f9c+2e71=b8d0 ü\\4a6f'
 _MIB = 1024 * 1024
