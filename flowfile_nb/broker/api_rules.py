@@ -103,6 +103,13 @@ def require_path(path: str) -> str:
     return path
 
 
+def untried(target: Target) -> str:
+    """Return what is not known of an API after a check; empty if it has asked for the path that its owner named for that."""
+    if "test_path" in target.options:
+        return ""
+    return f"no test_path: {'the token was given, and' if 'token_url' in target.options else 'the key was'} not tried"
+
+
 def is_token(text: str) -> bool:
     """Return whether a text may be a header's name."""
     return _TOKEN.fullmatch(text) is not None

@@ -116,7 +116,8 @@ async def check(request: Request, fields: Fields) -> Any:
         request.front.team.order, request.caller, connection=fields["connection"], description=fields["description"]
     )
     with request.front.running.by(request.caller):
-        return {"ok": True, "server": (await _asked(request, order))["server"]}
+        server = (await _asked(request, order))["server"]
+    return {"ok": True, "server": server, "untried": api_rules.untried(order.target) if is_api(order.target.kind) else ""}
 
 
 async def share(request: Request, fields: Fields) -> Any:
