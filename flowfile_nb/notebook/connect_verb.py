@@ -75,7 +75,8 @@ def _file(args: Namespace) -> Path | None:
 
 def _open_saved(shell: InteractiveShell, args: Namespace) -> None:
     backend = session.backend()
-    definition = saved.find(backend, args.name, _folder(), _file(args))
+    in_team = session.team_in_use() is not None
+    definition = saved.find(backend, args.name, _folder(), _file(args), in_team=in_team)
     if definition.outline.problem:
         raise UsageError(
             f"{args.name} cannot be opened: {definition.outline.problem}", hint=f"%connect {quoted(args.name)} --edit  shows it"
