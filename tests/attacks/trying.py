@@ -10,8 +10,7 @@ from typing import NamedTuple
 from psycopg import sql
 
 from notebooks.throwaway import Postgres
-from tests.attacks.apis import ATTACKS
-from tests.attacks.tried import Attack
+from tests.attacks.tried import ATTACKS, Attack
 from tests.support.front import House, running_house
 
 _LIMITS = ("--sessions-per-caller", "2", "--silent-seconds", "2")

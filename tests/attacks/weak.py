@@ -35,6 +35,7 @@ from flowfile_nb.core.crypto import token_owner
 from flowfile_nb.errors import NotAllowedError
 from tests.attacks.replacing import put
 from tests.attacks.weak_apis import API_WEAKNESSES
+from tests.attacks.weak_storage import STORAGE_WEAKNESSES
 
 _REPOSITORY = os.path.abspath(os.path.join(__file__, "..", "..", ".."))
 
@@ -212,6 +213,7 @@ WEAKNESSES: dict[str, Callable[[], None]] = {
     act.__name__: act
     for act in (
         *API_WEAKNESSES,
+        *STORAGE_WEAKNESSES,
         *(reads_write, any_target, unproved_rows, all_manage, all_admins, no_owners, reveals_shared, credulous),
         *(remembers_tokens, lax, deaf, telltale, anybody_cancels, shares_superusers, boundless, patient),
     )

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import datetime as dt
 import http.client
+import posixpath
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -43,6 +44,8 @@ class Gate:
         self.asked: list[Asked] = []
         self.later_s = 0.0
         """By how much its clock is before ours: so that a link is over without waiting."""
+        self.careless = False
+        """Whether it decodes and resolves the name of an object once more, after it has checked the link."""
         self.answers = True
         """Whether it does not hang up on who comes by a link."""
         self.refuse_next = 0
@@ -50,7 +53,7 @@ class Gate:
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 
     @property
@@ -112,8 +115,10 @@ class Gate:
         """Ask moto, signed anew with the key if it came by a link; return its answer, read."""
         if "authorization" not in headers:
             parts = urlsplit(target)
-            rest = [(name, text) for name, text in parse_qsl(parts.query) if not name.startswith("X-Amz-")]
-            target = parts.path + (f"?{urlencode(rest, quote_via=quote)}" if rest else "")
+            query = parse_qsl(parts.query, keep_blank_values=True)
+            rest = [(name, text) for name, text in query if not name.startswith("X-Amz-")]
+            path = _resolved(parts.path) if self.careless else parts.path
+            target = path + (f"?{urlencode(rest, quote_via=quote)}" if rest else "")
             request = AWSRequest(method, f"{self.url}{target}", {"host": headers["host"]}, body)
             S3SigV4Auth(Credentials(self.key_id, self.key), "s3", REGION).add_auth(request)
             headers = {**headers, **{name.lower(): str(text) for name, text in request.headers.items()}}
@@ -126,6 +131,10 @@ class Gate:
         answer.data = answer.read()
         connection.close()
         return answer
+
+
+def _resolved(path: str) -> str:
+    return quote(posixpath.normpath(unquote(unquote(unquote(path))).replace("\\", "/")))
 
 
 def _handler(gate: Gate) -> type[BaseHTTPRequestHandler]:

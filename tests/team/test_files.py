@@ -370,6 +370,38 @@ def test_a_link_is_good_for_a_minute(lake: Any, gate: Gate) -> None:
         lake.sign("sales/data/a.csv", expiration=3600)
 
 
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [
+        ("GET", lambda link: link + "&acl"),
+        ("GET", lambda link: link + "&versionId=1"),
+        ("GET", lambda link: link + "&response-content-type=text/html"),
+        ("GET", lambda link: link.replace("Expires=60", "Expires=604800")),
+        ("GET", lambda link: link.replace("a.csv", "2026/b.csv")),
+        ("GET", lambda link: link.replace("/data/", "/database/")),
+        ("PUT", lambda link: link),
+        ("DELETE", lambda link: link),
+        ("HEAD", lambda link: link),
+    ],
+)
+def test_a_link_is_for_one_object_and_one_method(lake: Any, method: str, change: Callable[[str], str]) -> None:
+    """Whatever is changed or added to it, its signature is none any more."""
+    link = lake.sign("sales/data/a.csv")
+
+    assert httpx.get(link).status_code == 200
+    assert httpx.request(method, change(link)).status_code == 403
+
+
+def test_a_link_to_write_copies_nothing(writing: Any) -> None:
+    """A header that would have the storage take another object in its place is not signed, and the storage refuses it."""
+    url, _, headers = writing._sign("PUT", "sales/data/a.csv")
+
+    copied = httpx.put(url, headers={**headers, "x-amz-copy-source": "/sales/database/secret.csv"})
+
+    assert copied.status_code == 403
+    assert writing.cat("sales/data/a.csv") == text_of("data/a.csv")
+
+
 def test_a_shared_secret_in_an_own_description(team: Team, gate: Gate, shell: Shell) -> None:
     """Goes to the endpoint, bucket, prefix and key ID that its owner fixed, and nowhere else."""
     team.be_owner().sharing.share(Offer("secret", "lake_key", team.group))

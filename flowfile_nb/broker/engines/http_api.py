@@ -258,11 +258,16 @@ def _decoded(encoding: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             left = piece
             while left:
+                if inflater.eof:
+                    # One may follow another.
+                    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
                 yield inflater.decompress(left, _PIECE_BYTES)
-                left = inflater.unconsumed_tail
+                left = inflater.unconsumed_tail or inflater.unused_data
         yield inflater.flush()
     except zlib.error as error:
-        raise ExchangeError("the API's answer is not encoded as it says", "DecodingError", str(error)) from None
+        raise ExchangeError(_NOT_ENCODED, "DecodingError", str(error)) from None
+    if not inflater.eof:
+        raise ExchangeError(_NOT_ENCODED, "DecodingError", "it ends early")
 
 
 @contextmanager
@@ -284,6 +289,7 @@ def _translated() -> Iterator[None]:
         raise ExchangeError(_REASONS.get(name, "the API cannot be reached"), name, detail) from None
 
 
+_NOT_ENCODED = "the API's answer is not encoded as it says, or was cut off"
 _UNTRUSTED = "no encrypted connection to the API that can be trusted came about"
 _REASONS = {
     "ConnectTimeout": "the API cannot be reached in time",
