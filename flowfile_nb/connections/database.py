@@ -178,7 +178,7 @@ def check(engine: Engine) -> None:
 
         # What opening itself raises is ours already: this is about what a new connection is asked first.
         names, access = _told[engine]
-        raise explain(error, target(engine), names, access) from None
+        raise explain(error, target(engine), names, access, dialects.server_of(engine.url)) from None
 
 
 def target(engine: Engine) -> str:

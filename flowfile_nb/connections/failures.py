@@ -146,7 +146,7 @@ _CAUSES = (
     (
         r"tls/ssl is required for authentication",
         "the driver sends a password through an encrypted connection only",
-        'port 443, or by parts with  [connect_args]  and below it  http_scheme = "https"',
+        'leave  http_scheme  out of  [connect_args],  or  http_scheme = "https"',
     ),
     (
         r"certificate|ssl|tls",
