@@ -149,6 +149,11 @@ _CAUSES = (
         'leave  http_scheme  out of  [connect_args],  or  http_scheme = "https"',
     ),
     (
+        r"invalid \w+ value",
+        "the driver does not take the value of one of the options",
+        "compare it with the driver's page;  --debug  shows its own words",
+    ),
+    (
         r"certificate|ssl|tls",
         "the encrypted connection could not be set up",
         "check the TLS options:  ?sslmode=require  for PostgreSQL, ssl_ca for MySQL",
