@@ -144,6 +144,5 @@ def _is_as_opened(definition: Definition) -> bool:
 
 def _row_of_open(name: str, known: set[str]) -> ConnectionRow:
     connection = session.opened[name]
-    shared_as = getattr(connection.kind, "shared_as", None)
-    state = "open" if shared_as is None or shared_as in known else "not shared any more"
+    state = "not shared any more" if connection.shared_as and connection.shared_as not in known else "open"
     return ConnectionRow(name, state, connection.scheme, connection.target, "", tuple(connection.secrets), None, None)
