@@ -74,7 +74,14 @@ class WorkerProcess:
             limit=_PIPE_BYTES,
         )
         worker = cls(process, order._replace(value=""), fingerprint(order))
-        await worker._tell({"target": order.target._asdict(), "value": order.value, "limits": asdict(limits)})
+        await worker._tell(
+            {
+                "target": order.target._asdict(),
+                "value": order.value,
+                "lent": order.caller != order.owner,
+                "limits": asdict(limits),
+            }
+        )
         return worker
 
     @property
