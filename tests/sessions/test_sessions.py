@@ -124,7 +124,9 @@ def test_what_is_no_statement_is_refused(broker: Broker, order: Order, statement
 def test_one_caller_uses_one_process_for_one_connection(broker: Broker, order: Order) -> None:
     """It is kept between statements; another caller, or another connection, never gets into it."""
     pids = [
-        broker.ask(order._replace(caller=caller, connection=connection), "SELECT pg_backend_pid() AS pid").rows[0]["pid"]
+        broker.ask(order._replace(caller=caller, owner=caller, connection=connection), "SELECT pg_backend_pid() AS pid").rows[
+            0
+        ]["pid"]
         for caller, connection in [("bob", "a"), ("bob", "a"), ("carol", "a"), ("bob", "b")]
     ]
 
