@@ -19,8 +19,9 @@ T = TypeVar("T")
 _PERMISSIONS = {"GET": "r", "HEAD": "r", "PUT": "cw", "DELETE": "d"}
 _READ_S = 30
 _NO_OBJECT = {"BlobNotFound", "404"}
-_REFUSED = {"AuthenticationFailed", "InvalidAuthenticationInfo", "403"}
-_REASONS = {"ContainerNotFound": "there is no container of that name"}
+# The last is the library's, of a key that is not base64.
+_REFUSED = ("AuthenticationFailed", "AuthorizationFailure", "InvalidAuthenticationInfo", "AzureSigningError")
+_REASONS = dict.fromkeys(_REFUSED, "the storage refused the key") | {"ContainerNotFound": "there is no container of that name"}
 
 
 class Azure:
@@ -49,16 +50,11 @@ class Azure:
                 read_timeout=_READ_S,
                 retry_total=1,
             )
-            names = self._container.list_blob_names(
-                name_starts_with=f"{self._prefix}/" if self._prefix else None, results_per_page=1
-            )
-            next(iter(names), None)
+            prefix = f"{self._prefix}/" if self._prefix else None
+            next(iter(self._container.list_blob_names(name_starts_with=prefix, results_per_page=1)), None)
         except Exception as error:  # noqa: BLE001 - the library's errors, whose texts can hold a request
-            code = _code_of(error)
-            reason = (
-                "the storage refused the key" if code in _REFUSED else _REASONS.get(code, "the storage could not be opened")
-            )
-            raise OpeningError(reason, f"{type(error).__name__} {code}".strip()) from None
+            code = _code_of(error) or type(error).__name__
+            raise OpeningError(_REASONS.get(code, "the storage could not be opened"), code) from None
 
     def pages(self, prefix: str, *, deep: bool) -> Iterable[list[Entry]]:
         """Return what begins with *prefix*, up to five thousand at a time."""
@@ -66,7 +62,7 @@ class Azure:
         found = self._container.list_blobs(**options) if deep else self._container.walk_blobs(**options, delimiter="/")
         pages = found.by_page()
         while (page := _said(lambda: next(pages, None))) is not None:
-            yield _said(lambda page=page: [_entry(each) for each in page])
+            yield [_entry(each) for each in page]
 
     def find(self, key: str) -> Entry | None:
         """Return the one object of that key, or None."""

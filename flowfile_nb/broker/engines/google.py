@@ -41,9 +41,9 @@ class Google:
             code = getattr(error, "code", None)
             if code == _NOT_ALLOWED:
                 return
-            refused = type(error).__name__ == "RefreshError"
-            reason = _REASONS[_NO_LOGIN] if refused else _REASONS.get(code, "the storage could not be opened")
-            raise OpeningError(reason, f"{type(error).__name__} {code or ''}".strip()) from None
+            kind = type(error).__name__
+            said = _NO_LOGIN if kind == "RefreshError" else int(code or 0)
+            raise OpeningError(_REASONS.get(said, "the storage could not be opened"), f"{kind} {said}") from None
 
     def pages(self, prefix: str, *, deep: bool) -> Iterable[list[Entry]]:
         """Return what begins with *prefix*, a thousand at a time."""
