@@ -88,6 +88,24 @@ class Audit:
             rows = connection.execute(query.order_by(table.c.id.desc()).limit(_SHOWN)).all()
         return [LogEntry(*row) for row in reversed(rows)]
 
+    def unended(self) -> list[LogEntry]:
+        """Return the uses of which a beginning is recorded and no end, oldest first."""
+        table = tables.audit
+        columns = [table.c[field] for field in LogEntry._fields]
+        # A caller chooses the ids, and may choose one twice.
+        open_now: dict[tuple[str, str], list[LogEntry]] = {}
+        with self._store.reading() as connection:
+            for row in connection.execute(select(*columns).where(table.c.query_id != "").order_by(table.c.id)):
+                entry = LogEntry(*row)
+                of_id = open_now.setdefault((entry.caller, entry.query_id), [])
+                if entry.state == "started":
+                    of_id.append(entry)
+                elif of_id:
+                    of_id.pop(0)
+                if not of_id:
+                    del open_now[entry.caller, entry.query_id]
+        return [entry for of_id in open_now.values() for entry in of_id]
+
     def _append(self, entry: LogEntry) -> None:
         line = json.dumps({key: item for key, item in entry._asdict().items() if item not in ("", None)}) + "\n"
         with self._lock:

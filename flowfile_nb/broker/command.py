@@ -38,6 +38,12 @@ def add_options(serve: argparse.ArgumentParser, token: argparse.ArgumentParser) 
     serve.add_argument("--hub", metavar="URL", help="API of the JupyterHub that vouches (or $JUPYTERHUB_API_URL)")
     serve.add_argument("--service", help="the broker's name at the Hub (or $JUPYTERHUB_SERVICE_NAME): flowfile-secrets")
     serve.add_argument("--hub-token-file", metavar="FILE", help="the broker's own token at the Hub (or $JUPYTERHUB_API_TOKEN)")
+    serve.add_argument(
+        "--hub-grace-seconds",
+        type=int,
+        metavar="N",
+        help="for how many seconds what runs goes on while the Hub says nothing, as while it is restarted (15)",
+    )
     serve.add_argument("--oidc-issuer", metavar="URL", help="OpenID Connect issuer that vouches: Keycloak, Entra, Okta …")
     serve.add_argument("--oidc-audience", metavar="AUD", help="whom its tokens for this broker are for")
     serve.add_argument(
@@ -149,6 +155,7 @@ def _served(serving: Any, args: argparse.Namespace, environ: Mapping[str, str]) 
         hub_api=args.hub or environ.get("JUPYTERHUB_API_URL", ""),
         service=args.service or environ.get("JUPYTERHUB_SERVICE_NAME") or "flowfile-secrets",
         hub_token=token,
+        hub_grace_s=args.hub_grace_seconds,
         oidc=_oidc(args),
         admins=args.admin,
         same_users=args.same_users,

@@ -12,17 +12,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from flowfile_nb.broker.audit import without
 from flowfile_nb.broker.connections_desk import no_such_connection
-from flowfile_nb.broker.database import insert
 from flowfile_nb.broker.definitions import definition_of, place, require_safe
-from flowfile_nb.broker.desk import Desk, own_secret
+from flowfile_nb.broker.desk import own_secret
 from flowfile_nb.broker.directory import Who, find_who
 from flowfile_nb.broker.grants import access_of, reachable
 from flowfile_nb.broker.keeping import binding_of, require_binding, target_from, unseal
-from flowfile_nb.broker.model import Caller, Definition, Order, Outcome, Target
-from flowfile_nb.broker.shown import LogEntry
-from flowfile_nb.broker.tables import CONNECTION, SECRET, bindings, secrets, tokens, uses
+from flowfile_nb.broker.model import Caller, Definition, Order, Target
+from flowfile_nb.broker.tables import CONNECTION, SECRET, bindings, tokens
+from flowfile_nb.broker.uses_desk import UsesDesk
 from flowfile_nb.core.crypto import Keychain
 from flowfile_nb.errors import BindingError, FlowfileNbError, NotAllowedError, UsageError
 
@@ -41,7 +39,7 @@ class _Found(NamedTuple):
     session: str
 
 
-class OrdersDesk(Desk):
+class OrdersDesk(UsesDesk):
     """The part of `Team` that permits uses, and takes them back."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -131,63 +129,12 @@ class OrdersDesk(Desk):
         """Return those whose uses were permitted and who are still vouched for, for whoever watches their groups."""
         return [caller for caller in self._vouched.copy().values() if caller is not None]
 
-    def begin_use(self, caller: Caller, order: Order, query_id: str, statement: str) -> None:
-        """
-        Write down that a statement is about to run; it does not, where that fails.
-
-        Raises:
-            BrokerError: If it cannot be written.
-        """
-        entry = self._entry(caller, order, query_id)._replace(statement=without(statement, order.value), state="started")
-        with self._store.writing(durable=False) as connection:
-            self._audit.record(entry, connection)
-            kind, resource, _ = order.grant.split("/", 2)
-            named = select(secrets.c.id)
-            if kind == SECRET:
-                named = named.where(secrets.c.id == int(resource))
-            else:
-                bound = select(bindings.c.secret_id).where(bindings.c.connection_id == int(resource))
-                named = named.where(secrets.c.id.in_(bound))
-            for secret_id in connection.execute(named).scalars().all():
-                row = insert(connection, uses).values(secret_id=secret_id, used_at=int(self._now()))
-                connection.execute(row.on_conflict_do_update(index_elements=["secret_id"], set_={"used_at": int(self._now())}))
-
-    def end_use(self, caller: Caller, order: Order, query_id: str, outcome: Outcome) -> None:
-        """Write down how a statement ended. Raises BrokerError if that cannot be written."""
-        entry = self._entry(caller, order, query_id)._replace(
-            state=outcome.state,
-            rows=outcome.rows,
-            bytes=outcome.bytes,
-            duration_s=outcome.duration_s,
-            detail=without(outcome.detail, order.value)[:200],
-        )
-        self._audit.record(entry)
-
-    def refuse_use(self, caller: Caller, order: Order, statement: str, why: str) -> None:
-        """Write down a request to an API that its owner does not allow. Raises BrokerError if that cannot be written."""
-        text = without(statement, order.value)
-        self._audit.record(self._entry(caller, order, "")._replace(action="refused", statement=text, detail=why))
-
-    def log(self, caller: Caller, name: str) -> list[LogEntry]:
-        """Return what was done with an own secret or connection of that name, also under a name that it had; oldest first."""
-        return self._audit.of(caller.name, name)
-
-    def require_audit(self) -> None:
-        """Raise BrokerError unless uses can be written down now."""
-        self._audit.require()
-
     def _vouch(self, caller: Caller) -> None:
         """Keep what is said of a caller now. A token that is renewed while a statement runs lets it go on."""
         before = self._vouched.get((caller.name, caller.vouched_by))
         if before is not None and before.ends_at is not None and caller.ends_at is not None:
             caller = caller._replace(ends_at=max(before.ends_at, caller.ends_at))
         self._vouched[caller.name, caller.vouched_by] = caller
-
-    def _entry(self, caller: Caller, order: Order, query_id: str) -> LogEntry:
-        secret = order.connection.rpartition(" by ")[2].rpartition("#")[0] if order.grant.startswith(f"{SECRET}/") else ""
-        return LogEntry(
-            self._now(), caller.name, caller.vouched_by, "use", order.owner, order.connection, secret, query_id=query_id
-        )
 
     def _saved(self, connection: Connection, who: Who, name: str) -> _Found | None:
         rows = reachable(connection, who, CONNECTION, name)

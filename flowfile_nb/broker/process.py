@@ -74,7 +74,11 @@ class WorkerProcess:
             limit=_PIPE_BYTES,
         )
         worker = cls(process, order._replace(value=""), fingerprint(order))
-        await worker._tell({"target": order.target._asdict(), "value": order.value, "limits": asdict(limits)})
+        try:
+            await worker._tell({"target": order.target._asdict(), "value": order.value, "limits": asdict(limits)})
+        except BaseException:
+            worker.kill()
+            raise
         return worker
 
     @property

@@ -17,14 +17,14 @@ from typing import NamedTuple
 from flowfile_nb.broker.app import listen, make_application
 from flowfile_nb.broker.guests import Guests
 from flowfile_nb.broker.handlers import Front
-from flowfile_nb.broker.identities.hub import HubIdentity
+from flowfile_nb.broker.identities.hub import GRACE_S, HubIdentity
 from flowfile_nb.broker.identities.oidc import OidcIdentity
 from flowfile_nb.broker.identities.own_token import TokenIdentity
 from flowfile_nb.broker.identities.peer import PeerIdentity
 from flowfile_nb.broker.identities.sources import HOST, HUB, ISSUER, SOURCES, Sources, sources_of
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Identity
-from flowfile_nb.broker.running import Running
+from flowfile_nb.broker.running import Running, in_thread
 from flowfile_nb.broker.sessions import Sessions
 from flowfile_nb.broker.team import Team
 from flowfile_nb.broker.tokens_desk import PREFIX
@@ -45,6 +45,8 @@ class Served(NamedTuple):
     """Of the JupyterHub that vouches; empty without one."""
     service: str = "flowfile-secrets"
     hub_token: str = ""
+    hub_grace_s: float | None = None
+    """For how long what runs goes on while the Hub says nothing; `identities.hub.GRACE_S` if not given."""
     oidc: OidcIdentity | None = None
     same_users: str | None = None
     """Which sources speak of the same users, as `sources_of` takes it; None for what the store says."""
@@ -79,7 +81,10 @@ def close_up(environ: MutableMapping[str, str]) -> dict[str, str]:
 
 def identities_of(team: Team, served: Served) -> tuple[list[Identity], HubIdentity | None]:
     """Return the ways of knowing who calls, and the Hub's among them."""
-    hub = HubIdentity(served.hub_api, served.service, served.hub_token) if served.hub_api else None
+    hub = None
+    if served.hub_api:
+        grace_s = GRACE_S if served.hub_grace_s is None else served.hub_grace_s
+        hub = HubIdentity(served.hub_api, served.service, served.hub_token, grace_s)
     known: list[Identity] = [TokenIdentity(team.caller_of_token, PREFIX)]
     if served.oidc is not None:
         # Before the Hub, which takes any token and need not see this one.
@@ -97,6 +102,8 @@ async def serve(team: Team, served: Served) -> None:
     sessions = Sessions(served.limits)
     identities, hub = identities_of(team, served)
     running = Running(team, sessions, hub if hub is not None and hub.watches else None)
+    if count := await in_thread(team.begin_serving, served.limits.query_s):
+        log.warning("%d uses were interrupted when the broker's process ended before; the audit says which", count)
     running.start()
     guests = Guests(served.limits)
     front = Front(team, sessions, identities, running, guests, sources)

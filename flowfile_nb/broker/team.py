@@ -47,6 +47,7 @@ class Team(SecretsDesk, ConnectionsDesk, SharingDesk, GroupsDesk, OrdersDesk, To
 
     def close(self) -> None:
         """Close the store."""
+        self._presence.end()
         self._store.close()
 
 

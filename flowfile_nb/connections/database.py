@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 from weakref import WeakKeyDictionary
 
-from flowfile_nb.connections import database_keys, dialects
+from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access, access_of
-from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
-from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import Reveal, kinds
-from flowfile_nb.connections.keys import names_of
 from flowfile_nb.connections.late_binding import LateBinding
 from flowfile_nb.connections.literals import example_of
 from flowfile_nb.connections.options import require_known, unknown_to_us
@@ -33,7 +30,8 @@ from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
 
-keys_of = database_keys.keys_of
+    from flowfile_nb.connections.keys import Key
+
 _PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args", "engine"}
 # What an error of the first statement can be told with: an engine's own URL does not hold every reference.
 _told: WeakKeyDictionary[Engine, tuple[list[str], Access]] = WeakKeyDictionary()
@@ -93,6 +91,13 @@ def url_of(spec: Spec) -> URL:
     return url
 
 
+def keys_of(kind: str) -> tuple[Key, ...]:
+    """Return the keys of *kind*, as `database_keys.keys_of`: imported by who asks, and not by who opens."""
+    from flowfile_nb.connections import database_keys
+
+    return database_keys.keys_of(kind)
+
+
 def described(spec: Spec) -> None:
     """
     Let a description pass whose options its driver can know; that is loaded only for options that few descriptions have.
@@ -100,7 +105,8 @@ def described(spec: Spec) -> None:
     Raises:
         ConnectionSpecError, MissingDriverError: As `make`.
     """
-    if _options(spec) <= _PARTS.union(names_of(keys_of(scheme_of(spec)))):
+    options = _options(spec)
+    if options <= _PARTS or options <= _PARTS.union(key.name for key in keys_of(scheme_of(spec))):
         return
     url = url_of(spec)
     with _in_our_words(url):
@@ -114,7 +120,7 @@ def unknown_keys(spec: Spec) -> dict[str, str]:
     Raises:
         ConnectionSpecError, MissingDriverError: As `make`.
     """
-    usual = _PARTS.union(names_of(keys_of(scheme_of(spec))))
+    usual = _PARTS.union(key.name for key in keys_of(scheme_of(spec)))
     if not (options := _options(spec) - usual):
         return {}
     url = url_of(spec)
@@ -158,6 +164,8 @@ def check(engine: Engine) -> None:
 
     try:
         if engine.dialect.name in dialects.LAZY:
+            from flowfile_nb.connections.deadline import within
+
             within(limit_s(_told[engine][1]), ask, lambda _: None)
         else:
             engine.connect().close()
@@ -166,6 +174,8 @@ def check(engine: Engine) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - drivers raise what they like; chained, theirs can print the whole DSN
         engine.dispose()
+        from flowfile_nb.connections.failures import explain
+
         # What opening itself raises is ours already: this is about what a new connection is asked first.
         names, access = _told[engine]
         raise explain(error, target(engine), names, access) from None

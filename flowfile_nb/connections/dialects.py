@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote_plus, unquote
 
-from flowfile_nb.connections import odbc
 from flowfile_nb.connections.literals import misplaced
 from flowfile_nb.connections.options import require_one_name
 from flowfile_nb.core.references import StandIns, fill, names_in, reference
@@ -110,6 +109,8 @@ def with_driver(url: URL) -> URL:
         url = url.set(drivername="mssql+pyodbc")
     if url.drivername == "mssql+pyodbc" and url.host and url.database and not asks_for_odbc:
         installed = url.get_dialect().import_dbapi().drivers()
+        from flowfile_nb.connections import odbc
+
         url = url.update_query_dict({"driver": odbc.driver_of(installed)})
     return url
 
@@ -167,6 +168,8 @@ def _default(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
 
 
 def _pyodbc(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
+    from flowfile_nb.connections import odbc
+
     given = url.query.get("odbc_connect")
     if isinstance(given, str):
         marked = StandIns(given)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import DRIVERS
-from flowfile_nb.connections.keys import Key, declared
 from flowfile_nb.connections.spec import Spec, scheme_of
 from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    from flowfile_nb.connections.keys import Key
 
 ENTRY_POINTS = "flowfile_nb.connectors"
 FORM_ENTRY_POINTS = "flowfile_nb.forms"
@@ -114,6 +115,9 @@ def declared_keys(kind: str) -> tuple[Key, ...]:
     Raises:
         MissingDriverError: If a package brings that kind, and does not load.
     """
+    # Imported here: only Tab and forms ask.
+    from flowfile_nb.connections.keys import declared
+
     family = _family(kind)
     of_kind = getattr(family, "keys_of", None)
     return declared(of_kind(kind) if of_kind is not None else getattr(family, "KEYS", ()))

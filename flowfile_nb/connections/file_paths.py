@@ -38,9 +38,10 @@ _IN_SSL = {"ca", "capath", "cert", "key"}
 # Words that are taken where a path can stand.
 _WORDS = {"", ":memory:", "certifi", "false", "none", "probe", "system", "true"}
 _FILES = {"duckdb", "sqlite"}
-_FILE_URL = re.compile(r"(?P<scheme>[^:]+):///(?P<path>[^?]*)")
+# Compiled where they are needed: most connections have no path.
+_FILE_URL = r"(?P<scheme>[^:]+):///(?P<path>[^?]*)"
 # Another way to name a place, such as MotherDuck's `md:`; one letter is a drive.
-_ELSEWHERE = re.compile(r"(?!file:)[A-Za-z][\w+.-]+:|-----BEGIN|\$\{secret:|%secret\b")
+_ELSEWHERE = r"(?!file:)[A-Za-z][\w+.-]+:|-----BEGIN|\$\{secret:|%secret\b"
 
 
 def located(spec: Spec, folder: Path) -> Spec:
@@ -106,7 +107,7 @@ def _changed(spec: Spec, change: _Change) -> Spec:
     before = spec.marked.text
     scheme = before.partition(":")[0].lower()
     after = before
-    if scheme.partition("+")[0] in _FILES and (found := _FILE_URL.match(before)):
+    if scheme.partition("+")[0] in _FILES and (found := re.match(_FILE_URL, before)):
         path = _path(found["path"], change, spec.marked.restore)
         # There is no way to write a `?` in it.
         after = before if "?" in path else f"{found['scheme']}:///{path}{before[found.end() :]}"
@@ -137,7 +138,7 @@ def _changed_parts(parts: Mapping[str, Any], change: _Change, keys: set[str]) ->
 
 
 def _path(path: str, change: _Change, restore: _Change = str) -> str:
-    if path.lower() in _WORDS or _ELSEWHERE.match(restore(path)):
+    if path.lower() in _WORDS or re.match(_ELSEWHERE, restore(path)):
         return path
     # A file that SQLite is to take by a URI.
     return f"file:{change(path[5:])}" if path.startswith("file:") else change(path)

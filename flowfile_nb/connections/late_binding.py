@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access
-from flowfile_nb.connections.deadline import within
-from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.timeouts import bound_s, limited, unlimited_again
 from flowfile_nb.core.references import fill_all, names_in, reference
 from flowfile_nb.errors import FlowfileNbError
@@ -57,6 +55,8 @@ class LateBinding:
         except FlowfileNbError:
             raise
         except Exception as error:  # noqa: BLE001 - drivers raise what they like; chained, theirs can print the whole DSN
+            from flowfile_nb.connections.failures import explain
+
             raise explain(error, dialects.place_of(self._url), self._names, self._access, self._server()) from None
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
@@ -79,6 +79,8 @@ class LateBinding:
             logging.getLogger("clickhouse_connect").addHandler(_NOWHERE)
         bound = bound_s(dialect, named, self._access)
         if bound is not None:
+            from flowfile_nb.connections.deadline import within
+
             return within(bound, lambda: dialect.connect(*positional, **named), lambda late: late.close())
         return unlimited_again(dialect.driver, dialect.connect(*positional, **named), given)
 

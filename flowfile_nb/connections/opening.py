@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flowfile_nb.backend import FlowfileConnection, Part
-from flowfile_nb.connections import flowfile
 from flowfile_nb.connections.access import Access, access_of
 from flowfile_nb.connections.families import Kind, Reveal, family_of, form_of
 from flowfile_nb.connections.file_paths import located
@@ -97,6 +96,8 @@ def open_flowfile_connection(
     Raises:
         ConnectionSpecError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
     """
+    from flowfile_nb.connections import flowfile
+
     spec = flowfile.spec_of(connection)
     family = family_of(spec)
     native = family.make(spec, flowfile.access_to(connection, part_of, access))

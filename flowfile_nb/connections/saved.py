@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from flowfile_nb.backend import FlowfileConnection, SecretBackend, TeamConnection
-from flowfile_nb.connections import flowfile, project_file
 from flowfile_nb.connections.file_paths import anchored, located, relative_to
 from flowfile_nb.connections.spec import Spec, UrlSpec, read_spec, scheme_of, secrets_in
 from flowfile_nb.connections.toml_text import printable, toml_text
@@ -101,6 +100,8 @@ class Definition(NamedTuple):
     def outline(self) -> Outline:
         """What can be told of it."""
         if self.flowfiles is not None:
+            from flowfile_nb.connections import flowfile
+
             secrets = tuple(dict.fromkeys(filter(None, self.flowfiles.secrets.values())))
             return Outline(
                 printable(flowfile.scheme_of(self.flowfiles)), printable(flowfile.target_of(self.flowfiles)), secrets
@@ -137,6 +138,9 @@ def definitions(backend: SecretBackend, folder: Path, file: Path | None = None) 
     Raises:
         UsageError, ConnectionSpecError: If the file cannot be read.
     """
+    # Imported here, as below: most connections are opened from a cell.
+    from flowfile_nb.connections import project_file
+
     saved = [] if file else own(backend)
     path = file or project_file.locate(folder)
     if path is None:
@@ -229,6 +233,8 @@ def export(backend: SecretBackend, definitions: list[Definition], path: Path) ->
     Raises:
         UsageError, ConnectionSpecError: As `project_file.write`.
     """
+    from flowfile_nb.connections import project_file
+
     tables = {definition.name: parts_of(definition, path) for definition in definitions}
     project_file.write(path, tables)
     for name, parts in tables.items():

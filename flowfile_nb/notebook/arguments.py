@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 from flowfile_nb.core.cell_source import value_on_line, without_comment
 from flowfile_nb.errors import UsageError, ValueOnLineError
-from flowfile_nb.importing.options import add_options
 
 OPTIONS = {
     "set": ["--replace", "--if-missing", "--file", "--env", "--generate"],
@@ -182,6 +181,12 @@ def _env(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("variable", nargs="?")
 
 
+def _import(parser: argparse.ArgumentParser) -> None:
+    from flowfile_nb.importing.options import add_options
+
+    add_options(parser)
+
+
 def _scan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*")
     parser.add_argument("--fix", action="store_true")
@@ -247,7 +252,7 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "rename": ("OLD NEW", _rename),
     "delete": ("NAME [NAME …] [--yes]", _delete),
     "env": ("NAME [VAR]", _env),
-    "import": ("", add_options),
+    "import": ("", _import),
     "scan": ("[PATH …] [--fix]   or   %secret scan --staged", _scan),
     "log": ("[NAME] [--last N]   or   %secret log --clear [--yes]", _log),
     "backup": ("PATH [--overwrite] [--passphrase-env VAR]", _backup),

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
 from flowfile_nb.backend import TeamConnection
-from flowfile_nb.connections import Opened, project_file, saved
+from flowfile_nb.connections import Opened, saved
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.core.names import quoted, suggest
 from flowfile_nb.errors import ConnectionFailedError, NoPromptError, StoreError, UsageError
-from flowfile_nb.notebook.connect_table import connections_table
-from flowfile_nb.notebook.connection_rows import near, variable_of
 from flowfile_nb.notebook.prompt import confirm
-from flowfile_nb.notebook.variable import require_free, require_variable
+from flowfile_nb.notebook.variable import require_free, require_variable, variable_of
 from flowfile_nb.notebook.waiting import said_if_slow
 
 if TYPE_CHECKING:
@@ -31,6 +29,9 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
     if args.share is not None or args.unshare is not None:
         return _share(args)
     if args.name is None:
+        # Imported here, as what exports below: most lines open a connection, and do not wait for it.
+        from flowfile_nb.notebook.connect_table import connections_table
+
         return connections_table(session.backend(), _folder(), _file(args))
     if args.close:
         _close(shell, args.name)
@@ -240,6 +241,9 @@ def _share(args: Namespace) -> None:
 
 
 def _export(args: Namespace) -> None:
+    from flowfile_nb.connections import project_file
+    from flowfile_nb.notebook.connection_rows import near
+
     backend = session.backend()
     bodies = backend.connection_bodies()
     if args.name is not None and args.name not in bodies:
@@ -257,6 +261,8 @@ def _export(args: Namespace) -> None:
 
 
 def _require_agreed_change(args: Namespace, chosen: list[Definition], path: Path) -> None:
+    from flowfile_nb.connections import project_file
+
     there = project_file.read(path) if path.exists() else {}
     others = [item.name for item in chosen if item.name in there and there[item.name] != saved.parts_of(item, path)]
     if others and not args.yes:

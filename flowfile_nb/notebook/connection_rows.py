@@ -12,7 +12,7 @@ from flowfile_nb.connections import project_file, saved
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.connections.toml_text import printable
 from flowfile_nb.errors import ConnectionSpecError, UsageError
-from flowfile_nb.notebook.variable import variable_of_flowfiles
+from flowfile_nb.notebook.variable import variable_of
 
 _OTHER = "other than the open one"
 
@@ -97,12 +97,6 @@ def connection_rows(backend: SecretBackend, folder: Path, file: Path | None = No
     # The secrets of a shared one are its owner's to have.
     needed = [name for row in rows if row.definition and not row.definition.shared for name in row.secrets]
     return ConnectionRows(rows, set(backend.missing(needed)), problem)
-
-
-def variable_of(definition: Definition) -> str:
-    """Return the variable that a definition is bound to."""
-    foreign = definition.flowfiles is not None or definition.shared
-    return variable_of_flowfiles(definition.name) if foreign else definition.name
 
 
 def _kept_by(team: TeamConnection) -> str:

@@ -35,10 +35,11 @@ from flowfile_nb.notebook.arguments import (
 )
 from flowfile_nb.notebook.prompt import ask_value, confirm
 from flowfile_nb.notebook.setup import SETUP
-from flowfile_nb.notebook.table import Table, age, secrets_table
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from flowfile_nb.notebook.table import Table
 
 _ALPHABET = string.ascii_letters + string.digits + "-._~"
 _LENGTHS = range(8, 1025)
@@ -112,6 +113,9 @@ def _run(shell: InteractiveShell, words: list[str]) -> Any:
 
 def _panel(shell: InteractiveShell) -> Any:
     if getattr(shell, "kernel", None) is None:
+        # Tables are imported where one is shown: opening a connection shows none.
+        from flowfile_nb.notebook.table import Table, secrets_table
+
         if session.backend().awaits_key():
             return Table((), (), SETUP)
         return secrets_table(session.backend().describe())
@@ -189,6 +193,8 @@ def _from_file(path: str) -> str:
 
 
 def _undo(shell: InteractiveShell, args: Namespace) -> None:
+    from flowfile_nb.notebook.table import age
+
     backend = session.backend()
     when = age(backend.replaced_at(args.name))
     question = f"Take back the value that was stored {when}{'' if when == 'just now' else ' ago'}, for good?"
@@ -200,6 +206,8 @@ def _undo(shell: InteractiveShell, args: Namespace) -> None:
 
 
 def _list(shell: InteractiveShell, args: Namespace) -> Table:
+    from flowfile_nb.notebook.table import secrets_table
+
     return secrets_table(session.backend().describe())
 
 

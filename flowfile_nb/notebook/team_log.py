@@ -55,7 +55,9 @@ def _with_ends(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     statement = " ".join(str(entry.get("statement") or "").split())
-    outcome = " ".join(filter(None, [str(entry.get("state") or ""), str(entry.get("detail") or "")]))
+    state, detail = str(entry.get("state") or ""), str(entry.get("detail") or "")
+    # Of a use that runs, the broker notes which of its processes it is in.
+    outcome = state if state == "started" else f"{state} {detail}".strip()
     return (
         time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(entry["at"]))),
         str(entry["caller"]),

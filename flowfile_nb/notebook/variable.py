@@ -15,6 +15,8 @@ from flowfile_nb.notebook.prompt import confirm
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from flowfile_nb.connections.saved import Definition
+
 
 def variable_of_flowfiles(name: str) -> str:
     """
@@ -25,6 +27,12 @@ def variable_of_flowfiles(name: str) -> str:
     """
     found = re.sub(r"\W+", "_", name).strip("_")
     return found if found.isidentifier() and not keyword.iskeyword(found) else f"connection_{found}"
+
+
+def variable_of(definition: Definition) -> str:
+    """Return the variable that a definition is bound to."""
+    foreign = definition.flowfiles is not None or definition.shared
+    return variable_of_flowfiles(definition.name) if foreign else definition.name
 
 
 def require_variable(name: str) -> None:

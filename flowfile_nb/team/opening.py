@@ -37,6 +37,7 @@ class Brokered:
         self._order = order
         self._place = place
         self._timeout_s = timeout_s or _CHECK_S
+        self._untried = ""
 
     def make(self, scheme: str) -> Any:
         """Return an engine whose statements go to the broker; for a storage a filesystem, for an API a client."""
@@ -58,7 +59,11 @@ class Brokered:
 
     def check(self, connection: Any) -> None:
         """Have the broker open it once. Raises what it says, such as BindingError or ConnectionFailedError."""
-        self._client.post("api/check", self._order, timeout_s=self._timeout_s)
+        self._untried = str(self._client.post("api/check", self._order, timeout_s=self._timeout_s).get("untried") or "")
+
+    def untried(self, connection: Any) -> tuple[str, str] | None:
+        """Return what a check did, and what it has not tried; None if it has tried all."""
+        return ("Reached", self._untried) if self._untried else None
 
     def target(self, connection: Any) -> str:
         """Return where it leads, without values."""

@@ -15,7 +15,7 @@ from flowfile_nb.broker.model import Outcome
 from flowfile_nb.broker.shown import LogEntry
 from flowfile_nb.broker.team import Team
 from flowfile_nb.errors import BrokerError, NoSuchConnectionError
-from tests.broker.conftest import ALICE, BOB, BODY, CAROL, VALUE
+from tests.broker.conftest import ALICE, BOB, BODY, CAROL, VALUE, Clock
 
 ENTRY = LogEntry(1.0, "bob", "token", "use", "alice", "warehouse", "prod_pw")
 
@@ -145,3 +145,29 @@ def test_a_long_name_does_not_push_out_all_else(shared: Team, tmp_path: Path) ->
         shared.order(CAROL, connection="x" * 100_000)
 
     assert max(map(len, (tmp_path / "broker" / "audit.jsonl").read_text(encoding="utf-8").splitlines())) < 5_000
+
+
+def test_what_a_broker_elsewhere_began_is_interrupted_when_nothing_may_run_so_long(shared: Team, clock: Clock) -> None:
+    """A replica on another machine leaves no trace here when it is gone; until then its uses may run."""
+    order = shared.order(BOB, connection="warehouse")
+    shared.begin_use(BOB, order, "q7", "select 7")
+    clock.time += 3_600
+    assert shared.begin_serving(3_600) == 0
+
+    clock.time += 61
+
+    assert shared.begin_serving(3_600) == 1
+    assert [(one.query_id, one.state) for one in shared.log(ALICE, "warehouse")][-1] == ("q7", "interrupted")
+    assert shared.begin_serving(3_600) == 0
+
+
+def test_an_id_that_is_used_again_is_another_use(shared: Team, clock: Clock) -> None:
+    """Callers choose ids: another's, or an older one of the same, ends nothing."""
+    for caller in (BOB, ALICE):
+        order = shared.order(caller, connection="warehouse")
+        shared.begin_use(caller, order, "same", "select 1")
+        shared.begin_use(caller, order, "same", "select 2")
+    shared.end_use(ALICE, order, "same", Outcome("complete", 1, 1, 0.1))
+    clock.time += 10_000
+
+    assert shared.begin_serving(60) == 3

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import closing
 
 import httpx
 import pytest
 
-from tests.support.front import House, Result
+from tests.support.front import Front, House, Result
 from tests.support.processes import until
 
 LONG = {
@@ -134,3 +135,44 @@ def test_a_broker_that_is_killed_is_no_result(renewed: House) -> None:
 
     assert renewed.bob.rows("SELECT 1 AS x") == [{"x": 1}]
     until(lambda: running_at(renewed) == 0)
+
+
+def log_of(house: House) -> list[tuple[str, str]]:
+    """Return what is recorded of the uses of alice's connection: statement and outcome, oldest first."""
+    entries = house.alice.get("log", name="warehouse").json()["entries"]
+    return [(entry["statement"], entry["state"]) for entry in entries if entry["action"] == "use"]
+
+
+def test_a_use_that_a_killed_broker_began_has_an_end(renewed: House) -> None:
+    """The next broker writes that it was interrupted, once; what ran to its end keeps its own."""
+    renewed.bob.rows("SELECT 1 AS x")
+    with renewed.bob.running(LONG["sleeping"]) as answer:
+        until(lambda: running_at(renewed) == 1)
+        renewed.front.stop(signal.SIGKILL)
+        with pytest.raises(httpx.RemoteProtocolError):
+            answer.read()
+    renewed.front.start()
+    told = log_of(renewed)
+    renewed.front.stop()
+    renewed.front.start()
+
+    assert told[-4:] == [("SELECT 1 AS x", "started"), ("", "complete"), (LONG["sleeping"], "started"), ("", "interrupted")]
+    assert log_of(renewed) == told
+    lines = (renewed.front.directory / "audit.jsonl").read_text("utf-8").splitlines()
+    assert sum('"interrupted"' in line for line in lines) == told.count(("", "interrupted"))
+    assert "1 uses were interrupted" in renewed.front.log.read_text()
+
+
+def test_what_another_broker_of_the_same_store_runs_is_not_interrupted(renewed: House) -> None:
+    """A second one that starts beside it lets it be."""
+    before = log_of(renewed).count(("", "interrupted"))
+    second = Front(renewed.front.directory, renewed.front.key)
+    with renewed.bob.running(LONG["sleeping"]) as answer, closing(second):
+        until(lambda: running_at(renewed) == 1)
+        second.start()
+        assert renewed.member(renewed.tokens["alice"], second.url).get("me").status_code == 200
+        renewed.unshare()
+        assert Result(answer.read()).failed == "RevokedError"
+
+    assert log_of(renewed)[-1] == ("", "revoked")
+    assert log_of(renewed).count(("", "interrupted")) == before

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -296,3 +298,25 @@ def test_the_examples_of_the_help_page_are_right(shell: Shell) -> None:
 
     for url in urls:
         assert "Bound (not tested)" in shell.run(f"%%connect example --no-test\n{url}")
+
+
+def test_opening_imports_what_it_needs(tmp_path: Path) -> None:
+    """In a fresh process: no list or panel, no file of a project, no other family, none of the words for what went wrong."""
+    script = (
+        "import sys\n"
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\n"
+        "shell.run_cell('%load_ext flowfile_nb')\n"
+        f"shell.run_cell('%%connect w\\nsqlite:///{tmp_path}/a.db')\n"
+        "print('bound' if 'w' in shell.user_ns else shell.user_ns)\n"
+        "print(*[name for name in sys.modules if name.startswith('flowfile_nb.')])\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    loaded = {name.removeprefix("flowfile_nb.") for name in done.stdout.split()}
+    assert {"bound", "connections.database"} <= loaded, done.stdout + done.stderr
+    notebook = {f"notebook.{name}" for name in ("completion", "connect_table", "connection_rows", "panel", "table")}
+    files = {f"connections.{name}" for name in ("flowfile", "form", "http_api", "project_file", "storage_parts")}
+    others = {f"connections.{name}" for name in ("database_keys", "deadline", "failures", "keys", "odbc", "tls_probe")}
+    assert loaded & {*notebook, *files, *others, "importing.options", "team.backend"} == set()

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from flowfile_nb.broker.engines import LostError, OpeningError, Result, StatementError, StoppedError
+from flowfile_nb.broker.engines.lines import notice_loss
 from flowfile_nb.broker.engines.literals import filled
 from flowfile_nb.broker.engines.reading import only_reads
 from flowfile_nb.broker.limits import Limits
@@ -171,7 +172,7 @@ class MySQL:
 
         target = self._target
         try:
-            return pymysql.connect(
+            connection: Any = pymysql.connect(
                 host=target.host,
                 port=target.port,
                 user=target.username,
@@ -185,10 +186,12 @@ class MySQL:
                 auth_plugin_map={"mysql_clear_password": _Refusing, "dialog": _Refusing},
                 **_tls(target),
             )
+            notice_loss(connection._sock)  # noqa: SLF001 - PyMySQL has no other way to it
         except OpeningError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, its text stays here
             raise OpeningError(_reason(error), str(error)) from None
+        return connection
 
     def _literal(self, item: Any) -> str:
         try:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from flowfile_nb.broker.engines import LostError, OpeningError, Result, StatementError, StoppedError
+from flowfile_nb.broker.engines.lines import LIBPQ_KEEPALIVE
 from flowfile_nb.broker.engines.literals import filled
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Access, Target
@@ -22,8 +23,6 @@ from flowfile_nb.broker.options import libpq_options
 
 GUARANTEE = "one statement in a read-only transaction, rolled back after it; every change is refused, of the password too"
 
-# A line that is lost without a word is noticed by what stays unanswered: after 10 s of silence, every 5 s, three times.
-_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
 _BATCH_BYTES = 2 * 1024 * 1024
 # What PostgreSQL's COPY takes in its brackets. Any other statement's rows come by the slower way, whole.
 _COPIED = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with|values|table|insert|update|delete|merge)\b", re.I | re.S)
@@ -193,7 +192,7 @@ def _dsn(target: Target, value: str, limits: Limits) -> str:
     within_s = max(2, round(limits.connect_s))
     options = libpq_options(target.options)
     words: dict[str, Any] = {
-        **_KEEPALIVE,
+        **LIBPQ_KEEPALIVE,
         "application_name": "flowfile_nb",
         **options,
         "connect_timeout": min(within_s, int(options.get("connect_timeout", within_s))),

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.azure import Azure
-from flowfile_nb.connections.forms.polars_places import Source, provider, source_of
+from flowfile_nb.connections.forms.polars_places import Provider, Source, source_of
 from flowfile_nb.connections.gcs import GoogleStorage
 from flowfile_nb.connections.s3 import S3
 from flowfile_nb.connections.spec import Spec, scheme_of
@@ -54,7 +54,7 @@ class PolarsOptions(Mapping[str, Any]):
         assert self._source.login is not None
         now = self._credentials.state()
         if not self._providers or self._providers[-1][0] != now:
-            self._providers.append((now, provider(self._source.login)))
+            self._providers.append((now, Provider(self._source.login)))
         return self._providers[-1][1]
 
     def __repr__(self) -> str:

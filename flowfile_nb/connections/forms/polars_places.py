@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from flowfile_nb.connections.azure import account_url, login_of
 from flowfile_nb.connections.gcs import access_token, service_account
@@ -43,9 +43,21 @@ def source_of(kind: str, parts: Parts, credentials: Credentials) -> Source:
     return {"s3": _s3, "gs": _google, "abfs": _azure}[kind](parts, credentials)
 
 
-def provider(login: Login) -> Callable[[], tuple[dict[str, str], int]]:
-    """Return a new function for `credential_provider`: the login, and when it has to be asked for again."""
-    return lambda: (login(), int(time.time()) + _LASTS_S)
+class Provider:
+    """A function for `credential_provider`, which stays here: a scan that is sent elsewhere would take it along."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+
+    def __call__(self) -> tuple[dict[str, str], int]:
+        """Return the login, and when it has to be asked for again, in seconds since 1970."""
+        return self._login(), int(time.time()) + _LASTS_S
+
+    def __repr__(self) -> str:
+        return "<login for Polars>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} is not pickled: scan where it is used, after  %connect NAME --as polars")
 
 
 def _s3(parts: Parts, credentials: Credentials) -> Source:
