@@ -146,7 +146,12 @@ _CAUSES = (
     (
         r"tls/ssl is required for authentication",
         "the driver sends a password through an encrypted connection only",
-        'port 443, or by parts with  [connect_args]  and below it  http_scheme = "https"',
+        'leave  http_scheme  out of  [connect_args],  or  http_scheme = "https"',
+    ),
+    (
+        r"invalid \w+ value",
+        "the driver does not take the value of one of the options",
+        "compare it with the driver's page;  --debug  shows its own words",
     ),
     (
         r"certificate|ssl|tls",

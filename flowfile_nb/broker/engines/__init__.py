@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
+from flowfile_nb.broker import api_rules
+from flowfile_nb.broker.api_definitions import is_api
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Access, Target
 
@@ -191,7 +193,9 @@ def can_read(kind: str) -> bool:
 
 
 def guarantee_of(kind: str, access: Access) -> str:
-    """Return what is promised of a share: what its statements can do at the database; empty for what is no database."""
+    """Return what is promised of a share: what its statements or requests can do; empty for storage."""
+    if is_api(kind):
+        return api_rules.GUARANTEES[access]
     if kind not in _ENGINES and kind not in OTHERS:
         return ""
     if access == "write":
