@@ -115,9 +115,9 @@ def own(backend: SecretBackend) -> list[Definition]:
     ]
 
 
-def find(backend: SecretBackend, name: str, folder: Path, file: Path | None = None) -> Definition:
+def find(backend: SecretBackend, name: str, folder: Path, file: Path | None = None, *, in_team: bool = False) -> Definition:
     """
-    Return the definition of that name.
+    Return the definition of that name; *in_team* it may be one that was shared.
 
     Raises:
         UsageError: If there is none; else as `definitions`.
@@ -133,6 +133,12 @@ def find(backend: SecretBackend, name: str, folder: Path, file: Path | None = No
             return definition
     close = suggest(name, [definition.name for definition in known])
     meant = f"did you mean {close!r}?  " if close else ""
+    if in_team:
+        # Whether there is one that others may use is not said.
+        raise UsageError(
+            f"no connection named {name!r} is saved by you, or shared with you (any more)",
+            hint=f"{meant}List yours:  %connect.  Whoever shares one can say more",
+        )
     raise UsageError(f"no saved connection is named {name!r}", hint=f"{meant}Describe it in a cell:  %%connect {name} --save")
 
 
