@@ -1,8 +1,9 @@
 """
-What http_api.ipynb stands on: an API with real data, in this kernel, which goes away with it.
+What http_api.ipynb and the team's notebooks stand on: an API with real data, in this kernel, which goes away with it.
 
 Nothing here is needed to use flowfile_nb. It answers as `api.example.com` and a few others, being the proxy that the
-environment names: so the notebook's URLs look like yours, and nothing leaves this machine.
+environment names: so the notebook's URLs look like yours, and nothing leaves this machine. A team's broker uses no proxy, and
+asks it by its own address.
 """
 
 from __future__ import annotations
@@ -45,11 +46,17 @@ def start_practice_api() -> None:
     while _started:
         # All cells are run again.
         _started.pop().shutdown()
-    api = _Api(f"p@ss:w/or d?#{secrets.token_urlsafe(8)}")
+    key = f"p@ss:w/or d?#{secrets.token_urlsafe(8)}"
+    os.environ.update(PRACTICE_PASSWORD=key, http_proxy=f"http://127.0.0.1:{start_api(key)}", no_proxy="")
+    print("http://api.example.com/v1 is answered by this notebook's kernel.")
+
+
+def start_api(key: str) -> int:
+    """Start the API with a key that it takes, and return its port."""
+    api = _Api(key)
     threading.Thread(target=api.serve_forever, daemon=True).start()
     _started.append(api)
-    os.environ.update(PRACTICE_PASSWORD=api.key, http_proxy=f"http://127.0.0.1:{api.server_port}", no_proxy="")
-    print("http://api.example.com/v1 is answered by this notebook's kernel.")
+    return int(api.server_port)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -61,14 +68,14 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         if url.hostname == "login.example.com":
             self.give_token()
-        elif url.hostname != "api.example.com":
+        elif url.hostname not in {"api.example.com", None}:
             self.say({"host": url.hostname, "authorization": self.headers.get("Authorization"), "query": url.query})
         elif not self.is_known(url):
             self.say({"error": "who are you?"}, 401)
         elif url.path == "/v1/moved":
             self.say({}, 302, Location="http://elsewhere.example.com/")
         elif url.path == "/v1/echo":
-            self.say({"authorization": self.headers.get("Authorization")})
+            self.say({"authorization": self.headers.get("Authorization") or self.headers.get("X-Api-Key")})
         elif url.path == "/v1/penguins":
             wanted = {name: item for name, item in parse_qsl(url.query) if name in self.server.penguins[0]}
             self.say([row for row in self.server.penguins if wanted.items() <= row.items()])

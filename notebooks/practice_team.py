@@ -47,10 +47,12 @@ class Team(NamedTuple):
         print(f"You are {user}.")
 
     def cell(self, line: str, body: str) -> None:
-        """Run a `%%connect` cell with the practice database's port, another one each time, in place of 5432."""
+        """Run a `%%connect` cell with the ports of practice, others each time: the database's for 5432, the API's for 8080."""
         shell = get_ipython()
         assert shell is not None
-        shell.run_cell_magic("connect", line.removeprefix("%%connect "), body.replace(":5432/", f":{os.environ['PGPORT']}/"))
+        for port, name in ((5432, "PGPORT"), (8080, "PRACTICE_API_PORT")):
+            body = body.replace(f":{port}/", f":{os.environ[name]}/")
+        shell.run_cell_magic("connect", line.removeprefix("%%connect "), body)
 
     def prepare_group(self, group: str, *, owner: str, members: Sequence[str]) -> None:
         """Let there be a group, as an admin makes one."""
@@ -61,12 +63,17 @@ class Team(NamedTuple):
             sharing.set_member(group, user, role)
 
     def prepare_share(self, owner: str, group: str) -> None:
-        """Let *owner* have the practice database's password as `penguins_pw`, and share it and the connection `penguins`."""
+        """Let *owner* share the database's password `penguins_pw` and its connection `penguins`, and the API `penguin_api`."""
         self._quietly(owner)
         secrets, body = session.team(), f"postgresql://reader:${{secret:penguins_pw}}@127.0.0.1:{os.environ['PGPORT']}/palmer"
-        secrets.set("penguins_pw", os.environ["PRACTICE_PASSWORD"], replace=True)
+        url = f"http://127.0.0.1:{os.environ['PRACTICE_API_PORT']}/v1"
+        for name in ("penguins_pw", "penguins_key"):
+            secrets.set(name, os.environ["PRACTICE_PASSWORD"], replace=True)
         secrets.save_connection("penguins", body)
-        for what, name in (("secret", "penguins_pw"), ("connection", "penguins")):
+        secrets.save_connection(
+            "penguin_api", f'type = "http"\nurl = "{url}"\nheader = "X-Api-Key"\ntoken = "${{secret:penguins_key}}"'
+        )
+        for what, name in (("secret", "penguins_pw"), ("connection", "penguins"), ("connection", "penguin_api")):
             secrets.sharing.share(Offer(what, name, group))
 
     def _quietly(self, user: str, *, admin: bool = False) -> None:
@@ -110,11 +117,13 @@ def start_broker() -> Team:
 
 def start_practice_team() -> Team:
     """
-    Start a broker, and a PostgreSQL with real data and the login `reader`, which may read the table `penguins`.
+    Start a broker, a PostgreSQL with real data and the login `reader`, which may read the table `penguins`, and an HTTP API.
 
-    Its password is in `PRACTICE_PASSWORD`, which in real life its owner alone would have. Your own secrets are not touched.
+    The password of both is in `PRACTICE_PASSWORD`, which in real life its owner alone would have. Your own secrets are not
+    touched.
     """
     # Found where a notebook is run; the tests, which start a broker alone, are elsewhere.
+    from practice_api import start_api
     from throwaway import start_practice_database, use_throwaway_store
 
     use_throwaway_store()
@@ -123,6 +132,7 @@ def start_practice_team() -> Team:
         # A superuser's account is not shared: it could read every password in the server.
         connection.execute(sql.SQL("CREATE ROLE reader LOGIN PASSWORD {}").format(sql.Literal(server.password)))
         connection.execute("GRANT SELECT ON penguins TO reader")
+    os.environ["PRACTICE_API_PORT"] = str(start_api(server.password))
     team = start_broker()
     print("A broker is running beside this notebook's kernel, on a unix socket.")
     return team

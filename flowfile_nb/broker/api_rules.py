@@ -21,6 +21,12 @@ READING = ("GET", "HEAD")
 """What a share to read may do, and what an owner allows who says nothing."""
 METHODS = (*READING, "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 """What may be allowed. TRACE answers with the request, the credential included; CONNECT leads elsewhere."""
+_KEY = "the key is taken out of answers, unless the API tells it in a way of its own or at a path that shows or makes keys"
+GUARANTEES: Mapping[Access, str] = {
+    "read": f"GET and HEAD to the host and paths that its owner fixed; {_KEY}",
+    "write": "by the methods that its owner listed, all that the API's key may do at the paths that he fixed; that nobody makes"
+    " or changes keys by that is not promised",
+}
 MAX_BODY_BYTES = 1024 * 1024
 MAX_TEXT = 8 * 1024
 _MAX_HEADERS = 64
@@ -95,6 +101,13 @@ def require_path(path: str) -> str:
             hint="write the path as the API's documentation has it",
         )
     return path
+
+
+def untried(target: Target) -> str:
+    """Return what is not known of an API after a check; empty if it has asked for the path that its owner named for that."""
+    if "test_path" in target.options:
+        return ""
+    return f"no test_path: {'the token was given, and' if 'token_url' in target.options else 'the key was'} not tried"
 
 
 def is_token(text: str) -> bool:

@@ -6,18 +6,21 @@ PostgreSQL tells by `NOTIFY`. SQLite is asked every twentieth of a second whethe
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
-import sqlalchemy
 from sqlalchemy import Engine
 
+_log = logging.getLogger("flowfile_nb.broker")
 CHANNEL = "flowfile_nb_policy"
 _POLL_S = 0.05
 # How long a lost listener waits before it connects again.
 _AGAIN_S = 0.2
+GRACE_S = 15.0
+"""How long nothing may be heard of the store before all is asked anew: what cannot be asked then is not permitted."""
 
 
 class Changes:
@@ -26,10 +29,16 @@ class Changes:
 
     A call says only that something may be different; whoever is called asks anew. It comes too often rather than not at all:
     also whenever the listener was cut off and is back, because it may have missed something.
+
+    Args:
+        engine: Of the store.
+        grace_s: As `GRACE_S`.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, grace_s: float = GRACE_S) -> None:
         self._engine = engine
+        self._grace_s = grace_s
+        self._heard_at = time.monotonic()
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -64,8 +73,13 @@ class Changes:
 
     def _keep_on(self, listen: Callable[[], None]) -> None:
         while not self._stop.is_set():
-            with suppress(sqlalchemy.exc.SQLAlchemyError, OSError):
+            try:
                 listen()
+            except Exception as error:  # noqa: BLE001 - a listener that was over would leave every revocation unheard
+                _log.warning("what is taken back elsewhere cannot be heard of now (%s)", type(error).__name__)
+            if time.monotonic() - self._heard_at > self._grace_s:
+                self._heard_at = time.monotonic()
+                self.tell()
             self._stop.wait(_AGAIN_S)
 
     def _poll(self) -> None:
@@ -82,6 +96,7 @@ class Changes:
                         self.tell()
                     policy = counted
                 self._ready.set()
+                self._heard_at = time.monotonic()
                 self._stop.wait(_POLL_S)
         finally:
             driver.close()
@@ -94,8 +109,6 @@ class Changes:
         return driver
 
     def _listen(self) -> None:
-        import psycopg
-
         connection = self._own_connection()
         try:
             connection.rollback()
@@ -105,9 +118,8 @@ class Changes:
             self.tell()
             self._ready.set()
             while not self._stop.is_set():
+                self._heard_at = time.monotonic()
                 for _ in connection.notifies(timeout=0.5, stop_after=1):
                     self.tell()
-        except psycopg.Error:
-            return
         finally:
             connection.close()

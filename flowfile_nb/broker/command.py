@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
@@ -38,6 +39,12 @@ def add_options(serve: argparse.ArgumentParser, token: argparse.ArgumentParser) 
     serve.add_argument("--hub", metavar="URL", help="API of the JupyterHub that vouches (or $JUPYTERHUB_API_URL)")
     serve.add_argument("--service", help="the broker's name at the Hub (or $JUPYTERHUB_SERVICE_NAME): flowfile-secrets")
     serve.add_argument("--hub-token-file", metavar="FILE", help="the broker's own token at the Hub (or $JUPYTERHUB_API_TOKEN)")
+    serve.add_argument(
+        "--hub-grace-seconds",
+        type=int,
+        metavar="N",
+        help="for how many seconds what runs goes on while the Hub says nothing, as while it is restarted (15)",
+    )
     serve.add_argument("--oidc-issuer", metavar="URL", help="OpenID Connect issuer that vouches: Keycloak, Entra, Okta …")
     serve.add_argument("--oidc-audience", metavar="AUD", help="whom its tokens for this broker are for")
     serve.add_argument(
@@ -149,6 +156,7 @@ def _served(serving: Any, args: argparse.Namespace, environ: Mapping[str, str]) 
         hub_api=args.hub or environ.get("JUPYTERHUB_API_URL", ""),
         service=args.service or environ.get("JUPYTERHUB_SERVICE_NAME") or "flowfile-secrets",
         hub_token=token,
+        hub_grace_s=args.hub_grace_seconds,
         oidc=_oidc(args),
         admins=args.admin,
         same_users=args.same_users,
@@ -182,7 +190,13 @@ def _sockets(args: argparse.Namespace, environ: Mapping[str, str]) -> list[Any]:
     from flowfile_nb.broker.sockets import adopt, bind_path, bind_port, is_near, passed_sockets
 
     if args.socket:
-        return [bind_path(args.socket)]
+        listening = bind_path(args.socket)
+        folder = os.path.dirname(args.socket)
+        if not os.stat(folder).st_mode & stat.S_IXOTH:
+            print(
+                f"note: other users cannot reach a socket in {folder};  chmod 711 '{folder}'  lets them knock", file=sys.stderr
+            )
+        return [listening]
     if args.fd is not None:
         return [adopt(args.fd)]
     if args.port is not None:
@@ -224,6 +238,7 @@ def _add(team: Any, args: argparse.Namespace, out: TextIO) -> int:
     if args.admin:
         team.set_admin(args.user, True)
     print(team.issue_token(args.user, name=args.name, scopes=scopes, lifetime_s=lifetime_s), file=out)
+    print(f"Kept, as a hash, in the store {team.place}: serve has to use the same (--directory, --store).", file=sys.stderr)
     print("It is not shown again. The kernel takes it from FLOWFILE_NB_TEAM_TOKEN.", file=sys.stderr)
     return 0
 

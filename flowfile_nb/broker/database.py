@@ -26,6 +26,14 @@ _BUSY_MS = 15_000
 # Any number does that nobody else takes as an advisory lock in the same database.
 _MIGRATION_LOCK = 7_205_311_006
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# A line that is lost without a word is known for that after ten seconds: whoever listens on it would hear nothing for ever.
+_LINE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
@@ -44,6 +52,12 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<Store on {self._engine.dialect.name}>"
+
+    @property
+    def place(self) -> str:
+        """Where it is, to be read: a file's path, or a server's database without the login."""
+        url = self._engine.url
+        return url.database or "" if self.is_sqlite else f"postgresql://{url.host or 'localhost'}/{url.database or ''}"
 
     @property
     def is_sqlite(self) -> bool:
@@ -214,7 +228,7 @@ def _engine(url: sqlalchemy.URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         # `hide_parameters`: what is stored never stands in an error.
         return sqlalchemy.create_engine(
-            url, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args={"connect_timeout": 10}
+            url, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args=_LINE
         )
     engine = sqlalchemy.create_engine(
         url, hide_parameters=True, pool_size=10, max_overflow=20, connect_args={"timeout": _BUSY_MS / 1000}

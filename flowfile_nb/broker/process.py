@@ -74,14 +74,12 @@ class WorkerProcess:
             limit=_PIPE_BYTES,
         )
         worker = cls(process, order._replace(value=""), fingerprint(order))
-        await worker._tell(
-            {
-                "target": order.target._asdict(),
-                "value": order.value,
-                "lent": order.caller != order.owner,
-                "limits": asdict(limits),
-            }
-        )
+        first = {"target": order.target._asdict(), "value": order.value, "lent": order.caller != order.owner}
+        try:
+            await worker._tell({**first, "limits": asdict(limits)})
+        except BaseException:
+            worker.kill()
+            raise
         return worker
 
     @property

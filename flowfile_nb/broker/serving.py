@@ -17,7 +17,7 @@ from typing import NamedTuple
 from flowfile_nb.broker.app import listen, make_application
 from flowfile_nb.broker.guests import Guests
 from flowfile_nb.broker.handlers import Front
-from flowfile_nb.broker.identities.hub import HubIdentity
+from flowfile_nb.broker.identities.hub import GRACE_S, HubIdentity
 from flowfile_nb.broker.identities.oidc import OidcIdentity
 from flowfile_nb.broker.identities.own_token import TokenIdentity
 from flowfile_nb.broker.identities.peer import PeerIdentity
@@ -45,6 +45,8 @@ class Served(NamedTuple):
     """Of the JupyterHub that vouches; empty without one."""
     service: str = "flowfile-secrets"
     hub_token: str = ""
+    hub_grace_s: float | None = None
+    """For how long what runs goes on while the Hub says nothing; `identities.hub.GRACE_S` if not given."""
     oidc: OidcIdentity | None = None
     same_users: str | None = None
     """Which sources speak of the same users, as `sources_of` takes it; None for what the store says."""
@@ -79,7 +81,10 @@ def close_up(environ: MutableMapping[str, str]) -> dict[str, str]:
 
 def identities_of(team: Team, served: Served) -> tuple[list[Identity], HubIdentity | None]:
     """Return the ways of knowing who calls, and the Hub's among them."""
-    hub = HubIdentity(served.hub_api, served.service, served.hub_token) if served.hub_api else None
+    hub = None
+    if served.hub_api:
+        grace_s = GRACE_S if served.hub_grace_s is None else served.hub_grace_s
+        hub = HubIdentity(served.hub_api, served.service, served.hub_token, grace_s)
     known: list[Identity] = [TokenIdentity(team.caller_of_token, PREFIX)]
     if served.oidc is not None:
         # Before the Hub, which takes any token and need not see this one.

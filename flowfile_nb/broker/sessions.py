@@ -1,4 +1,4 @@
-"""The workers: who has which, what runs in them, and how it ends."""
+"""What runs in the workers, and how it ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 from flowfile_nb.broker.answers import CANCELLED, EXPIRED, REVOKED, Send, Sender, Stop, ended, ended_by_itself, hand_on_error
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Order, Outcome
-from flowfile_nb.broker.process import WorkerProcess, fingerprint
+from flowfile_nb.broker.pool import Pool
+from flowfile_nb.broker.process import WorkerProcess
 from flowfile_nb.broker.watching import still_permitted
 from flowfile_nb.core import wire
 from flowfile_nb.core.parameters import to_json
@@ -21,6 +22,7 @@ from flowfile_nb.errors import FlowfileNbError
 # An order that was permitted longer ago than this, and still has not begun, does not come from a living front.
 _RECENT_S = 60
 _FAREWELL_S = 1.0
+_SHORTER = "leave out what it does not need, or ask in several"
 
 
 class _Running:
@@ -43,7 +45,7 @@ class _Running:
 
 class Sessions:
     """
-    One process for each caller and connection; a second one while the first is busy.
+    Statements and requests, each in a process of its caller's.
 
     Belongs to one event loop.
 
@@ -53,13 +55,9 @@ class Sessions:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        self._idle: list[WorkerProcess] = []
-        self._busy: list[WorkerProcess] = []
+        self._pool = Pool(self._limits)
         self._running: dict[tuple[str, str], _Running] = {}
-        self._starting: dict[str, int] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._revoked: tuple[float, Callable[[Order], bool] | None] = (-_RECENT_S, None)
-        self._closed = False
 
     async def run(
         self,
@@ -71,7 +69,7 @@ class Sessions:
     ) -> Outcome:
         """Run one statement; see `model.Sessions`."""
         if len(statement.encode("utf-8", "replace")) > self._limits.statement_bytes:
-            stop = Stop("limit", "LimitError", f"a statement holds {self._limits.statement_bytes:,} bytes at most")
+            stop = Stop("limit", "LimitError", f"a statement holds {self._limits.statement_bytes:,} bytes at most", _SHORTER)
             return await ended(stop, send, time.monotonic())
         try:
             written = to_json(parameters)
@@ -122,156 +120,96 @@ class Sessions:
 
     async def _end(self, permitted: Callable[[Order], bool], why: Stop) -> int:
         known: dict[tuple[Any, ...], bool] = {}
-        count = 0
-        for running in list(self._running.values()):
-            if not await still_permitted(running.order, permitted, known):
-                running.stop(why)
-                count += 1
-        for worker in list(self._idle):
-            if not await still_permitted(worker.order, permitted, known) and worker in self._idle:
-                self._drop(worker)
-                count += 1
-        return count
+
+        async def end_running(running: _Running) -> bool:
+            if await still_permitted(running.order, permitted, known):
+                return False
+            running.stop(why)
+            return True
+
+        async def end_idle(worker: WorkerProcess) -> bool:
+            if await still_permitted(worker.order, permitted, known) or worker not in self._pool.idle:
+                return False
+            self._pool.drop(worker)
+            return True
+
+        # Side by side: nobody's end waits for all others to be asked about.
+        count = sum(await asyncio.gather(*(end_running(one) for one in self._running.values())))
+        # Then those whose statement has ended meanwhile, too.
+        return count + sum(await asyncio.gather(*(end_idle(worker) for worker in self._pool.idle)))
 
     async def close(self) -> None:
         """End all sessions and their processes."""
-        self._closed = True
         for running in list(self._running.values()):
             running.stop(Stop("failed", "BrokerError", "the broker is being stopped", "run it again in a moment"))
-        workers = [*self._idle, *self._busy]
-        for worker in workers:
-            worker.kill()
-        self._idle.clear()
+        self._pool.close()
         for running in list(self._running.values()):
             await running.over.wait()
-        # Those that were killed earlier, too: none is left behind, and none is a zombie.
-        await asyncio.gather(*(worker.ended() for worker in workers), *self._tasks, return_exceptions=True)
-        self._busy.clear()
+        await self._pool.closed()
 
     def pids(self) -> list[int]:
         """Return the process ids of the sessions, for the operator and for tests."""
-        return [worker.pid for worker in (*self._idle, *self._busy)]
+        return self._pool.pids()
 
     async def _answer(self, query_id: str, order: Order, message: Mapping[str, Any], send: Send) -> Outcome:
         began = time.monotonic()
         if (order.caller, query_id) in self._running:
             return await ended(Stop("failed", "UsageError", "a statement of that id runs already"), send, began)
         running = self._running[order.caller, query_id] = _Running(order)
+        sender = Sender(send)
+        # From the beginning: also the start of a process may take longer than a reader's patience with silence.
+        beat = asyncio.ensure_future(self._beat(sender))
         try:
             since, permitted = self._revoked
             if permitted is not None and began - since < _RECENT_S and not await still_permitted(running.order, permitted, {}):
                 # It was taken away between the front's asking and this statement's being known here.
                 return await ended(REVOKED, send, began)
-            worker = await self._asked(order, message)
-            if isinstance(worker, Stop):
-                return await ended(worker, send, began)
-            return await self._run_in(worker, running, Sender(send), began)
+            end = await self._end_of(order, message, running, sender)
+            beat.cancel()
+            return await self._told(end, sender, began)
         finally:
+            beat.cancel()
             del self._running[order.caller, query_id]
             running.over.set()
 
-    async def _asked(self, order: Order, message: Mapping[str, Any]) -> WorkerProcess | Stop:
-        """Return a session that has got the statement."""
-        while True:
-            worker = await self._worker(order)
-            if isinstance(worker, Stop):
-                return worker
-            was_idle = worker.idle_since > 0
-            try:
-                await worker.ask(message)
-                if was_idle:
-                    await worker.taken()
-            except (OSError, wire.WireError):
-                worker.kill()
-                self._busy.remove(worker)
-                status = await worker.ended()
-                if not was_idle:
-                    return ended_by_itself(status, self._limits)
-                # It ended while it was idle, and never took up the statement.
-            else:
-                return worker
-
-    async def _worker(self, order: Order) -> WorkerProcess | Stop:
-        """Return a session of the caller for the target, marked as busy: an idle one, else a new one within the limits."""
-        wanted = fingerprint(order)
-        for worker in list(self._idle):
-            if worker.order[:3] != order[:3]:
-                continue
-            if worker.alive and worker.fingerprint == wanted:
-                self._idle.remove(worker)
-                worker.order = order._replace(value="")
-                self._busy.append(worker)
-                return worker
-            self._drop(worker)
-        if (refused := self._make_room(order)) is not None:
-            return refused
-        self._starting[order.caller] = self._starting.get(order.caller, 0) + 1
+    async def _end_of(
+        self, order: Order, message: Mapping[str, Any], running: _Running, sender: Sender
+    ) -> dict[str, Any] | Stop:
+        """Have a statement answered; return how that ended, or what has ended it before."""
+        work = asyncio.ensure_future(self._work(order, message, running, sender))
+        both: set[asyncio.Future[Any]] = {work, running.stopped}
         try:
-            worker = await WorkerProcess.start(order, self._limits)
-        except OSError as error:
+            await asyncio.wait(both, timeout=self._limits.query_s, return_when=asyncio.FIRST_COMPLETED)
+            if running.stopped.done():
+                return running.stopped.result()
+            if work.done():
+                return work.result()
             return Stop(
-                "failed", "BrokerError", f"the broker cannot start a session ({type(error).__name__})", "tell its operator"
+                *("limit", "LimitError", f"the statement took longer than {self._limits.query_s:,.0f} s and was ended"),
+                "ask for less, or the broker's operator for more time",
             )
         finally:
-            self._starting[order.caller] -= 1
-        self._busy.append(worker)
-        return worker
+            work.cancel()
+            await asyncio.wait({work})
 
-    def _make_room(self, order: Order) -> Stop | None:
-        limits, caller = self._limits, order.caller
-        if self._closed:
-            return Stop("failed", "BrokerError", "the broker is being stopped", "run it again in a moment")
-        busy = sum(worker.order.caller == caller for worker in self._busy) + self._starting.get(caller, 0)
-        if busy >= limits.sessions_per_caller:
-            return Stop(
-                *("limit", "LimitError", f"{busy} statements of yours are running; there may be {limits.sessions_per_caller}"),
-                "close results that you do not read to their end, or wait",
-            )
-        mine = [worker for worker in self._idle if worker.order.caller == caller]
-        if busy + len(mine) >= limits.sessions_per_caller:
-            self._drop(mine[0])
-        if len(self._busy) + sum(self._starting.values()) >= limits.sessions:
-            return Stop("limit", "LimitError", "the broker runs as many statements as it may", "run it again in a moment")
-        if len(self.pids()) + sum(self._starting.values()) >= limits.sessions:
-            self._drop(self._idle[0])
-        return None
-
-    def _drop(self, worker: WorkerProcess) -> None:
-        self._idle.remove(worker)
-        worker.kill()
-        self._in_background(worker.ended())
-
-    async def _run_in(self, worker: WorkerProcess, running: _Running, sender: Sender, began: float) -> Outcome:
-        pump = asyncio.ensure_future(self._pump(worker, sender))
-        beat = asyncio.ensure_future(self._beat(sender))
+    async def _work(self, order: Order, message: Mapping[str, Any], running: _Running, sender: Sender) -> dict[str, Any] | Stop:
+        worker = await self._pool.ask(order, message)
+        if isinstance(worker, Stop):
+            return worker
         finished = False
         try:
-            both: set[asyncio.Future[Any]] = {pump, running.stopped}
-            await asyncio.wait(both, timeout=self._limits.query_s, return_when=asyncio.FIRST_COMPLETED)
-            if pump.done() and not running.stopped.done():
-                end = pump.result()
-                finished = isinstance(end, dict)
-            elif running.stopped.done():
-                end = running.stopped.result()
-            else:
-                end = Stop(
-                    *("limit", "LimitError", f"the statement took longer than {self._limits.query_s:,.0f} s and was ended"),
-                    "ask for less, or the broker's operator for more time",
-                )
-            beat.cancel()
-            return await self._tell_end(end, pump, sender, began)
+            end = await self._pump(worker, sender)
+            finished = isinstance(end, dict)
+            return end
         finally:
-            pump.cancel()
-            beat.cancel()
-            self._release(worker, finished=finished, keep=not running.taken_back)
+            # The database is told before the reader, who may be asleep.
+            self._pool.release(worker, finished=finished, keep=not running.taken_back)
 
-    async def _tell_end(self, end: Any, pump: asyncio.Future[Any], sender: Sender, began: float) -> Outcome:
+    @staticmethod
+    async def _told(end: dict[str, Any] | Stop, sender: Sender, began: float) -> Outcome:
         if isinstance(end, dict):
             return Outcome(end["state"], sender.rows, sender.bytes, time.monotonic() - began, end["detail"])
-        pump.cancel()
-        await asyncio.wait({pump})
         with contextlib.suppress(Exception):
-            # A reader that sleeps gets no more than this second: the revocation must not wait for it.
             await asyncio.wait_for(sender.send(wire.error_frame(end.kind, end.message, end.hint)), _FAREWELL_S)
         return Outcome(end.state, sender.rows, sender.bytes, time.monotonic() - began, end.kind)
 
@@ -307,35 +245,3 @@ class Sessions:
                 wire.facts_frame(wire.HEARTBEAT, {"seconds": round(time.monotonic() - began), "bytes": sender.bytes}),
                 self._limits.heartbeat_s,
             )
-
-    def _release(self, worker: WorkerProcess, *, finished: bool, keep: bool) -> None:
-        if finished and worker.alive and keep and not self._closed:
-            self._keep(worker)
-        else:
-            self._in_background(self._wind_up(worker, keep=keep))
-
-    async def _wind_up(self, worker: WorkerProcess, *, keep: bool) -> None:
-        """Have a statement cancelled that nobody waits for any more."""
-        of_use = await worker.stop(self._limits.cancel_s)
-        if of_use and keep and not self._closed:
-            self._keep(worker)
-            return
-        worker.kill()
-        await worker.ended()
-        if worker in self._busy:
-            self._busy.remove(worker)
-
-    def _keep(self, worker: WorkerProcess) -> None:
-        self._busy.remove(worker)
-        worker.idle_since = time.monotonic()
-        self._idle.append(worker)
-        asyncio.get_running_loop().call_later(self._limits.idle_s, self._end_if_idle, worker, worker.idle_since)
-
-    def _end_if_idle(self, worker: WorkerProcess, since: float) -> None:
-        if worker in self._idle and worker.idle_since == since:
-            self._drop(worker)
-
-    def _in_background(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

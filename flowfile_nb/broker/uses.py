@@ -116,7 +116,8 @@ async def check(request: Request, fields: Fields) -> Any:
         request.front.team.order, request.caller, connection=fields["connection"], description=fields["description"]
     )
     with request.front.running.by(request.caller):
-        return {"ok": True, "server": (await _asked(request, order))["server"]}
+        server = (await _asked(request, order))["server"]
+    return {"ok": True, "server": server, "untried": api_rules.untried(order.target) if is_api(order.target.kind) else ""}
 
 
 async def share(request: Request, fields: Fields) -> Any:
@@ -130,6 +131,9 @@ async def share(request: Request, fields: Fields) -> Any:
         if fields["access"] == "read" and not can_read(kind):
             raise NotAllowedError(f"{name!r} is not shared for reading: {guarantee_of(kind, 'read')}", hint=_way_for(kind))
         guarantees.append(guarantee_of(kind, fields["access"]))
+        if is_api(kind):
+            # What a key may do at an API is not told in one way.
+            continue
         with request.front.running.by(caller):
             problems = (await _asked(request, order))["problems"]
         refused = [problem for problem in problems if not problem.startswith(_WARNING)]
@@ -151,13 +155,13 @@ def _way_for(kind: str) -> str:
 
 
 def _connections_behind(team: Any, caller: Caller, what: str, name: str) -> list[str]:
-    """Return the databases to which something that is to be shared leads, by the names of their connections."""
+    """Return to what something that is to be shared leads, by the names of the connections."""
     known = team.connections(caller)
     if what == "connection":
         found = [one for one in known if one.name == name][:1]
     else:
         found = [one for one in known if not one.shared_by and name in one.secrets]
-    return [one.name for one in found if not is_api(one.kind)]
+    return [one.name for one in found]
 
 
 async def _asked(request: Request, order: Order) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from flowfile_nb.errors import FlowfileNbError, NotAllowedError
 _PR_SET_DUMPABLE = 4
 _WARNING = "warning:"
 _NO_WRITE = "this share is to read only; ask its owner to share it with --write if you need to change data"
+_LARGE = "ask for a part of it, or the broker's operator for more memory"
 
 
 def main() -> int:
@@ -121,13 +122,13 @@ class Session:
             if self._engine is None:
                 return False
         except OpeningError as error:
-            self._fail("ConnectionFailedError", str(error), detail=error.detail)
+            self._fail("ConnectionFailedError", str(error), "try again; if it stays so, ask its owner", detail=error.detail)
             return False
         except LostError as error:
             self._fail("ConnectionFailedError", str(error), "run it again", detail="lost")
             return False
         except MemoryError:
-            self._fail("LimitError", "the result holds a value or a row that needs more memory than a session may take")
+            self._fail("LimitError", "the result holds a value or a row that needs more memory than a session may take", _LARGE)
             return False
         except Exception as error:  # noqa: BLE001 - its text may hold anything; the operator's log gets it scrubbed
             self._fail("BrokerError", "the broker's session failed", "run it again", detail=f"{type(error).__name__}: {error}")

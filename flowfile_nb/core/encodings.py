@@ -35,8 +35,8 @@ def patterns_of(value: str) -> list[bytes]:
     Return every usual form of *value*, in UTF-8, each once, the raw one first; none for a value under 4 characters.
 
     Raw; JSON; `repr` of text and of bytes; HTML; URL-quoted; base64 (whatever stands before and after it in the encoded
-    bytes); hex; JSON and HTML of the former where they nest. Also without blank ends, with either line ending, and of a
-    value of several lines each line that is long enough to be told from other text.
+    bytes); hex; JSON and HTML of the former where they nest. Also where its UTF-8 was read as Latin-1, without blank ends, with
+    either line ending, and of a value of several lines each line that is long enough to be told from other text.
 
     >>> patterns_of("hunter2")[:3]
     [b'hunter2', b'68756e74657232', b'68756E74657232']
@@ -62,6 +62,9 @@ def _variants(value: str) -> Iterator[str]:
         for variant in dict.fromkeys((text, lines, lines.replace("\n", "\r\n"))):
             if len(variant) >= MIN_CHARACTERS:
                 yield variant
+                if not variant.isascii():
+                    # A server that echoes a header, a log that is read with the wrong encoding: `Ã¼` for `ü`.
+                    yield variant.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
 def _escaped(text: str, raw: bytes) -> Iterator[bytes]:

@@ -16,30 +16,29 @@ _STATEMENT = 60
 
 def team_log(team: TeamBackend, args: Namespace) -> Table:
     """
-    Return the entries, the newest first.
+    Return the entries, the newest first: of one own secret or connection, or of all, and of the caller's own uses.
 
     Raises:
-        UsageError: If no name is given, or the record is to be deleted, which is the broker's.
+        UsageError: If the record is to be deleted, which is the broker's.
         NoSuchSecretError: If the name is neither an own secret nor an own connection.
     """
     if args.clear:
         raise UsageError("the record of a team is kept by the broker, and nobody deletes it from here", hint="%secret log NAME")
-    if args.name is None:
-        raise UsageError("in a team, the record is shown of one secret or connection", hint="%secret log NAME")
     if args.last < 1:
         raise UsageError("--last takes a number from 1 on", hint="%secret log --last 100")
     entries = _with_ends(team.log(args.name))
-    if not entries and args.name not in {one.name for one in team.team_connections() if one.own}:
+    if args.name is not None and not entries and args.name not in {one.name for one in team.team_connections() if one.own}:
         team.require(args.name)
     rows = [_row(entry) for entry in entries[: -args.last - 1 : -1]]
     notes = []
     if len(rows) < len(entries):
-        notes.append(f"{len(rows):,} of {len(entries):,} entries. More:  %secret log {quoted(args.name)} --last {len(entries)}")
-    if any(row[4].startswith("SIGN ") for row in rows):
+        named = f" {quoted(args.name)}" if args.name is not None else ""
+        notes.append(f"{len(rows):,} of {len(entries):,} entries. More:  %secret log{named} --last {len(entries)}")
+    if any(row[5].startswith("SIGN ") for row in rows):
         notes.append("SIGN is a link to one object, good for a minute: what was read or written by it only the storage knows.")
     if not rows:
-        notes.append("Nothing of yours is recorded under this name.")
-    return Table(("time", "who", "what", "through", "statement", "rows", "outcome"), rows, "\n".join(notes))
+        notes.append("Nothing of yours is recorded" + ("." if args.name is None else " under this name."))
+    return Table(("time", "who", "what", "whose", "through", "statement", "rows", "outcome"), rows, "\n".join(notes))
 
 
 def _with_ends(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -67,6 +66,7 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
         time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(entry["at"]))),
         str(entry["caller"]),
         str(entry["action"]),
+        str(entry.get("owner") or ""),
         # A description that nobody saved is followed by the secret that it used, for the broker's own use.
         str(entry["name"]).partition(" by ")[0],
         statement if len(statement) <= _STATEMENT else statement[: _STATEMENT - 1] + "…",

@@ -15,8 +15,11 @@ from flowfile_nb.team.address import TOKEN, TOKEN_FILE, Address
 WIRE = "1"
 """Which version of the API and of the frames is spoken here."""
 _CONNECT_S = 10.0
-# A running query sends a sign of life every few seconds, so that silence means that the broker, or the way to it, is gone.
 _SILENCE_S = 30.0
+# A running query sends a sign of life every three seconds, so that silence means that the broker, or the way to it, is gone.
+_NO_SIGN_OF_LIFE_S = 15.0
+# Whoever gives up a query is not kept by a broker that cannot be reached; that hears of it by the hanging up as well.
+_CANCEL_S = 5.0
 # What the broker may raise here. By name, from this list alone: an answer never says which code is run.
 _ERRORS: dict[str, type[FlowfileNbError]] = {
     name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, FlowfileNbError)
@@ -53,7 +56,7 @@ class Client:
 
     def post(self, path: str, body: Mapping[str, Any], *, timeout_s: float = _SILENCE_S) -> dict[str, Any]:
         """Have something done, and wait no longer than that for the answer. Raises as `get`."""
-        return self._ask("POST", path, **_as_json(body), timeout=timeout_s)
+        return self._ask("POST", path, **_as_json(body), timeout=_timeout(timeout_s))
 
     def open(self, body: Mapping[str, Any], what: str = "query") -> Frames:
         """
@@ -67,7 +70,8 @@ class Client:
         stop coming.
         """
         http = self._session()
-        response = self._send(http.build_request("POST", f"api/{what}", **_as_json(body)), stream=True)
+        options = {**_as_json(body), "timeout": _timeout(_NO_SIGN_OF_LIFE_S)}
+        response = self._send(http.build_request("POST", f"api/{what}", **options), stream=True)
         if response.status_code != 200:
             try:
                 response.read()
@@ -80,7 +84,7 @@ class Client:
 
     def cancel(self, query_id: str) -> bool:
         """Cancel a query of this caller's; return whether there was any. Raises as `get`."""
-        return bool(self.post("api/query/cancel", {"id": query_id}).get("cancelled"))
+        return bool(self.post("api/query/cancel", {"id": query_id}, timeout_s=_CANCEL_S).get("cancelled"))
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -121,10 +125,10 @@ class Client:
         import httpx
 
         what = "does not answer"
-        if isinstance(error, httpx.ConnectError):
+        if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
             what = "cannot be reached"
         elif isinstance(error, httpx.TimeoutException):
-            what = f"has said nothing for {_SILENCE_S:.0f} seconds"
+            what = f"has said nothing for {error.request.extensions['timeout']['read']:.0f} seconds"
         elif isinstance(error, (httpx.RemoteProtocolError, httpx.ReadError)):
             what = "has hung up"
         return BrokerError(
@@ -171,7 +175,7 @@ class Client:
             base_url=self.address.url,
             headers=headers,
             transport=httpx.HTTPTransport(verify=verify, uds=self.address.socket or None, limits=limits, trust_env=False),
-            timeout=httpx.Timeout(_SILENCE_S, connect=_CONNECT_S),
+            timeout=_timeout(_SILENCE_S),
             # Neither a proxy of the environment's nor a redirect gets the token.
             trust_env=False,
             follow_redirects=False,
@@ -216,6 +220,12 @@ class Frames:
 def error_named(kind: str, message: str, hint: str) -> FlowfileNbError:
     """Return the error that the broker names; one of its own where the name is none of ours."""
     return _ERRORS.get(kind, BrokerError)(message, hint=hint)
+
+
+def _timeout(silence_s: float) -> Any:
+    import httpx
+
+    return httpx.Timeout(silence_s, connect=min(silence_s, _CONNECT_S))
 
 
 def _as_json(body: Mapping[str, Any]) -> dict[str, Any]:

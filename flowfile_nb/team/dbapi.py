@@ -295,8 +295,9 @@ class Cursor:
         frames, self._frames = self._frames, None
         self._reader, self._rows, self.description, self.rowcount = None, [], None, -1
         if frames is not None:
-            self._cancel()
+            # Hung up first: what is told may find nobody who hears it.
             frames.close()
+            self._cancel()
 
     def _cancel(self) -> None:
         # It may have ended, or the broker be gone; then there is nothing to cancel.
@@ -311,9 +312,9 @@ class Cursor:
         except BaseException as error:
             frames, self._frames = self._frames, None
             if frames is not None:
+                frames.close()
                 if isinstance(error, KeyboardInterrupt):
                     self._cancel()
-                frames.close()
             raise
 
 

@@ -33,10 +33,12 @@ class Brokered:
 
     def __init__(self, client: Client, order: Mapping[str, str], place: str, note: str, timeout_s: float | None) -> None:
         self.note = note
+        self.shared_as = order.get("connection")
         self._client = client
         self._order = order
         self._place = place
         self._timeout_s = timeout_s or _CHECK_S
+        self._untried = ""
 
     def make(self, scheme: str) -> Any:
         """Return an engine whose statements go to the broker; for a storage a filesystem, for an API a client."""
@@ -58,7 +60,11 @@ class Brokered:
 
     def check(self, connection: Any) -> None:
         """Have the broker open it once. Raises what it says, such as BindingError or ConnectionFailedError."""
-        self._client.post("api/check", self._order, timeout_s=self._timeout_s)
+        self._untried = str(self._client.post("api/check", self._order, timeout_s=self._timeout_s).get("untried") or "")
+
+    def untried(self, connection: Any) -> tuple[str, str] | None:
+        """Return what a check did, and what it has not tried; None if it has tried all."""
+        return ("Reached", self._untried) if self._untried else None
 
     def target(self, connection: Any) -> str:
         """Return where it leads, without values."""

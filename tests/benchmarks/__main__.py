@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks.brokered import brokered
 from tests.benchmarks.cold_read import cold_read
 from tests.benchmarks.connect import connect
 from tests.benchmarks.durable_add import durable_add
@@ -23,6 +22,7 @@ from tests.benchmarks.guard import guard
 from tests.benchmarks.list_names import list_names
 from tests.benchmarks.load_extension import load_extension
 from tests.benchmarks.measure import BrokenError, Effort, Row, table
+from tests.benchmarks.over_http import over_http
 from tests.benchmarks.panel_names import panel_names
 from tests.benchmarks.redaction import redaction
 from tests.benchmarks.scan import scan
@@ -42,7 +42,7 @@ _ALL: tuple[Callable[[Effort], Iterator[Row]], ...] = (
     guard,
     scan,
     connect,
-    brokered,
+    over_http,
 )
 BENCHMARKS = {benchmark.__name__: benchmark for benchmark in _ALL}
 

@@ -52,6 +52,9 @@ VALUES = st.one_of(
 
 ENCODERS: dict[str, Callable[[str], str]] = {
     "raw": str,
+    "read as Latin-1": lambda value: value.encode().decode("latin-1"),
+    "read as Latin-1, in json": lambda value: json.dumps(value.encode().decode("latin-1")),
+    "read as Latin-1, repr": lambda value: repr(value.encode().decode("latin-1")),
     "json": json.dumps,
     "json utf-8": lambda value: json.dumps({"a": value}, ensure_ascii=False),
     "json slash": lambda value: pd.DataFrame({"a": [value]}).to_json(),

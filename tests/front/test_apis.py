@@ -134,7 +134,8 @@ def test_what_a_share_to_write_means_is_said_before(renewed: House) -> None:
 
         assert (refused.status_code, "make or change keys" in refused.text) == (403, True)
         assert ask(renewed.bob, "/v1/users", method="POST").status == 0
-        assert renewed.alice.put("shares", {**offer, "confirmed": True}).status_code == 200
+        promised = renewed.alice.put("shares", {**offer, "confirmed": True}).json()["guarantees"]
+        assert "all that the API's key may do at the paths that he fixed" in promised[0]
         assert ask(renewed.bob, "/v1/users", method="POST", body=b"{}").status == 200
         assert (server.last.method, server.last.body) == ("POST", b"{}")
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -124,6 +125,21 @@ def test_a_hub_that_is_down_refuses_what_is_new_and_lets_run_for_a_while_what_ru
         asyncio.run(impatient.now("bob"))
 
     assert "secret-token" not in str(refused.value)
+
+
+def test_a_silence_that_is_over_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Hub that was away, has vouched for somebody since and is away again gets the whole grace again."""
+    now = [1000.0]
+    monkeypatch.setattr("flowfile_nb.broker.identities.hub.time", SimpleNamespace(monotonic=lambda: now[0]))
+    with hub() as (fake, url):
+        identity = HubIdentity(f"{url}/hub/api", "flowfile-secrets", "own", grace_s=15)
+        for _ in range(2):
+            fake.status = 503
+            with pytest.raises(SilentError):
+                asyncio.run(identity.now("bob"))
+            fake.status = 200
+            assert ask(identity) is not None
+            now[0] += 3600
 
 
 def test_who_is_still_there_is_asked_with_the_brokers_own_token() -> None:

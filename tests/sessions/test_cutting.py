@@ -77,10 +77,11 @@ def test_revoking_cuts_a_reader_that_sleeps(own: Broker, order: Order, postgres:
     _until(postgres, " AND wait_event = 'ClientWrite'", runs=True)
 
     own.do(own.sessions.revoke(_not_bobs))
+    # The database first: the reader is told as soon as he listens, and gets no answer meanwhile.
+    _until(postgres, "", runs=False)
 
     assert running().outcome.state == "revoked"
     assert wire.END not in {one.kind for one in frames}
-    _until(postgres, "", runs=False)
 
 
 def test_revoking_ends_idle_sessions(own: Broker, order: Order) -> None:

@@ -224,6 +224,35 @@ def test_a_session_whose_backend_ended_while_idle_connects_again(broker: Broker,
     assert broker.ask(order, "SELECT pg_backend_pid() AS pid").rows[0]["pid"] != backend
 
 
+def test_a_session_that_hangs_while_idle_gives_way_to_another(postgres: Postgres) -> None:
+    """The statement that it did not take up is run by another one; meanwhile its caller gets signs of life."""
+    with running_broker(Limits(connect_s=2, heartbeat_s=0.2)) as broker:
+        broker.ask(order_for(postgres), "SELECT 1")
+        [pid] = broker.sessions.pids()
+        os.kill(pid, signal.SIGSTOP)
+
+        answer = broker.ask(order_for(postgres), "SELECT 1 AS a")
+
+        assert answer.rows == [{"a": 1}]
+        assert [one.kind for one in answer.frames].count(wire.HEARTBEAT) >= 2
+        assert pid not in broker.sessions.pids()
+        _ended(pid)
+
+
+def test_a_statement_is_cancelled_before_any_session_has_taken_it_up(postgres: Postgres) -> None:
+    """Whoever waits for a session that hangs waits no longer than he likes."""
+    with running_broker(Limits(connect_s=600)) as broker:
+        broker.ask(order_for(postgres), "SELECT 1")
+        [pid] = broker.sessions.pids()
+        os.kill(pid, signal.SIGSTOP)
+        waiting = broker.begin(order_for(postgres), "SELECT 1", query_id="waits")
+        while not broker.do(broker.sessions.cancel("waits", "bob")):
+            pass
+
+        assert waiting().outcome.state == "cancelled"
+        _ended(pid)
+
+
 def test_a_huge_value_ends_its_own_session_only(postgres: Postgres) -> None:
     """A value of 250 MB does not fit the memory of a session; another caller's statement, running meanwhile, is whole."""
     with running_broker(Limits(memory_bytes=700 * 1024 * 1024)) as broker:

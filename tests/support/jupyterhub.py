@@ -9,14 +9,14 @@ import textwrap
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import httpx
 import websocket
 
-from tests.support.processes import ended_after, free_port, until
+from tests.support.processes import ended_after, free_port, until, wait_for_port
 
 ROOT = Path(__file__).parent.parent.parent
 PROXY = ROOT / "tests" / "e2e" / "node_modules" / ".bin" / "configurable-http-proxy"
@@ -33,6 +33,9 @@ c.JupyterHub.cookie_secret_file = {cookie!r}
 c.ConfigurableHTTPProxy.command = {proxy!r}
 c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{proxy_port}"
 c.ConfigurableHTTPProxy.pid_file = {pid_file!r}
+c.ConfigurableHTTPProxy.auth_token = {proxy_token!r}
+c.ConfigurableHTTPProxy.should_start = {starts_proxy!r}
+c.JupyterHub.cleanup_servers = {starts_proxy!r}
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allowed_users = {users!r}
 c.JupyterHub.spawner_class = {spawner!r}
@@ -73,12 +76,25 @@ class Hub:
         groups: Who is in which group.
         spawner: `simple` for servers of this user; `jupyterhub.spawner.LocalProcessSpawner` for each user's own, as root.
         team: What kernels take for the broker's address; the Hub's proxy if not given.
+        lasting: Whether proxy and users' servers outlive the Hub, as they do where Hubs are upgraded while people work.
     """
 
     def __init__(  # noqa: PLR0917 - what a Hub consists of
-        self, home: Path, python: str, broker: str, users: list[str], groups: dict[str, list[str]], spawner: str, team: str = ""
+        self,
+        home: Path,
+        python: str,
+        broker: str,
+        users: list[str],
+        groups: dict[str, list[str]],
+        spawner: str,
+        team: str = "",
+        *,
+        lasting: bool = False,
     ) -> None:
-        self.port, self.hub_port = free_port(), free_port()
+        self.port, self.hub_port, self._proxy_port = free_port(), free_port(), free_port()
+        self._proxy_token = uuid.uuid4().hex
+        self._users, self._lasting = users, lasting
+        self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self.port}"
         self.api = f"http://127.0.0.1:{self.hub_port}/hub/api"
         self.broker_token, self.driver_token = uuid.uuid4().hex, uuid.uuid4().hex
@@ -93,7 +109,9 @@ class Hub:
                 database=f"sqlite:///{home}/hub.sqlite",
                 cookie=str(home / "cookie"),
                 proxy=[str(PROXY)],
-                proxy_port=free_port(),
+                proxy_port=self._proxy_port,
+                proxy_token=self._proxy_token,
+                starts_proxy=not lasting,
                 pid_file=str(home / "proxy.pid"),
                 users=users,
                 spawner=spawner,
@@ -119,13 +137,52 @@ class Hub:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Run the Hub for a block."""
-        environ = {"PATH": f"{Path(self._python).parent}:{os.environ['PATH']}", "HOME": str(self._home), "LANG": "C.UTF-8"}
-        command = [self._python, "-m", "jupyterhub", "-f", str(self._config)]
+        with self._proxy() if self._lasting else nullcontext():
+            self.start()
+            try:
+                yield
+            finally:
+                self._end()
+
+    def start(self) -> None:
+        """Start the Hub; returns when it answers."""
         with self.log.open("ab") as log:
-            process = subprocess.Popen(command, cwd=self._home, env=environ, stdout=log, stderr=log)
+            command = [self._python, "-m", "jupyterhub", "-f", str(self._config)]
+            self._process = subprocess.Popen(command, cwd=self._home, env=self._environ, stdout=log, stderr=log)
+        process = self._process
+        until(lambda: self._answers(process), _START_S)
+
+    def kill(self) -> None:
+        """End the Hub as a crash does: proxy and users' servers stay, if they are lasting."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def _end(self) -> None:
+        assert self._process is not None
+        with ended_after(self._process):
+            if self._lasting and self._process.poll() is None:
+                for user in self._users:
+                    self.http.delete(f"/hub/api/users/{user}/server")
+                    until(lambda user=user: not self.call("GET", f"users/{user}")["server"])  # type: ignore[misc]
+
+    @contextmanager
+    def _proxy(self) -> Iterator[None]:
+        here = "127.0.0.1"
+        command = [str(PROXY), "--ip", here, "--port", str(self.port), "--api-ip", here, "--api-port", str(self._proxy_port)]
+        command += ["--default-target", f"http://{here}:{self.hub_port}"]
+        environ = {**self._environ, "CONFIGPROXY_AUTH_TOKEN": self._proxy_token}
+        log = self._home / "proxy.log"
+        with log.open("ab") as file:
+            process = subprocess.Popen(command, cwd=self._home, env=environ, stdout=file, stderr=file)
         with ended_after(process):
-            until(lambda: self._answers(process), _START_S)
+            wait_for_port(process, self.port, _START_S, log)
             yield
+
+    @property
+    def _environ(self) -> dict[str, str]:
+        path = f"{Path(self._python).parent}:{os.environ['PATH']}"
+        return {"PATH": path, "HOME": str(self._home), "LANG": "C.UTF-8"}
 
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
         assert process.poll() is None, self.log.read_text()[-4000:]

@@ -68,3 +68,9 @@ def ended_after(process: subprocess.Popen[bytes], deadline_s: float = 30) -> Ite
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def peak_memory(pid: int) -> int:
+    """Return the most memory, in bytes, that a process has had so far."""
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024

@@ -92,6 +92,7 @@ def test_a_member_asks_an_api_and_has_no_key(users: Users, api: Server, shell: S
     assert api.last.headers["authorization"] == f"Bearer {KEY}"
     assert isinstance(session.opened["api"].native, httpx.Client)
     assert f"{users.owner}'s, shared with {users.group}: it takes GET and HEAD only" in shown
+    assert "Through it: GET and HEAD to the host and paths that its owner fixed" in shown
     answer = shell.real.user_ns["answer"]
     assert KEY not in f"{answer.request.headers} {answer.headers} {answer.request.url}"
     assert "authorization" not in answer.request.headers
@@ -110,12 +111,13 @@ def test_it_is_tried_when_it_is_opened(users: Users, api: Server, shell: Shell) 
 
 
 def test_without_a_test_path_nothing_is_asked(users: Users, api: Server, shell: Shell) -> None:
-    """Trying a connection has no effect on the other side: it is set up as far as TLS."""
+    """Trying a connection has no effect on the other side: it is set up as far as TLS, and that is said."""
     users.share(described(api))
 
-    shell.run("%connect api")
+    shown = shell.run("%connect api")
 
-    assert shell.error is None
+    assert "Reached: api = " in shown
+    assert "(no test_path: the key was not tried)" in shown
     assert api.requests == []
 
 

@@ -261,7 +261,7 @@ def test_without_a_team(shell: Shell, line: str) -> None:
     assert "FLOWFILE_NB_TEAM" in shell.error.hint
 
 
-@pytest.mark.parametrize("line", ["backup x", "rotate-key", "import x.env"])
+@pytest.mark.parametrize("line", ["backup x", "rotate-key"])
 def test_what_cares_for_files_is_the_brokers(broker: Double, be: Be, shell: Shell, line: str) -> None:
     """Nothing here works on a store that is elsewhere."""
     be("alice")
@@ -373,7 +373,15 @@ def test_the_log_is_the_brokers(broker: Double, be: Be, shell: Shell) -> None:
     """Who did what, with which statement and outcome; of one name, and not to be deleted."""
     be("alice").set("prod_pw", VALUE, replace=False)
     session.backend().reveal("prod_pw")
-    use = {"at": 1_764_000_001.0, "caller": "bob", "action": "use", "name": "prod_pw", "query_id": "q1", "rows": 0}
+    use = {
+        "at": 1_764_000_001.0,
+        "caller": "bob",
+        "action": "use",
+        "owner": "alice",
+        "name": "prod_pw",
+        "query_id": "q1",
+        "rows": 0,
+    }
     broker.log.append({**use, "statement": "select *\n  from orders", "state": "started"})
     broker.log.append({**use, "rows": 1234, "state": "complete", "detail": ""})
 
@@ -382,11 +390,14 @@ def test_the_log_is_the_brokers(broker: Double, be: Be, shell: Shell) -> None:
     shell.run("%secret log prod_pw --last 1")
     last = repr(shell.result)
 
-    assert lines[2].split()[2:] == ["bob", "use", "prod_pw", "select", "*", "from", "orders", "1,234", "complete"]
-    assert lines[3].split()[2:] == ["alice", "reveal", "prod_pw"]
+    assert lines[2].split()[2:] == ["bob", "use", "alice", "prod_pw", "select", "*", "from", "orders", "1,234", "complete"]
+    assert lines[3].split()[2:4] == ["alice", "reveal"]
     assert "1 of 2 entries" in last
     assert VALUE not in last + repr(lines)
-    for line in ("%secret log", "%secret log --clear", "%secret log prod_pw --last 0"):
+    shell.run("%secret log")
+    assert "2 of" not in repr(shell.result)
+    assert repr(shell.result).count("prod_pw") == 2
+    for line in ("%secret log --clear", "%secret log prod_pw --last 0"):
         shell.run(line)
         assert isinstance(shell.error, UsageError), line
     shell.run("%secret log nothing")

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
+from flowfile_nb.broker import api_rules
+from flowfile_nb.broker.api_definitions import is_api
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Access, Target
 
@@ -136,6 +138,11 @@ class Engine(Session, Protocol):
         """
 
 
+_STORES = {
+    "s3": ("flowfile_nb.broker.engines.s3", "S3"),
+    "abfs": ("flowfile_nb.broker.engines.azure", "Azure"),
+    "gs": ("flowfile_nb.broker.engines.google", "Google"),
+}
 REFUSED = {"sqlite", "duckdb", "access", "shillelagh"}
 """Kinds whose databases are files: there is no credential in them, and opening one opens the broker's own files."""
 
@@ -158,11 +165,11 @@ def engine_of(target: Target, value: str, limits: Limits) -> Engine:
         from flowfile_nb.broker.engines.mysql import MySQL
 
         return MySQL(target, value, limits)
-    if kind == "s3":
-        from flowfile_nb.broker.engines.s3 import S3
+    if kind in _STORES:
         from flowfile_nb.broker.storage.links import Links
 
-        return Links(target, S3(target, value, limits))
+        module, name = _STORES[kind]
+        return Links(target, getattr(import_module(module), name)(target, value, limits))
     if kind == "clickhouse":
         from flowfile_nb.broker.engines.clickhouse import ClickHouse
 
@@ -191,7 +198,9 @@ def can_read(kind: str) -> bool:
 
 
 def guarantee_of(kind: str, access: Access) -> str:
-    """Return what is promised of a share: what its statements can do at the database; empty for what is no database."""
+    """Return what is promised of a share: what its statements or requests can do; empty for storage."""
+    if is_api(kind):
+        return api_rules.GUARANTEES[access]
     if kind not in _ENGINES and kind not in OTHERS:
         return ""
     if access == "write":

@@ -74,7 +74,10 @@ class HubIdentity:
                 "this token may not call the broker",
                 hint="the Hub's administrator adds access:services!service=… to c.Spawner.server_token_scopes and to a role",
             )
-        return _caller(said)
+        caller = _caller(said)
+        # It answers: a silence that ends what runs begins after this.
+        self._silent_since.pop(caller.name, None)
+        return caller
 
     async def now(self, name: str) -> Caller | None:
         """
