@@ -86,7 +86,7 @@ def _run(arguments: Sequence[str] | None) -> int:  # noqa: PLR0911 - one for eac
         from flowfile_nb.importing.command import run
         from flowfile_nb.importing.keeper import Keeper
 
-        return run(args, Keeper(session.vault(), session.store, session.learn))
+        return run(args, Keeper(session.team_in_use() or session.vault(), session.store, session.learn))
 
     from flowfile_nb.scan.history import ipython_histories
 

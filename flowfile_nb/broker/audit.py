@@ -11,6 +11,7 @@ import json
 import os
 import threading
 from contextlib import suppress
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, or_, select
 
@@ -82,8 +83,16 @@ class Audit:
     def of(self, owner: str, name: str) -> list[LogEntry]:
         """Return what was done with a secret or connection of *owner*, the last thousand, oldest first."""
         table, name = tables.audit, findable(name)
-        columns = [table.c[field] for field in LogEntry._fields]
-        query = select(*columns).where(table.c.owner == findable(owner), or_(table.c.name == name, table.c.secret == name))
+        return self._last(table.c.owner == findable(owner), or_(table.c.name == name, table.c.secret == name))
+
+    def around(self, user: str) -> list[LogEntry]:
+        """Return what was done with all that is *user*'s, and what he did himself: the last thousand, oldest first."""
+        table, user = tables.audit, findable(user)
+        return self._last(or_(table.c.owner == user, table.c.caller == user))
+
+    def _last(self, *which: Any) -> list[LogEntry]:
+        table = tables.audit
+        query = select(*(table.c[field] for field in LogEntry._fields)).where(*which)
         with self._store.reading() as connection:
             rows = connection.execute(query.order_by(table.c.id.desc()).limit(_SHOWN)).all()
         return [LogEntry(*row) for row in reversed(rows)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
@@ -189,7 +190,13 @@ def _sockets(args: argparse.Namespace, environ: Mapping[str, str]) -> list[Any]:
     from flowfile_nb.broker.sockets import adopt, bind_path, bind_port, is_near, passed_sockets
 
     if args.socket:
-        return [bind_path(args.socket)]
+        listening = bind_path(args.socket)
+        folder = os.path.dirname(args.socket)
+        if not os.stat(folder).st_mode & stat.S_IXOTH:
+            print(
+                f"note: other users cannot reach a socket in {folder};  chmod 711 '{folder}'  lets them knock", file=sys.stderr
+            )
+        return [listening]
     if args.fd is not None:
         return [adopt(args.fd)]
     if args.port is not None:
@@ -231,6 +238,7 @@ def _add(team: Any, args: argparse.Namespace, out: TextIO) -> int:
     if args.admin:
         team.set_admin(args.user, True)
     print(team.issue_token(args.user, name=args.name, scopes=scopes, lifetime_s=lifetime_s), file=out)
+    print(f"Kept, as a hash, in the store {team.place}: serve has to use the same (--directory, --store).", file=sys.stderr)
     print("It is not shown again. The kernel takes it from FLOWFILE_NB_TEAM_TOKEN.", file=sys.stderr)
     return 0
 

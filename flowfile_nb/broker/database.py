@@ -54,6 +54,12 @@ class Store:
         return f"<Store on {self._engine.dialect.name}>"
 
     @property
+    def place(self) -> str:
+        """Where it is, to be read: a file's path, or a server's database without the login."""
+        url = self._engine.url
+        return url.database or "" if self.is_sqlite else f"postgresql://{url.host or 'localhost'}/{url.database or ''}"
+
+    @property
     def is_sqlite(self) -> bool:
         """Whether the store is a file of this host."""
         return self._engine.dialect.name == "sqlite"

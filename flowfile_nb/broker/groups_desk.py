@@ -101,9 +101,12 @@ class GroupsDesk(Desk):
             remove_group(connection, group.id)
             self._note(connection, who, "delete group", name)
 
-    def add_member(self, caller: Caller, group: str, user: str, role: Role = "member") -> None:
+    def add_member(self, caller: Caller, group: str, user: str, role: Role = "member") -> bool:
         """
         Take a user into a group; also one who was removed from it before.
+
+        Returns:
+            Whether he was ever here: a name that is mistyped is nobody's, until somebody comes by it.
 
         Raises:
             NoSuchGroupError, NotAllowedError: If the caller is not in it, or does not run it.
@@ -123,6 +126,7 @@ class GroupsDesk(Desk):
             connection.execute(memberships.insert().values(group_id=known.id, user_id=user_id, role=role))
             let_in_again(connection, known.id, user_id)
             self._note(connection, who, "add member", group, detail=f"{user}: {role}")
+        return there is not None
 
     def set_role(self, caller: Caller, group: str, user: str, role: Role) -> None:
         """Change a member's role. Raises as `add_member`, and GroupError for the last owner."""

@@ -52,8 +52,8 @@ def _set_member(team: Team, caller: Caller, fields: Fields) -> Any:
     known = next((one for one in team.groups(caller, every=caller.is_admin) if one.name == group), None)
     if known is not None and any(member.name == user for member in known.members):
         team.set_role(caller, group, user, role)
-    else:
-        team.add_member(caller, group, user, role)
+        return {"seen": True}
+    return {"seen": team.add_member(caller, group, user, role)}
 
 
 _FLAG = Field(bool, required=False, default=False)
@@ -96,5 +96,9 @@ TEAM_ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "groups/members/delete"): Route(
         {"group": NAME, "user": NAME}, lambda team, caller, given: team.remove_member(caller, given["group"], given["user"])
     ),
-    ("GET", "log"): Route(NAMED, lambda team, caller, given: {"entries": _rows(team.log(caller, given["name"]))}, USE),
+    ("GET", "log"): Route(
+        {"name": NAME._replace(required=False, default="")},
+        lambda team, caller, given: {"entries": _rows(team.log(caller, given["name"]))},
+        USE,
+    ),
 }

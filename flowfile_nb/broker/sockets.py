@@ -53,9 +53,9 @@ def adopt(number: int) -> socket.socket:
 
 def bind_path(path: str) -> socket.socket:
     """
-    Listen on a unix socket, in a folder that is made if need be and is nobody else's to write into.
+    Listen on a unix socket, in a folder that is nobody else's to write into.
 
-    Who connects is known by the kernel, so that everybody may.
+    The folder is made if need be; one that is there stays as it is. Who connects is known by the kernel, so that everybody may.
 
     Raises:
         UsageError: If the folder is not safe.
@@ -65,6 +65,7 @@ def bind_path(path: str) -> socket.socket:
         raise UsageError("--socket takes a whole path", hint="--socket /run/flowfile-nb/broker.sock")
     folder = os.path.dirname(path)
     try:
+        made = not os.path.isdir(folder)
         os.makedirs(folder, mode=0o711, exist_ok=True)
         found = os.stat(folder)
         if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -72,8 +73,9 @@ def bind_path(path: str) -> socket.socket:
                 f"others can write into {folder}: they could listen in the broker's place",
                 hint="give the socket a folder of the broker's own, with the mode 0711",
             )
-        # The umask may have taken away what callers need to reach it.
-        os.chmod(folder, 0o711)  # noqa: S103 - to be passed through, not read
+        if made:
+            # The umask may have taken away what callers need to reach it. What was there is left as its owner wants it.
+            os.chmod(folder, 0o711)  # noqa: S103 - to be passed through, not read
         _remove_dead(path)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listening.bind(path)

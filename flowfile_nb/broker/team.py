@@ -45,6 +45,11 @@ class Team(SecretsDesk, ConnectionsDesk, SharingDesk, GroupsDesk, OrdersDesk, To
         taken = import_flowfile(self._store, self._keeper, path)
         return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in taken._asdict().items())
 
+    @property
+    def place(self) -> str:
+        """Where the store is, to be read."""
+        return self._store.place
+
     def close(self) -> None:
         """Close the store."""
         self._presence.end()

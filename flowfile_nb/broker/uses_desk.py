@@ -90,9 +90,13 @@ class UsesDesk(Desk):
         text = without(statement, order.value)
         self._audit.record(self._entry(caller, order, "")._replace(action="refused", statement=text, detail=why))
 
-    def log(self, caller: Caller, name: str) -> list[LogEntry]:
-        """Return what was done with an own secret or connection of that name, also under a name that it had; oldest first."""
-        return self._audit.of(caller.name, name)
+    def log(self, caller: Caller, name: str = "") -> list[LogEntry]:
+        """
+        Return what was done with an own secret or connection of that name, also under a name that it had; oldest first.
+
+        Without a name: what was done with all that is the caller's, and what he did with what others share.
+        """
+        return self._audit.of(caller.name, name) if name else self._audit.around(caller.name)
 
     def require_audit(self) -> None:
         """Raise BrokerError unless uses can be written down now."""

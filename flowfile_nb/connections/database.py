@@ -7,6 +7,7 @@ The engine's URL holds references (`${secret:prod_pw}`) where values will be. At
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from flowfile_nb.connections.keys import Key
 
 _PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args", "engine"}
+# Not an address of IPv6, several hosts, or the folder of a Unix socket.
+_HOST = re.compile(r"(?P<scheme>\w+://)?[^:/\\,$\[\]@]+(?P<port>:\d+)?(?P<path>/.*)?")
 # What an error of the first statement can be told with: an engine's own URL does not hold every reference.
 _told: WeakKeyDictionary[Engine, tuple[list[str], Access]] = WeakKeyDictionary()
 
@@ -178,7 +181,7 @@ def check(engine: Engine) -> None:
 
         # What opening itself raises is ours already: this is about what a new connection is asked first.
         names, access = _told[engine]
-        raise explain(error, target(engine), names, access) from None
+        raise explain(error, target(engine), names, access, dialects.server_of(engine.url)) from None
 
 
 def target(engine: Engine) -> str:
@@ -242,6 +245,10 @@ def _from_parts(spec: TableSpec) -> URL:
     port = parts.get("port")
     if not isinstance(port, (int, type(None))):
         raise ConnectionSpecError("the port is not a number", hint="port = 5432")
+    host = parts.get("host")
+    if isinstance(host, str) and (found := _HOST.fullmatch(host)) and any(found.groups()):
+        more = "   port = 5432" if found["port"] else '   database = "sales"' if found["path"] else ""
+        raise ConnectionSpecError("the host is a host's name alone", hint=f'host = "db.example.com"{more}')
     others = {key: _text(item) for key, item in parts.items() if key not in _PARTS}
     try:
         return _with_driver(
@@ -249,7 +256,7 @@ def _from_parts(spec: TableSpec) -> URL:
                 parts["type"],
                 username=parts.get("username", parts.get("user")),
                 password=parts.get("password"),
-                host=parts.get("host"),
+                host=host,
                 port=port,
                 database=parts.get("database"),
                 query={**others, **parts.get("query", {})},

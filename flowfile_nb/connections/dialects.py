@@ -123,7 +123,12 @@ def engine_url(url: URL) -> URL:
         return url.set(query={**kept, "user_supplied_client": "true"})
     if url.get_backend_name() == "snowflake":
         return _without_late_options(url)
-    return url
+    return _without_authority(url)[0]
+
+
+def server_of(url: URL) -> tuple[str, int] | None:
+    """Return host and port, where a URL says both in clear."""
+    return (url.host, url.port) if url.host and url.port and not names_in(url.host) else None
 
 
 def arguments(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
@@ -181,10 +186,22 @@ def _pyodbc(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
 
 
 def _trino(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
+    url, authority = _without_authority(url)
     # It splits the database at `/` and undoes a URL's encoding in what it gets, and in no other part of the URL.
     encoded = mapped(url, lambda text: fill(text, reveal), lambda text: fill(text, lambda name: quote_plus(reveal(name))))
     positional, named = dialect.create_connect_args(encoded)
-    return tuple(positional), dict(named)
+    if "auth" in named and not named.get("allow_insecure_auth"):
+        # It would send no login in clear, and take every port but 443 for one without TLS.
+        named = {"http_scheme": "https", **named}
+    return tuple(positional), {**named, **authority}
+
+
+def _without_authority(url: URL) -> tuple[URL, dict[str, str]]:
+    """Return a URL of Trino without an authority's file, which its dialect would read as JSON; and that as an argument."""
+    verify = url.query.get("verify")
+    if url.get_backend_name() != "trino" or not isinstance(verify, str) or verify in {"true", "false"}:
+        return url, {}
+    return url.difference_update_query(["verify"]), {"verify": verify}
 
 
 def _snowflake(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:

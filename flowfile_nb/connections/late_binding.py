@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.timeouts import bound_s, limited, unlimited_again
-from flowfile_nb.core.references import fill_all, names_in, reference
+from flowfile_nb.core.references import fill_all, reference
 from flowfile_nb.errors import FlowfileNbError
 
 if TYPE_CHECKING:
@@ -57,15 +57,12 @@ class LateBinding:
         except Exception as error:  # noqa: BLE001 - drivers raise what they like; chained, theirs can print the whole DSN
             from flowfile_nb.connections.failures import explain
 
-            raise explain(error, dialects.place_of(self._url), self._names, self._access, self._server()) from None
+            raise explain(
+                error, dialects.place_of(self._url), self._names, self._access, dialects.server_of(self._url)
+            ) from None
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
             raise KeyboardInterrupt from None
-
-    def _server(self) -> tuple[str, int] | None:
-        """Return host and port, where the description says both in clear."""
-        host, port = self._url.host, self._url.port
-        return (host, port) if host and port and not names_in(host) else None
 
     def _opened(self, dialect: Dialect) -> Any:
         """Return a connection in the time that it may take."""

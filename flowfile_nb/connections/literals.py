@@ -33,6 +33,8 @@ _USER_INFO = re.compile(r"[^:]+://[^:/@?]*:(?!\d+(?:[/?]|$))(?P<password>.+)@", 
 _API = re.compile(r"https?://", re.IGNORECASE)
 _USER_ALONE = re.compile(r"https?://(?P<user>[^:/@?#]+):?@", re.IGNORECASE)
 # Not of an address in brackets; of several hosts the first.
+# What other magics and templates fill in.
+_VARIABLE = re.compile(r"[$%]?\{\{?\s*[A-Za-z_][\w.]*\s*\}?\}|[$:][A-Za-z_]\w*|%\([A-Za-z_]\w*\)s")
 _PORT = re.compile(r"[^:]+://[^:/@?\[]*:(?P<port>[^@/?,]+)(?:[/?,]|$)")
 # Tables of an API's description.
 _OF_API = {"headers", "params"}
@@ -138,7 +140,7 @@ def _refuse_user_info(marked: StandIns) -> None:
     user_info = _USER_INFO.match(marked.text)
     password = marked.restore(user_info["password"]) if user_info else ""
     if password and not names_in(password):
-        raise _literal_password("in the part before the @")
+        raise _literal_password("in the part before the @", password)
     # Of an API, a user without a password is a token.
     alone = _USER_ALONE.match(marked.text)
     if alone and not names_in(marked.restore(alone["user"])):
@@ -163,7 +165,12 @@ def example_of(url: str) -> str:
     return f"{scheme}://user:%secret NAME@{place}   (the port is a number)"
 
 
-def _literal_password(place: str) -> LiteralPasswordError:
+def _literal_password(place: str, written: str = "") -> LiteralPasswordError:
+    if _VARIABLE.fullmatch(written):
+        return LiteralPasswordError(
+            f"no variable is put into a connection ({place}); nothing was opened",
+            hint="store what it holds:  %secret set my_pw   and write  %secret my_pw  in its place",
+        )
     return LiteralPasswordError(
         f"a password stands in clear in this connection ({place}); nothing was opened",
         hint="store it:  %secret set my_pw   and delete it from the cell, with  %secret my_pw  in its place",

@@ -41,6 +41,11 @@ class Opened(NamedTuple):
         return str(getattr(self.kind, "note", ""))
 
     @property
+    def shared_as(self) -> str:
+        """The name under which somebody else shares it; empty for one's own, and for what was described here."""
+        return getattr(self.kind, "shared_as", None) or ""
+
+    @property
     def untried(self) -> tuple[str, str] | None:
         """What a check did in a word, and what it could not try, such as the key of an API; None where it has tried all."""
         said: Callable[[Any], tuple[str, str] | None] | None = getattr(self.kind, "untried", None)

@@ -29,6 +29,11 @@ _OF_DIALECT["mariadb"] = _OF_DIALECT["mysql"]
 _OF_FILE = {"cache", "immutable", "mode", "modeof", "nolock", "psow", "vfs"}
 # What other databases call it.
 _ELSEWHERE = {("mysql", "sslmode"): "ssl_ca", ("mariadb", "sslmode"): "ssl_ca", ("postgresql", "ssl_ca"): "sslrootcert"}
+_NAMES_ELSEWHERE = {
+    **dict.fromkeys(("address", "hostname", "server"), "host"),
+    **dict.fromkeys(("db", "db_name", "file", "filename", "path"), "database"),
+    **dict.fromkeys(("login", "uid", "user_name"), "username"),
+}
 # The drivers that tell what they take.
 _LISTED = {"psycopg", "pymysql"}
 # A URL may name several servers.
@@ -68,7 +73,7 @@ def require_known(url: URL, parts: Mapping[str, Any]) -> None:
     for key in [*url.query, *arguments]:
         if key in known or (key in _PARTS and key in url.query):
             continue
-        other = _ELSEWHERE.get((url.get_backend_name(), key))
+        other = _ELSEWHERE.get((url.get_backend_name(), key)) or _NAMES_ELSEWHERE.get(key.lower())
         near = [other] if other else get_close_matches(key, [*known, *_PARTS], 1, _LIKE if complete else _CLOSE)
         if near or complete:
             raise _unknown(url, key, near)

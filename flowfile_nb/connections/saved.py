@@ -11,64 +11,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 
 from flowfile_nb.backend import FlowfileConnection, SecretBackend, TeamConnection
 from flowfile_nb.connections.file_paths import anchored, located, relative_to
-from flowfile_nb.connections.spec import Spec, UrlSpec, read_spec, scheme_of, secrets_in
+from flowfile_nb.connections.outline import Outline, elsewhere, outline_of
+from flowfile_nb.connections.spec import UrlSpec, read_spec
 from flowfile_nb.connections.toml_text import printable, toml_text
 from flowfile_nb.core.names import suggest
-from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, UsageError
-
-_URL = re.compile(r"(?P<scheme>[^:]+:/*)(?:(?P<user>[^:/@]*)(?::[^@]*)?@)?(?P<rest>[^?#]*)")
-# What says where a connection leads; the first that is there counts.
-_URLS = ("url", "base_url")
-_PLACES = (
-    *_URLS,
-    "host",
-    "server",
-    "account",
-    "endpoint_url",
-    "endpoint",
-    "bucket",
-    "bootstrap_servers",
-    "bootstrap.servers",
-)
-# What else names a server: options of drivers that win over the one that is shown, and servers beside it that get a secret.
-_ELSEWHERE = {
-    *_PLACES,
-    "authenticator",
-    "dsn",
-    "hostaddr",
-    "http_proxy",
-    "https_proxy",
-    "metadata.broker.list",
-    "odbc_connect",
-    "proxies",
-    "proxy",
-    "proxy_host",
-    "sasl.oauthbearer.token.endpoint.url",
-    "schema_registry_url",
-    "service",
-    "token_url",
-    "unix_socket",
-}
-
-
-class Outline(NamedTuple):
-    """What can be told of a definition without opening anything."""
-
-    kind: str
-    target: str
-    secrets: tuple[str, ...]
-    problem: str = ""
-    """Why it cannot be used; empty if it can."""
+from flowfile_nb.errors import UsageError
 
 
 class Definition(NamedTuple):
@@ -108,7 +62,7 @@ class Definition(NamedTuple):
             )
         if self.team is not None and self.shared:
             return Outline(printable(self.team.kind), printable(self.team.target), self.team.secrets)
-        return _outline(self.description) if isinstance(self.description, str) else _outline_of(self.description)
+        return outline_of(self.description)
 
     @property
     def text(self) -> str:
@@ -161,9 +115,9 @@ def own(backend: SecretBackend) -> list[Definition]:
     ]
 
 
-def find(backend: SecretBackend, name: str, folder: Path, file: Path | None = None) -> Definition:
+def find(backend: SecretBackend, name: str, folder: Path, file: Path | None = None, *, in_team: bool = False) -> Definition:
     """
-    Return the definition of that name.
+    Return the definition of that name; *in_team* it may be one that was shared.
 
     Raises:
         UsageError: If there is none; else as `definitions`.
@@ -179,6 +133,12 @@ def find(backend: SecretBackend, name: str, folder: Path, file: Path | None = No
             return definition
     close = suggest(name, [definition.name for definition in known])
     meant = f"did you mean {close!r}?  " if close else ""
+    if in_team:
+        # Whether there is one that others may use is not said.
+        raise UsageError(
+            f"no connection named {name!r} is saved by you, or shared with you (any more)",
+            hint=f"{meant}List yours:  %connect.  Whoever shares one can say more",
+        )
     raise UsageError(f"no saved connection is named {name!r}", hint=f"{meant}Describe it in a cell:  %%connect {name} --save")
 
 
@@ -203,13 +163,13 @@ def question(definition: Definition) -> str:
     outline = definition.located.outline
     lines = "\n".join(f"    {printable(line)}" for line in definition.text.splitlines() if line.strip())
     names = ", ".join(map(printable, outline.secrets))
-    elsewhere = sorted(_options(definition.description) & _ELSEWHERE)
+    others = elsewhere(definition.description)
     return "\n".join(
         [
             f"{printable(definition.name)} is described in {printable(definition.origin)}, and was not used here as it is now:",
             lines,
             f"It leads to  {outline.target}  and " + (f"gives it your secret {names}." if names else "uses no secret."),
-            *([f"Its options can lead it elsewhere: {', '.join(elsewhere)}."] if elsewhere else []),
+            *([f"Its options can lead it elsewhere: {', '.join(others)}."] if others else []),
         ]
     )
 
@@ -269,58 +229,3 @@ def said_by(definition: Definition, folder: Path) -> object:
         return definition.outline
     spec = located(read_spec(definition.located.description), folder)
     return spec.marked.restore(spec.marked.text) if isinstance(spec, UrlSpec) else spec.parts
-
-
-# The list shows every saved definition each time.
-@lru_cache(maxsize=4096)
-def _outline(body: str) -> Outline:
-    return _outline_of(body)
-
-
-def _outline_of(description: str | Mapping[str, Any]) -> Outline:
-    try:
-        spec = read_spec(description)
-        return Outline(printable(scheme_of(spec)), printable(_target(spec)), tuple(secrets_in(spec)))
-    except ConnectionSpecError as error:
-        return Outline("", "", (), error.message)
-    except (FlowfileNbError, TypeError, ValueError, AttributeError):
-        return Outline("", "", (), "the definition cannot be understood")
-
-
-def _options(description: str | Mapping[str, Any]) -> set[str]:
-    """Return the names of all options: of a URL's query; or of a description and tables in it, without what `_target` tells."""
-    spec = read_spec(description)
-    if isinstance(spec, UrlSpec):
-        return {key.lower() for key, _ in parse_qsl(spec.marked.text.partition("?")[2], keep_blank_values=True)}
-    below = {key for item in spec.parts.values() if isinstance(item, Mapping) for key in _keys(item)}
-    return {key.lower() for key in below | (spec.parts.keys() - {_place(spec.parts)})}
-
-
-def _keys(parts: Mapping[str, Any]) -> set[str]:
-    return {*parts, *(key for item in parts.values() if isinstance(item, Mapping) for key in _keys(item))}
-
-
-def _place(parts: Mapping[str, Any]) -> str | None:
-    """Return the key of a description that says where it leads."""
-    return next((key for key in _PLACES if key in parts), None)
-
-
-def _target(spec: Spec) -> str:
-    """Return where a description leads, without password and options."""
-    if isinstance(spec, UrlSpec):
-        found = _URL.match(spec.marked.text)
-        assert found is not None
-        user = f"{found['user']}@" if found["user"] else ""
-        return spec.marked.restore(f"{found['scheme']}{user}{found['rest']}")
-    parts, place = spec.parts, _place(spec.parts)
-    bucket = parts.get("bucket", parts.get("container"))
-    if bucket is not None and "url" not in parts:
-        at = " at ".join(str(parts[key]) for key in ("account", "endpoint_url", "endpoint") if key in parts)
-        prefix = f"/{parts['prefix']}" if "prefix" in parts else ""
-        return f"{parts['type']}://{bucket}{prefix}" + (f" at {at}" if at else "")
-    if place in _URLS:
-        return _target(read_spec(parts[place]))
-    login = parts.get("username", parts.get("user"))
-    port = f":{parts['port']}" if "port" in parts else ""
-    database = f"/{parts['database']}" if "database" in parts else ""
-    return f"{parts['type']}://{f'{login}@' if login else ''}{parts[place] if place else ''}{port}{database}"

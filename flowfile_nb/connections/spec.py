@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from flowfile_nb.connections.literals import is_credential, misplaced, refuse_literals, refuse_literals_in_url
+from flowfile_nb.connections.remedies import BOTH_FORMS, remedy
 from flowfile_nb.core.references import StandIns, names_in, reference
 from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import ConnectionSpecError
@@ -19,11 +20,6 @@ _TOML_STRING = re.compile(
     re.VERBOSE,
 )
 _KEY_LINE = re.compile(r"^[ \t]*(?:\[(?P<table>[\w.-]+)\]|(?P<key>[\w.-]+)[ \t]*=)", re.MULTILINE)
-# A value that is no number, date, boolean, string, list or table.
-_BARE = re.compile(
-    r"""^[ \t]*(?P<key>[A-Za-z][\w-]{0,40})[ \t]*=[ \t]*(?!(?:true|false|inf|nan)\b)(?:[A-Za-z_/~]|\d+\.\d+\.)""", re.MULTILINE
-)
-_BOTH_FORMS = 'write a URL:  postgresql://app:%secret NAME@host/database   or TOML lines:  type = "postgresql"'
 
 __all__ = ["Spec", "TableSpec", "UrlSpec", "is_credential", "read_spec", "read_toml", "scheme_of", "secrets_in"]
 
@@ -62,15 +58,15 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
         refuse_literals(parts)
         return _table(parts)
     if re.search("[\ud800-\udfff]", description):
-        raise ConnectionSpecError("the description is not valid Unicode (it has half of a surrogate pair)", hint=_BOTH_FORMS)
+        raise ConnectionSpecError("the description is not valid Unicode (it has half of a surrogate pair)", hint=BOTH_FORMS)
     # Not `splitlines`: a name can hold U+2028, which is a line's end for it and for nobody else here.
     lines = [line for line in re.split("[\r\n]", description) if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
-        raise ConnectionSpecError("the description of the connection is empty", hint=_BOTH_FORMS)
+        raise ConnectionSpecError("the description of the connection is empty", hint=BOTH_FORMS)
     if _URL.match(lines[0].strip()):
         if len(lines) > 1:
-            raise ConnectionSpecError("a URL stands alone; there is another line after it", hint=_BOTH_FORMS)
-        marked = StandIns(lines[0].strip())
+            raise ConnectionSpecError("a URL stands alone; there is another line after it", hint=BOTH_FORMS)
+        marked = _without_comment(StandIns(lines[0].strip()))
         refuse_literals_in_url(marked)
         return UrlSpec(marked)
     if _URL.match(StandIns(lines[0].strip()).text):
@@ -90,6 +86,12 @@ def secrets_in(spec: Spec) -> list[str]:
     if isinstance(spec, UrlSpec):
         return [name for name in dict.fromkeys(spec.marked.names) if name]
     return list(dict.fromkeys(name for text in _strings(spec.parts) for name in names_in(text)))
+
+
+def _without_comment(marked: StandIns) -> StandIns:
+    """Return a URL without the comment behind it: in a URL no blank stands before a `#`."""
+    url = re.split(r"\s+#", marked.text, maxsplit=1)[0]
+    return marked if url == marked.text else StandIns(marked.restore(url))
 
 
 def _plain(item: Any) -> Any:
@@ -134,19 +136,10 @@ def read_toml(text: str) -> dict[str, Any]:
         # Only the place is taken from the parser's message: the rest can quote the text.
         place = re.search(r"\(at [^)]*\)", str(error))
         raise ConnectionSpecError(
-            f"the description is neither a URL nor TOML {place[0] if place else ''}".rstrip(), hint=_remedy(text)
+            f"the description is neither a URL nor TOML {place[0] if place else ''}".rstrip(), hint=remedy(text)
         ) from None
     restored: dict[str, Any] = _restore(marked, parsed)
     return restored
-
-
-def _remedy(text: str) -> str:
-    """Return what to do about text that is no TOML, without quoting a value of it."""
-    if re.fullmatch(r"\s*[^\W\d]\w*\s*", text):
-        return f"one that is saved opens by its name:  %connect NAME   To describe one, {_BOTH_FORMS}"
-    if bare := _BARE.search(_TOML_STRING.sub('""', StandIns(text).text)):
-        return f'text stands in quotes:  {bare["key"]} = "…"'
-    return _BOTH_FORMS
 
 
 def _twice(text: str) -> str:

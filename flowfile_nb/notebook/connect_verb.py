@@ -76,7 +76,15 @@ def _file(args: Namespace) -> Path | None:
 
 def _open_saved(shell: InteractiveShell, args: Namespace) -> None:
     backend = session.backend()
-    definition = saved.find(backend, args.name, _folder(), _file(args))
+    in_team = session.team_in_use() is not None
+    try:
+        definition = saved.find(backend, args.name, _folder(), _file(args), in_team=in_team)
+    except UsageError:
+        if args.name in session.opened and not args.file and not session.opened[args.name].shared_as:
+            raise UsageError(
+                f"{args.name} is open, and not saved", hint=f"to keep it, run its cell with  %%connect {args.name} --save"
+            ) from None
+        raise
     if definition.outline.problem:
         raise UsageError(
             f"{args.name} cannot be opened: {definition.outline.problem}", hint=f"%connect {quoted(args.name)} --edit  shows it"

@@ -83,17 +83,18 @@ def connection_rows(backend: SecretBackend, folder: Path, file: Path | None = No
     seen: set[str] = set()
     rows = []
     shown_open = set()
+    names = {definition.name for definition in known}
     for definition in known:
         row = _row(definition, uses, hidden=definition.name in seen)
         if row.state == _OTHER:
             # What the variable is bound to comes first; the saved one is what the next `%connect NAME` opens.
-            rows.append(_row_of_open(variable_of(definition)))
+            rows.append(_row_of_open(variable_of(definition), names))
         if row.state in {"open", _OTHER}:
             shown_open.add(variable_of(definition))
         rows.append(row)
         seen.add(definition.name)
     if file is None:
-        rows += [_row_of_open(name) for name in session.opened if name not in shown_open]
+        rows += [_row_of_open(name, names) for name in session.opened if name not in shown_open]
     # The secrets of a shared one are its owner's to have.
     needed = [name for row in rows if row.definition and not row.definition.shared for name in row.secrets]
     return ConnectionRows(rows, set(backend.missing(needed)), problem)
@@ -141,6 +142,7 @@ def _is_as_opened(definition: Definition) -> bool:
         return False
 
 
-def _row_of_open(name: str) -> ConnectionRow:
+def _row_of_open(name: str, known: set[str]) -> ConnectionRow:
     connection = session.opened[name]
-    return ConnectionRow(name, "open", connection.scheme, connection.target, "", tuple(connection.secrets), None, None)
+    state = "not shared any more" if connection.shared_as and connection.shared_as not in known else "open"
+    return ConnectionRow(name, state, connection.scheme, connection.target, "", tuple(connection.secrets), None, None)

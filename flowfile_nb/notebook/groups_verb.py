@@ -65,8 +65,11 @@ def _add(sharing: Sharing, words: list[str], args: Namespace) -> None:
     group, *users = words
     role = _role(args.role or "member")
     for user in users:
-        sharing.set_member(group, user, role)
+        seen = sharing.set_member(group, user, role)
         print(f"{user} is in {group}" + ("." if role == "member" else f", as {role}."))
+        if not seen:
+            again = f"%secret groups remove {quoted(group)} {quoted(user)}"
+            print(f"The broker has never seen {user}: whoever comes by that name will be in it. If it is mistyped:  {again}")
 
 
 def _remove(sharing: Sharing, words: list[str], args: Namespace) -> None:

@@ -13,7 +13,9 @@ from flowfile_nb.notebook.table import Table
 
 def import_(args: Namespace) -> None:
     """Import what the line names; see `importing.flow`."""
-    import_secrets(request_of(args), Keeper(session.vault(), session.store, session.learn), _AtTheFrontEnd())
+    import_secrets(
+        request_of(args), Keeper(session.team_in_use() or session.vault(), session.store, session.learn), _AtTheFrontEnd()
+    )
 
 
 class _AtTheFrontEnd:

@@ -16,40 +16,44 @@ _STATEMENT = 60
 
 def team_log(team: TeamBackend, args: Namespace) -> Table:
     """
-    Return the entries, the newest first.
+    Return the entries, the newest first: of one own secret or connection, or of all, and of the caller's own uses.
 
     Raises:
-        UsageError: If no name is given, or the record is to be deleted, which is the broker's.
+        UsageError: If the record is to be deleted, which is the broker's.
         NoSuchSecretError: If the name is neither an own secret nor an own connection.
     """
     if args.clear:
         raise UsageError("the record of a team is kept by the broker, and nobody deletes it from here", hint="%secret log NAME")
-    if args.name is None:
-        raise UsageError("in a team, the record is shown of one secret or connection", hint="%secret log NAME")
     if args.last < 1:
         raise UsageError("--last takes a number from 1 on", hint="%secret log --last 100")
     entries = _with_ends(team.log(args.name))
-    if not entries and args.name not in {one.name for one in team.team_connections() if one.own}:
+    if args.name is not None and not entries and args.name not in {one.name for one in team.team_connections() if one.own}:
         team.require(args.name)
     rows = [_row(entry) for entry in entries[: -args.last - 1 : -1]]
     notes = []
     if len(rows) < len(entries):
-        notes.append(f"{len(rows):,} of {len(entries):,} entries. More:  %secret log {quoted(args.name)} --last {len(entries)}")
-    if any(row[4].startswith("SIGN ") for row in rows):
+        named = f" {quoted(args.name)}" if args.name is not None else ""
+        notes.append(f"{len(rows):,} of {len(entries):,} entries. More:  %secret log{named} --last {len(entries)}")
+    if any(row[5].startswith("SIGN ") for row in rows):
         notes.append("SIGN is a link to one object, good for a minute: what was read or written by it only the storage knows.")
     if not rows:
-        notes.append("Nothing of yours is recorded under this name.")
-    return Table(("time", "who", "what", "through", "statement", "rows", "outcome"), rows, "\n".join(notes))
+        notes.append("Nothing of yours is recorded" + ("." if args.name is None else " under this name."))
+    return Table(("time", "who", "what", "whose", "through", "statement", "rows", "outcome"), rows, "\n".join(notes))
 
 
 def _with_ends(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the entries with the end of each use in the line of its beginning; one that runs still has none."""
-    ends = {entry["query_id"]: entry for entry in entries if entry.get("query_id") and entry.get("state") != "started"}
-    found = []
+    found: list[dict[str, Any]] = []
+    # By who ran it, too, and in their order: a caller chooses the ids, and may choose another's, or one twice.
+    begun: dict[tuple[Any, Any], list[dict[str, Any]]] = {}
     for entry in entries:
-        end = ends.get(entry.get("query_id") or "")
-        if entry is not end or not entry.get("query_id"):
-            found.append({**entry, **({key: end[key] for key in ("state", "rows", "detail")} if end else {})})
+        of_id = begun.setdefault((entry["caller"], entry.get("query_id")), [])
+        if entry.get("query_id") and entry.get("state") != "started" and of_id:
+            of_id.pop(0).update({key: entry[key] for key in ("state", "rows", "detail")})
+            continue
+        found.append(dict(entry))
+        if entry.get("state") == "started":
+            of_id.append(found[-1])
     return found
 
 
@@ -62,6 +66,7 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
         time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(entry["at"]))),
         str(entry["caller"]),
         str(entry["action"]),
+        str(entry.get("owner") or ""),
         # A description that nobody saved is followed by the secret that it used, for the broker's own use.
         str(entry["name"]).partition(" by ")[0],
         statement if len(statement) <= _STATEMENT else statement[: _STATEMENT - 1] + "…",

@@ -203,9 +203,20 @@ class TeamBackend:
         """The shares and groups at the same broker."""
         return Sharing(self.client)
 
-    def log(self, name: str) -> list[dict[str, Any]]:
-        """Return what was done with an own secret or connection of that name, the oldest first; never a value."""
-        return list(self.client.get("api/log", name=name).get("entries", []))
+    def log(self, name: str | None) -> list[dict[str, Any]]:
+        """
+        Return what was done with an own secret or connection of that name, the oldest first; never a value.
+
+        Without a name: with all that is the caller's, and by himself with what others share.
+        """
+        asked = {} if name is None else {"name": name}
+        return list(self.client.get("api/log", **asked).get("entries", []))
+
+    def stored(self, name: str) -> str | None:
+        """Return the plaintext of the user's own secret at the broker, whatever the environment says; None if there is none."""
+        if not any(entry.name == name and entry.own for entry in self.entries()):
+            return None
+        return str(self.client.post("api/secrets/reveal", {"name": name})["value"])
 
     def me(self) -> Me:
         """Return who the broker takes the caller for."""

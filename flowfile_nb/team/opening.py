@@ -33,6 +33,7 @@ class Brokered:
 
     def __init__(self, client: Client, order: Mapping[str, str], place: str, note: str, timeout_s: float | None) -> None:
         self.note = note
+        self.shared_as = order.get("connection")
         self._client = client
         self._order = order
         self._place = place

@@ -60,9 +60,14 @@ class Sharing:
         """Leave a group. Raises NoSuchGroupError, and GroupError for its last owner."""
         self._client.post("api/groups/leave", {"name": group})
 
-    def set_member(self, group: str, user: str, role: str) -> None:
-        """Put somebody into a group, or give a member another role. Raises NoSuchGroupError, NotAllowedError, GroupError."""
-        self._client.put("api/groups/members", {"group": group, "user": user, "role": role})
+    def set_member(self, group: str, user: str, role: str) -> bool:
+        """
+        Put somebody into a group, or give a member another role. Raises NoSuchGroupError, NotAllowedError, GroupError.
+
+        Returns:
+            Whether the broker has ever seen them.
+        """
+        return self._client.put("api/groups/members", {"group": group, "user": user, "role": role}).get("seen") is not False
 
     def remove_member(self, group: str, user: str) -> None:
         """Put somebody out of a group; what they run by its shares is cut. Raises as `set_member`."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import types
-from base64 import b64decode
+from base64 import b64decode, b64encode
+from pathlib import Path
 from typing import Any
 
 import oracledb
 import pymssql
 import pytest
 import trino
+import trustme
 from clickhouse_connect import dbapi as clickhouse
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from flowfile_nb.connections import opening
 from flowfile_nb.connections.access import Access
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, MissingDriverError
 from tests.support.http_server import Answer, running
+from tests.support.trino_server import running_trino
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 some = settings(max_examples=40)
@@ -127,6 +130,82 @@ def test_trino_over_the_wire() -> None:
     assert {request.headers.get("authorization") for request in server.requests} == {"Bearer first", "Bearer second"}
 
 
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+    """Who signs the servers' certificates; its file is `ca.pem`, another's `other.pem`, and no variable names a third."""
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(variable, raising=False)
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    made = trustme.CA()
+    made.cert_pem.write_to_path(tmp_path / "ca.pem")
+    return made
+
+
+@pytest.mark.parametrize("login", [{"password": "%secret v"}, {"token": "%secret v"}])
+def test_trino_with_tls(authority: trustme.CA, login: dict[str, str], tmp_path: Path) -> None:
+    """The real driver against a server with TLS on any port: what is right opens, what is wrong is told apart."""
+    value = "p@ss:w/or d?#"
+    right = f"Bearer {value}" if "token" in login else f"Basic {b64encode(f'app:{value}'.encode()).decode()}"
+    fnb.secrets["v"] = value
+    with running_trino(authority, right.__eq__) as server:
+        parts = {"type": "trino", "host": "127.0.0.1", "port": server.port, "username": "app", "catalog": "c", **login}
+        for more in ({"verify": f"{tmp_path}/ca.pem"}, {"connect_args": {"verify": f"{tmp_path}/ca.pem"}}):
+            engine = fnb.connect({**parts, **more})
+            with engine.connect() as connection:
+                assert connection.exec_driver_sql("SELECT 1").fetchall() == [(1,)]
+            assert value not in repr([vars(engine), engine.url])
+            engine.dispose()
+        for change, words in (
+            ({"verify": f"{tmp_path}/other.pem"}, "not signed by an authority that is trusted here"),
+            ({"connect_args": {"http_scheme": "http"}}, "sends a password through an encrypted connection only"),
+        ):
+            with pytest.raises(ConnectionFailedError, match=words):
+                fnb.connect({**parts, **change})
+        with pytest.raises(ConnectionFailedError, match="that port begins with TLS"):
+            fnb.connect({key: item for key, item in parts.items() if key not in login})
+        fnb.secrets["v"] = "another"
+        with pytest.raises(ConnectionFailedError, match="refused the user or the password") as caught:
+            fnb.connect({**parts, "verify": f"{tmp_path}/ca.pem"})
+
+    assert "with secret 'v'" in caught.value.message
+
+
+def test_trino_without_tls() -> None:
+    """A login does not go to a port without it: TLS is begun, and what answers is told."""
+    fnb.secrets["v"] = "x"
+    with running() as server:
+        with pytest.raises(ConnectionFailedError, match="that port answers without TLS"):
+            fnb.connect(f"trino://app:%secret v@127.0.0.1:{server.port}/c")
+        assert not any("authorization" in request.headers for request in server.requests)
+
+
+@some
+@given(value=TEXT)
+def test_oracledb_by_token_and_tls(value: str) -> None:
+    """A token instead of a password, through TLS with the certificates of a wallet, in the driver's own words."""
+    body = (
+        'type = "oracle"\n[connect_args]\ndsn = "tcps://db.example.com:2484/sales?ssl_server_dn_match=yes"\n'
+        'access_token = %secret v\nwallet_location = "/wallet"\nwallet_password = %secret v\n'
+    )
+
+    got = given_to(oracledb, body, {"v": value})
+
+    assert [got[key] for key in ("access_token", "wallet_password")] == [value] * 2
+    assert (got["dsn"], got["wallet_location"]) == ("tcps://db.example.com:2484/sales?ssl_server_dn_match=yes", "/wallet")
+
+
+@some
+@given(value=TEXT)
+def test_clickhouse_by_token_and_tls(value: str) -> None:
+    """A JWT, and a client's certificate by its files."""
+    parts = {"type": "clickhouse", "host": "h", "port": 8443, "client_cert": "/c.pem", "client_cert_key": "/k.pem"}
+
+    got = given_to(clickhouse, {**parts, "ca_cert": "/ca.pem", "connect_args": {"access_token": "%secret v"}}, {"v": value})
+
+    assert got["access_token"] == value
+    assert (got["client_cert"], got["client_cert_key"], got["ca_cert"]) == ("/c.pem", "/k.pem", "/ca.pem")
+
+
 def test_clickhouse_over_the_wire() -> None:
     """The real driver sends user and password to a server, and a replaced one with the next connection."""
     with running() as server:
@@ -214,6 +293,23 @@ def test_odbc(value: str, before: str) -> None:
     }
     assert by_parts["timeout"] == 10
     assert attributes(by_string["positional"][0]) == {"DRIVER": "FreeTDS", "UID": value, "Pwd": before + value, "Other": "1"}
+
+
+@some
+@given(value=TEXT)
+def test_odbc_logins(value: str) -> None:
+    """A service principal of Entra ID, a client certificate's password, a driver's key store: a secret in any attribute."""
+    string = (
+        "Driver={ODBC Driver 18 for SQL Server};Server=tcp:db.example.com,1433;Encrypt=strict;ServerCertificate=/ca.pem;"
+        "Authentication=ActiveDirectoryServicePrincipal;UID=%secret v;PWD=%secret v;KeyStoreSecret={%secret v}"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        module = stub_pyodbc(patch)
+        got = given_to(module, {"type": "mssql", "odbc_connect": string}, {"v": value})
+
+    found = attributes(got["positional"][0])
+    assert [found[key] for key in ("UID", "PWD", "KeyStoreSecret")] == [value] * 3
+    assert (found["Authentication"], found["ServerCertificate"]) == ("ActiveDirectoryServicePrincipal", "/ca.pem")
 
 
 def test_odbc_without_a_driver(pyodbc: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import flowfile_nb as fnb
 from flowfile_nb import session
-from flowfile_nb.connections import saved
+from flowfile_nb.connections import outline, saved
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.errors import UsageError
 from flowfile_nb.notebook.connect_table import connections_table
@@ -221,9 +221,9 @@ def test_a_thousand_definitions_are_understood_once() -> None:
         assert db is not None
         with transaction(db):
             db.executemany("INSERT INTO nb_connections VALUES (?, ?, ?)", bodies)
-    saved._outline.cache_clear()
+    outline._of_text.cache_clear()
 
     tables = [connections_table(backend, Path("/")) for _ in range(3)]
 
     assert [len(table.rows) for table in tables] == [1_000] * 3
-    assert saved._outline.cache_info().misses == 1_000
+    assert outline._of_text.cache_info().misses == 1_000

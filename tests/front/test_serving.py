@@ -59,6 +59,7 @@ def test_tokens_at_the_command_line(short: Path) -> None:
     """A token is shown once, listed without its text, and revoked."""
     key = {"FLOWFILE_MASTER_KEY": generate_master_key().decode()}
     made = run("token", "add", "bob", "--name", "ci", "--days", "1", "--use-only", "--directory", str(short), **key)
+    assert f"in the store {short / 'team.db'}: serve has to use the same" in made.stderr
     listed = run("token", "list", "--directory", str(short), **key)
     revoked = run("token", "revoke", "1", "--directory", str(short), **key)
     again = run("token", "revoke", "1", "--directory", str(short), **key)
@@ -107,6 +108,27 @@ def test_a_socket_stands_in_a_folder_of_the_brokers_own(short: Path) -> None:
     first.close()
     sockets.bind_path(path).close()
     assert (Path(path).parent.stat().st_mode & 0o777, os.stat(path).st_mode & 0o777) == (0o711, 0o666)
+
+
+def test_a_folder_that_is_there_keeps_its_permissions(short: Path) -> None:
+    """Its owner may have meant them; `serve` says where others cannot reach the socket by them."""
+    home = short / "home"
+    home.mkdir(mode=0o700)
+
+    sockets.bind_path(str(home / "broker.sock")).close()
+    assert home.stat().st_mode & 0o777 == 0o700
+    (home / "broker.sock").unlink()
+    command = [sys.executable, "-m", "flowfile_nb", "serve", "--directory", str(short / "b"), "--socket", str(home / "s")]
+    serving = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert serving.stderr is not None
+    said = [serving.stderr.readline()]
+    while said[-1] and "the broker answers" not in said[-1]:
+        said.append(serving.stderr.readline())
+    serving.terminate()
+    serving.communicate(timeout=30)
+
+    assert f"note: other users cannot reach a socket in {home};  chmod 711 '{home}'  lets them knock\n" in said
+    assert home.stat().st_mode & 0o777 == 0o700
 
 
 def test_what_is_no_socket_stays(short: Path) -> None:

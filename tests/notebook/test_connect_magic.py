@@ -229,6 +229,13 @@ def test_literal_error_names_the_remedy(shell: Shell) -> None:
     assert "in the part before the @" in shell.shown
 
 
+def test_a_comment_behind_a_url(shell: Shell, url: str, postgres: Postgres) -> None:
+    """It is no part of the database's name."""
+    shown = shell.run(f"%%connect warehouse\n{url}   # the one of production")
+
+    assert shown.startswith(f"Connected: warehouse = postgresql://app@{postgres.host}:{postgres.port}/{postgres.database}\n")
+
+
 def test_a_connection_may_be_called_as_a_verb(shell: Shell) -> None:
     """What is saved comes first."""
     shell.run("%%connect list --save\nsqlite://")
@@ -261,6 +268,21 @@ def test_a_module_is_not_replaced(shell: Shell) -> None:
         ("%connect -x scrach", "hint: did you mean  %connect -x scratch?"),
         ("%%connect db\ntype = postgresql\nhost = '127.0.0.1'", 'hint: text stands in quotes:  type = "…"'),
         ("%%connect db\ntype = 'postgresql'\nhost = 127.0.0.1", 'hint: text stands in quotes:  host = "…"'),
+        ("%%connect db\n'postgresql://app:%secret pw@h/x'", "hint: leave out the quotes round the URL"),
+        ("%%connect db\ntype: postgresql\nhost: h", 'between a key and its value stands  = :   type = "postgresql"'),
+        ("%%connect db\n{'type': 'postgresql'}", "without braces and commas"),
+        ('%%connect db\ntype = "postgresql",\nhost = "h",', "no comma stands at the end of a line"),
+        ("%%connect db\nhost=h port=5432 dbname=x password=%secret pw", "each key stands on a line of its own"),
+        ("%%connect db\njdbc:postgresql://h/x?user=app", "without  jdbc: ,  user and password before the host"),
+        ("%%connect db\ndata.db", "hint: a file is described by  sqlite:///data.db"),
+        ('%%connect db\ntype = "x"\npassword = fnb.secrets["pw"]', "hint: password = %secret NAME   (no variable"),
+        ("%%connect db\npostgresql://app:{pw}@h/x", "no variable is put into a connection"),
+        ("%%connect db\npostgresql://app:$pw@h/x", "no variable is put into a connection"),
+        ('%%connect db\ntype = "postgresql"\nhost = "h:5433"', 'hint: host = "db.example.com"   port = 5432'),
+        ('%%connect db\ntype = "postgresql"\nhost = "h/sales"', 'hint: host = "db.example.com"   database = "sales"'),
+        ('%%connect db\ntype = "postgresql"\nserver = "h"', "hint: did you mean 'host'?"),
+        ('%%connect db\ntype = "sqlite"\npath = "x.db"', "hint: did you mean 'database'?"),
+        ("%connect scratch", "hint: to keep it, run its cell with  %%connect scratch --save"),
         ("%%connect db\nwarehouse", "hint: one that is saved opens by its name:  %connect NAME"),
         ("fnb.connect('warehouse')", "hint: one that is saved opens by its name:  %connect NAME"),
     ],

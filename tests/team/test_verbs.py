@@ -261,7 +261,7 @@ def test_without_a_team(shell: Shell, line: str) -> None:
     assert "FLOWFILE_NB_TEAM" in shell.error.hint
 
 
-@pytest.mark.parametrize("line", ["backup x", "rotate-key", "import x.env"])
+@pytest.mark.parametrize("line", ["backup x", "rotate-key"])
 def test_what_cares_for_files_is_the_brokers(broker: Double, be: Be, shell: Shell, line: str) -> None:
     """Nothing here works on a store that is elsewhere."""
     be("alice")
@@ -373,7 +373,15 @@ def test_the_log_is_the_brokers(broker: Double, be: Be, shell: Shell) -> None:
     """Who did what, with which statement and outcome; of one name, and not to be deleted."""
     be("alice").set("prod_pw", VALUE, replace=False)
     session.backend().reveal("prod_pw")
-    use = {"at": 1_764_000_001.0, "caller": "bob", "action": "use", "name": "prod_pw", "query_id": "q1", "rows": 0}
+    use = {
+        "at": 1_764_000_001.0,
+        "caller": "bob",
+        "action": "use",
+        "owner": "alice",
+        "name": "prod_pw",
+        "query_id": "q1",
+        "rows": 0,
+    }
     broker.log.append({**use, "statement": "select *\n  from orders", "state": "started"})
     broker.log.append({**use, "rows": 1234, "state": "complete", "detail": ""})
 
@@ -382,15 +390,36 @@ def test_the_log_is_the_brokers(broker: Double, be: Be, shell: Shell) -> None:
     shell.run("%secret log prod_pw --last 1")
     last = repr(shell.result)
 
-    assert lines[2].split()[2:] == ["bob", "use", "prod_pw", "select", "*", "from", "orders", "1,234", "complete"]
-    assert lines[3].split()[2:] == ["alice", "reveal", "prod_pw"]
+    assert lines[2].split()[2:] == ["bob", "use", "alice", "prod_pw", "select", "*", "from", "orders", "1,234", "complete"]
+    assert lines[3].split()[2:4] == ["alice", "reveal"]
     assert "1 of 2 entries" in last
     assert VALUE not in last + repr(lines)
-    for line in ("%secret log", "%secret log --clear", "%secret log prod_pw --last 0"):
+    shell.run("%secret log")
+    assert "2 of" not in repr(shell.result)
+    assert repr(shell.result).count("prod_pw") == 2
+    for line in ("%secret log --clear", "%secret log prod_pw --last 0"):
         shell.run(line)
         assert isinstance(shell.error, UsageError), line
     shell.run("%secret log nothing")
     assert "no secret named 'nothing'" in str(shell.error)
+
+
+def test_an_id_that_another_chose_too_changes_nothing_in_the_log(broker: Double, be: Be, shell: Shell) -> None:
+    """Callers choose the ids of their statements: each end is that of its own caller's, in their order."""
+    be("alice").set("prod_pw", VALUE, replace=False)
+    use = {"at": 1_764_000_001.0, "action": "use", "name": "prod_pw", "query_id": "q1", "rows": 0, "detail": ""}
+    for caller, statement in (("bob", "select secrets"), ("carol", "select hers"), ("bob", "select 1")):
+        broker.log.append({**use, "caller": caller, "statement": statement, "state": "started"})
+    for caller, rows in (("bob", 1_000_000), ("carol", 2), ("bob", 1)):
+        broker.log.append({**use, "caller": caller, "rows": rows, "state": "complete"})
+
+    shell.run("%secret log prod_pw")
+
+    assert [line.split()[2:3] + line.split()[-2:] for line in repr(shell.result).split("\n")[2:5]] == [
+        ["bob", "1", "complete"],
+        ["carol", "2", "complete"],
+        ["bob", "1,000,000", "complete"],
+    ]
 
 
 def test_an_own_secret_hides_a_shared_one(shared: Double, be: Be, shell: Shell) -> None:

@@ -141,7 +141,7 @@ def test_a_member_reads_with_the_usual_libraries(
     tables = shell.result
     shell.run("with warehouse.begin() as c: c.execute(sa.text('DELETE FROM answers'))")
 
-    assert f"{users[0]}'s, shared with of-{users[0]}: it reads only; the credential stays at the broker." in shown
+    assert f"{users[0]}'s, shared with of-{users[0]}: it reads only; the credential stays at the broker. Through it:" in shown
     assert (by_pandas, by_polars, "answers" in tables) == ([42], [42], True)
     assert "read-only" in str(shell.error)
     shell.run("%connect")
@@ -157,7 +157,7 @@ def test_a_shared_secret_in_an_own_description(
 
     shell.run(f"%%connect mine\n{body_for(reader)}")
     shell.run("with mine.connect() as c: print(c.exec_driver_sql('SELECT answer FROM answers').scalar())")
-    assert shell.shown == "42\n"
+    assert shell.shown.splitlines()[-1] == "42"
     for other in (reader._replace(port=reader.port + 1), reader._replace(database="postgres"), reader._replace(user="app")):
         shell.run(f"%%connect other\n{body_for(other)}")
         assert isinstance(shell.error, BindingError), other
@@ -213,6 +213,86 @@ def test_the_owner_sees_what_was_done(
 
     shell.run("%secret log warehouse")
 
-    rows = [row for row in shell.result.rows if "FROM answers" in row[4]]
-    assert [(row[1], row[2], row[5], row[6]) for row in rows] == [(member, "use", "1", "complete")]
+    rows = [row for row in shell.result.rows if "FROM answers" in row[5]]
+    assert [(row[1], row[2], row[6], row[7]) for row in rows] == [(member, "use", "1", "complete")]
     assert "of-the-reader" not in repr(shell.result)
+
+
+def test_the_record_of_all_that_is_mine(
+    users: tuple[str, str], broker: RealBroker, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a name: the owner is shown each use of what is his, the member his own uses, a stranger nothing of either."""
+    owner, member = users
+    broker.be(member, monkeypatch)
+    shell.run("%connect warehouse")
+    shell.run("with warehouse.connect() as c: c.exec_driver_sql('SELECT answer + 1 FROM answers').fetchall()")
+    shown = {}
+    for who in (owner, member, broker.somebody()):
+        broker.be(who, monkeypatch)
+        shell.run("%secret log")
+        shown[who] = repr(shell.result)
+
+    used = [line for line in shown[owner].splitlines() if "SELECT answer + 1" in line]
+    assert len(used) == 1
+    assert used[0].split()[2:6] == [member, "use", owner, "warehouse"]
+    assert "complete" in used[0]
+    assert used[0] in shown[member]
+    assert " share " in shown[owner]
+    assert " share " not in shown[member]
+    assert "Nothing is recorded of yours" not in shown[owner]
+    assert shown.popitem()[1].count("warehouse") == 0
+
+
+def test_a_members_file_is_imported_to_the_broker(
+    broker: RealBroker, shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As without a team: what it found is shown, stored as one's own secrets, and known the next time."""
+    backend = broker.be(broker.somebody(), monkeypatch)
+    (tmp_path / "some.env").write_text("API_KEY=sk-canary-6620-value\n")
+
+    shown = shell.run(f"%secret import {tmp_path / 'some.env'} --yes")
+
+    assert shell.error is None
+    assert backend.reveal("API_KEY") == "sk-canary-6620-value"
+    assert "sk-canary" not in shown + shell.displayed
+    shell.run(f"%secret import {tmp_path / 'some.env'} --yes")
+    assert "same value" in shell.shown + shell.displayed
+
+
+def test_somebody_who_was_never_here_is_said_to_be(
+    users: tuple[str, str], broker: RealBroker, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An admin may put a name into a group before anybody comes by it, and is told that it may be mistyped."""
+    group, known, new = f"of-{users[0]}", broker.somebody(), broker.somebody()
+    broker.be(known, monkeypatch).me()
+    broker.be(f"admin-of-{users[0]}", monkeypatch, admin=True)
+
+    of_known = shell.run(f"%secret groups add {group} {known}")
+    of_new = shell.run(f"%secret groups add {group} {new}")
+
+    assert of_known == f"{known} is in {group}.\n"
+    assert f"The broker has never seen {new}" in of_new
+    assert f"%secret groups remove {group} {new}" in of_new
+
+
+def test_what_a_member_is_told_when_it_is_not_shared_any_more(
+    users: tuple[str, str], broker: RealBroker, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine says so, the list does, and opening it again does; nothing advises to describe what was never his."""
+    owner, member = users
+    broker.be(member, monkeypatch)
+    shell.run("%connect warehouse")
+    broker.be(owner, monkeypatch).sharing.unshare("connection", "warehouse", f"of-{owner}")
+    broker.be(member, monkeypatch)
+
+    shell.run("with warehouse.connect() as c: c.exec_driver_sql('SELECT 1')")
+    used = str(shell.error)
+    shell.run("%connect")
+    row = next(line for line in repr(shell.result).splitlines() if line.startswith("warehouse"))
+    shell.run("%connect warehouse --replace")
+    again = str(shell.error)
+
+    assert "no connection or secret named 'warehouse' that you may use" in used
+    assert re.split(r"\s{2,}", row)[1] == "not shared any more"
+    assert "no connection named 'warehouse' is saved by you, or shared with you (any more)" in again
+    assert "Describe it in a cell" not in again
