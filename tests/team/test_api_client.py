@@ -267,8 +267,9 @@ def test_the_owner_sees_what_was_asked(users: Users, api: Server, shell: Shell) 
 
     shell.run("%secret log api")
 
-    rows = [row for row in shell.result.rows if row[4]]
-    assert [(row[1], row[2], row[4], row[6]) for row in rows] == [
+    assert shell.result.header[5] == "statement"
+    rows = [row for row in shell.result.rows if row[5]]
+    assert [(row[1], row[2], row[5], row[7]) for row in rows] == [
         (users.member, "refused", "DELETE /v1/users/1", "NotAllowedError"),
         (users.member, "use", "GET /v1/users?name", "complete status 200, 34 bytes"),
     ]
