@@ -271,9 +271,9 @@ def test_the_owner_sees_what_was_asked(team: Team, lake: Any, shell: Shell) -> N
 
     shell.run("%secret log lake")
 
-    rows = {row[4]: row for row in shell.result.rows}
+    rows = {row[5]: row for row in shell.result.rows}
     assert {"SIGN GET sales/data/a.csv", "LIST sales/data"} <= rows.keys()
-    assert (rows["LIST sales/data"][5], rows["SIGN GET sales/data/a.csv"][6]) == ("2", "complete")
+    assert (rows["LIST sales/data"][6], rows["SIGN GET sales/data/a.csv"][7]) == ("2", "complete")
     assert "what was read or written by it only the storage knows" in repr(shell.result)
     assert not re.search("Signature|X-Amz|http:", repr(shell.result))
 
