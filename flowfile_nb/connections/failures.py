@@ -16,6 +16,7 @@ _NO_SUCH = "what answers on that port is no such server"
 _CLOSED = "the server closed the connection before it was set up"
 # What a port that waits for TLS does with a client that does not begin so, and others do, too.
 _PERHAPS_TLS = {_SILENT, _NO_SUCH, _CLOSED}
+_TLS_FIRST = "that port begins with TLS, and this connection does not"
 _BEGIN_WITH_TLS = (
     'check the port; to begin with TLS:  https://…  for an API,  security_protocol = "SASL_SSL"  for Kafka,'
     "  ?sslmode=require&sslnegotiation=direct  for PostgreSQL 17"
@@ -129,6 +130,8 @@ _CAUSES = (
         "the server has no encrypted connections, and this one asks for one",
         "use a server with TLS; or, where the network is safe, leave out  sslmode  (PostgreSQL),  ssl_ca  and the like (MySQL)",
     ),
+    # Our own, of an API's transport.
+    (r"that port begins with tls", _TLS_FIRST, _BEGIN_WITH_TLS),
     (
         r"certificate.required|requires a valid client certificate",
         "the server asks for a certificate of yours",
@@ -218,7 +221,7 @@ def explain(
         from flowfile_nb.connections.tls_probe import begins_with_tls
 
         if begins_with_tls(*server):
-            what, remedy = "that port begins with TLS, and this connection does not", _BEGIN_WITH_TLS
+            what, remedy = _TLS_FIRST, _BEGIN_WITH_TLS
     replace = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
     return ConnectionFailedError(
         f"could not open {target}{used}: {what}",

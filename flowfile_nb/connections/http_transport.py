@@ -88,7 +88,7 @@ class LateBinding(httpx.BaseTransport):
             raise
         except httpx.TransportError as error:
             # Raised anew, as below, so that its traceback has no frame in which a value is a local variable.
-            raise type(error)(str(error)) from None
+            raise type(error)(f"{error}{_perhaps_tls(error, request.url)}") from None
         except KeyboardInterrupt:
             raise KeyboardInterrupt from None
 
@@ -166,6 +166,16 @@ def proxy_of(url: httpx.URL) -> str | None:
     if not proxy or proxy_bypass(url.host):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _perhaps_tls(error: httpx.TransportError, url: httpx.URL) -> str:
+    """Return what is to be added to an error of a server that was asked without TLS and does not speak HTTP so."""
+    if url.scheme != "http" or not isinstance(error, (httpx.RemoteProtocolError, httpx.ReadError)) or proxy_of(url):
+        return ""
+    from flowfile_nb.connections.tls_probe import begins_with_tls
+
+    said = begins_with_tls(url.host, url.port or _PORTS["http"])
+    return "; that port begins with TLS: describe the connection with  https://" if said else ""
 
 
 def _header(text: str, reveal: Access) -> bytes:

@@ -36,7 +36,7 @@ from flowfile_nb.errors import (
     MissingDriverError,
     NoSuchSecretError,
 )
-from tests.support.dumb_server import answering, web_server
+from tests.support.dumb_server import answering, hanging_up, web_server
 from tests.support.http_server import Answer, Request, Server, running
 from tests.support.shell import Shell
 
@@ -717,6 +717,23 @@ def test_tls_and_none_are_told_apart(server: Server, secure: Server, authority: 
     server.answer = lambda request: Answer(400)
     with pytest.raises(ConnectionFailedError, match="answered 400 to /"):
         fnb.connect({"type": "http", "url": server.url, "test_path": "/"})
+
+
+def test_a_later_request_to_a_port_with_tls(secure: Server) -> None:
+    """Without a test path the first request finds it out: httpx's own error says so, too."""
+    fnb.secrets["key"] = ASCII_CANARY
+    api = fnb.connect({"type": "http", "url": f"http://127.0.0.1:{secure.port}", "token": "%secret key"})
+    with pytest.raises(httpx.TransportError, match="that port begins with TLS") as caught:
+        api.get("/")
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+    with answering(hanging_up) as port:
+        other = fnb.connect(f"http://127.0.0.1:{port}")
+        with pytest.raises(httpx.TransportError) as hung_up:
+            other.get("/")
+    assert "TLS" not in str(hung_up.value)
+    for client in (api, other):
+        client.close()
 
 
 def says_400_or_tls(authority: trustme.CA) -> Callable[[socket.socket], None]:

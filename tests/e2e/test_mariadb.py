@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pandas as pd
@@ -15,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 import flowfile_nb as fnb
 from flowfile_nb import session
 from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError
+from tests.support.certificates import self_signed
 from tests.support.mariadb import MariaDb, is_installed, running_mariadb
 from tests.support.shell import Shell
 
@@ -232,3 +234,19 @@ def leaks(text: str, value: str) -> bool:
     """Return whether *text* holds a value as it is, as Python shows its text or its bytes, or as in a URL."""
     forms = (value, repr(value)[1:-1], repr(value.encode())[2:-1], quote(value), quote(value, safe=""), quote_plus(value))
     return any(form in text for form in forms)
+
+
+def test_tls_that_the_server_has_not(mariadb: MariaDb, tmp_path: Path) -> None:
+    """Asked for by an authority's file, it is not left out in silence: no password goes over the wire."""
+    fnb.secrets["shop_pw"] = mariadb.password
+    authority = self_signed(tmp_path).certificate
+    with closing(mariadb.admin()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@have_ssl")
+        has_tls = cursor.fetchone() == ("YES",)
+
+    with pytest.raises(ConnectionFailedError) as caught:
+        fnb.connect(f"{url(mariadb)}?ssl_ca={authority}")
+
+    words = "not signed by an authority that is trusted" if has_tls else "the server has no encrypted connections"
+    assert words in caught.value.message
+    assert "ssl_ca" in caught.value.hint
