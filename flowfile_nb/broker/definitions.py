@@ -31,7 +31,6 @@ _PORTS |= {"snowflake": 443, "databricks": 443}
 _TLS_PORTS = {"clickhouse": 9440, "clickhousedb": 8443, "trino": 443}
 _FILES = {"sqlite", "duckdb"}
 _LOGINS = {"sftp", "ssh", "ftp"}
-_UNSIGNED = {"gs", "gcs", "abfs", "abfss", "az", "adl"}
 # A second place for what the URL says already, or files and commands of the broker's host.
 _ELSEWHERE = {"host", "hostaddr", "port", "dbname", "database", "user", "username", "password", "service", "servicefile"}
 _HOST_FILES = re.compile(
@@ -68,11 +67,6 @@ def definition_of(body: str | Mapping[str, Any]) -> Definition:
         raise NotAllowedError(
             f"a login by {scheme!r} cannot be lent: it has no links to single files, members would need the login itself",
             hint="put what they shall read into a bucket and share that, or let each have a login of their own",
-        )
-    if scheme in _UNSIGNED:
-        raise NotAllowedError(
-            f"a credential of {scheme!r} cannot be lent: the broker signs links for S3, and for what speaks its protocol",
-            hint="ask its owner for a key of your own",
         )
     if scheme in _FILES:
         raise NotAllowedError(

@@ -30,8 +30,8 @@ MAX_UPLOAD_BYTES = 5 * 1024**3
 """Of one object: what storages take in one request."""
 _PIECE_BYTES = 1024 * 1024
 _BY_CODE = {
-    **dict.fromkeys(("NoSuchKey", "NoSuchBucket"), NoSuchObjectError),
-    **dict.fromkeys(("AccessDenied", "403"), ObjectRefusedError),
+    **dict.fromkeys(("NoSuchKey", "NoSuchBucket", "ContainerNotFound", "404"), NoSuchObjectError),
+    **dict.fromkeys(("AccessDenied", "AuthorizationFailure", "AuthorizationPermissionMismatch", "403"), ObjectRefusedError),
 }
 
 
@@ -257,7 +257,17 @@ class _S3(BrokeredFileSystem):
     protocol = ("s3", "s3a")
 
 
-_CLASSES: dict[str, type[BrokeredFileSystem]] = {"s3": _S3}
+class _Azure(BrokeredFileSystem):
+    protocol = ("abfs", "az", "abfss")
+
+
+class _Google(BrokeredFileSystem):
+    protocol = ("gs", "gcs")
+
+
+_CLASSES: dict[str, type[BrokeredFileSystem]] = {
+    protocol: kind for kind in (_S3, _Azure, _Google) for protocol in kind.protocol
+}
 
 
 def make_filesystem(client: Client, scheme: str, order: Mapping[str, str]) -> BrokeredFileSystem:

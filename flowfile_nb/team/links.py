@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from flowfile_nb.errors import MissingDriverError, NoSuchObjectError, ObjectRefusedError, StorageError
 
-STORAGE = {"s3"}
+STORAGE = {"s3", "abfs", "abfss", "az", "gs", "gcs"}
 """The kinds of storage that a broker signs links for."""
 _MARGIN_S = 5
 """A link that ends this soon might end on the way."""

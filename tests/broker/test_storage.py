@@ -38,6 +38,24 @@ def test_what_a_description_fixes(body: str, shown: str, options: dict[str, str]
     assert (place(found.target), found.target.options, found.secret) == (shown, options, "k")
 
 
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (
+            "abfs://sales@account.dfs.core.windows.net/2026?account_key=%secret k",
+            "abfs://account@account.blob.core.windows.net:443/sales/2026",
+        ),
+        ("az://sales?account=account&account_key=%secret k", "abfs://account@account.blob.core.windows.net:443/sales"),
+        ("gs://sales/2026?service_account_key=%secret k&project=p", "gs://storage.googleapis.com:443/sales/2026"),
+    ],
+)
+def test_what_a_description_of_azure_or_google_fixes(body: str, shown: str) -> None:
+    """Account, endpoint, container or bucket, and prefix."""
+    found = definition_of(body)
+
+    assert (place(found.target), found.target.tls, found.secret) == (shown, "verify-full", "k")
+
+
 WITHIN = ["", "/a.csv", "/a%2Fb", "/x=https%3A%2F%2Fexample.com/f", "/ü ß", "/50%", "//a", "/a/", "/..a/b..", "/a;b"]
 OUTSIDE = [
     *("sales/database", "sales/dat", "sales", "other/data/a", "/sales/data/a", "sales//data/a", "Sales/data/a", ""),

@@ -138,6 +138,11 @@ class Engine(Session, Protocol):
         """
 
 
+_STORES = {
+    "s3": ("flowfile_nb.broker.engines.s3", "S3"),
+    "abfs": ("flowfile_nb.broker.engines.azure", "Azure"),
+    "gs": ("flowfile_nb.broker.engines.google", "Google"),
+}
 REFUSED = {"sqlite", "duckdb", "access", "shillelagh"}
 """Kinds whose databases are files: there is no credential in them, and opening one opens the broker's own files."""
 
@@ -160,11 +165,11 @@ def engine_of(target: Target, value: str, limits: Limits) -> Engine:
         from flowfile_nb.broker.engines.mysql import MySQL
 
         return MySQL(target, value, limits)
-    if kind == "s3":
-        from flowfile_nb.broker.engines.s3 import S3
+    if kind in _STORES:
         from flowfile_nb.broker.storage.links import Links
 
-        return Links(target, S3(target, value, limits))
+        module, name = _STORES[kind]
+        return Links(target, getattr(import_module(module), name)(target, value, limits))
     if kind == "clickhouse":
         from flowfile_nb.broker.engines.clickhouse import ClickHouse
 

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from flowfile_nb.broker.model import Target
 from flowfile_nb.broker.storage.names import lies_within
+from flowfile_nb.connections.azure import Azure
+from flowfile_nb.connections.gcs import GoogleStorage
 from flowfile_nb.connections.s3 import S3
 from flowfile_nb.connections.spec import Spec, scheme_of
 from flowfile_nb.core.references import names_in, reference
@@ -59,6 +61,30 @@ def _s3(spec: Spec) -> tuple[Target, str]:
     return _target("s3", parts["endpoint_url"], (bucket, parts.get("prefix", "")), parts["access_key_id"], options), secret
 
 
+def _azure(spec: Spec) -> tuple[Target, str]:
+    family = Azure()
+    parts, example = family.described(spec), family.grammar.example
+    if "sas_token" in parts:
+        raise NotAllowedError(
+            "links are signed with an account's key, and a SAS token is none: it is a signature itself, and ends by itself",
+            hint="describe the connection by its account_key",
+        )
+    _require_keys(parts, {"account", "container", "prefix", "account_key", "endpoint_url"})
+    secret = _sole_secret(parts.get("account_key", ""), example)
+    endpoint = parts.get("endpoint_url") or f"https://{parts['account']}.blob.core.windows.net"
+    return _target("abfs", endpoint, (parts.get("container", ""), parts.get("prefix", "")), parts["account"], {}), secret
+
+
+def _google(spec: Spec) -> tuple[Target, str]:
+    family = GoogleStorage()
+    parts, example = family.described(spec), family.grammar.example
+    # A bucket's name is the whole world's: the project leads nowhere.
+    _require_keys(parts, {"bucket", "prefix", "project", "service_account_key", "endpoint_url"})
+    secret = _sole_secret(parts.get("service_account_key", ""), example)
+    endpoint = parts.get("endpoint_url") or "https://storage.googleapis.com"
+    return _target("gs", endpoint, (parts.get("bucket", ""), parts.get("prefix", "")), "", {}), secret
+
+
 def _target(kind: str, endpoint: str, place: tuple[str, str], username: str, options: dict[str, str]) -> Target:
     bucket, prefix = place
     if not _BUCKET.fullmatch(bucket):
@@ -97,6 +123,10 @@ def _sole_secret(text: str, example: str) -> str:
     return names[0]
 
 
-_KINDS: dict[str, Callable[[Spec], tuple[Target, str]]] = {"s3": _s3}
+_KINDS: dict[str, Callable[[Spec], tuple[Target, str]]] = {
+    "s3": _s3,
+    **dict.fromkeys(("abfs", "abfss", "az"), _azure),
+    **dict.fromkeys(("gs", "gcs"), _google),
+}
 STORAGE = set(_KINDS)
 """Kinds of connections whose objects can be lent by links."""
