@@ -74,8 +74,9 @@ class WorkerProcess:
             limit=_PIPE_BYTES,
         )
         worker = cls(process, order._replace(value=""), fingerprint(order))
+        first = {"target": order.target._asdict(), "value": order.value, "lent": order.caller != order.owner}
         try:
-            await worker._tell({"target": order.target._asdict(), "value": order.value, "limits": asdict(limits)})
+            await worker._tell({**first, "limits": asdict(limits)})
         except BaseException:
             worker.kill()
             raise

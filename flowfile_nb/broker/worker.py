@@ -36,9 +36,10 @@ from flowfile_nb.broker.model import Target
 from flowfile_nb.broker.scrubbing import Scrubber
 from flowfile_nb.core import wire
 from flowfile_nb.core.parameters import from_json
-from flowfile_nb.errors import FlowfileNbError
+from flowfile_nb.errors import FlowfileNbError, NotAllowedError
 
 _PR_SET_DUMPABLE = 4
+_WARNING = "warning:"
 _NO_WRITE = "this share is to read only; ask its owner to share it with --write if you need to change data"
 _LARGE = "ask for a part of it, or the broker's operator for more memory"
 
@@ -52,7 +53,7 @@ def main() -> int:
     first = json.loads(sys.stdin.buffer.readline() or b"{}")
     limits = Limits(**first["limits"])
     restrict(limits.memory_bytes)
-    session = Session(Target(**first["target"]), first.pop("value"), limits, output)
+    session = Session(Target(**first["target"]), first.pop("value"), limits, output, lent=first["lent"])
     threading.Thread(target=session.work, daemon=True).start()
     session.listen(sys.stdin.buffer)
     # Without waiting for what the driver's threads do: the front is gone, or wants this to end.
@@ -81,8 +82,8 @@ def restrict(memory_bytes: int) -> None:
 class Session:
     """The one connection, and the statements that come for it, one after the other."""
 
-    def __init__(self, target: Target, value: str, limits: Limits, output: int) -> None:
-        self._target, self._value, self._limits = target, value, limits
+    def __init__(self, target: Target, value: str, limits: Limits, output: int, *, lent: bool) -> None:
+        self._target, self._value, self._limits, self._lent = target, value, limits, lent
         self._scrubber = Scrubber(value)
         self._output = output
         self._engine: Engine | Api | None = None
@@ -118,6 +119,8 @@ class Session:
             facts = self._run(number, message)
         except (StoppedError, StatementError, ExchangeError, FlowfileNbError) as error:
             self._tell(number, error)
+            if self._engine is None:
+                return False
         except OpeningError as error:
             self._fail("ConnectionFailedError", str(error), "try again; if it stays so, ask its owner", detail=error.detail)
             return False
@@ -161,6 +164,8 @@ class Session:
             make = api_of if is_api(self._target.kind) else engine_of
             engine: Engine | Api = make(self._target, self._value, self._limits)
             engine.open()
+            if self._lent and not is_api(self._target.kind):
+                _require_lendable(engine)
             self._engine = engine
         return self._engine
 
@@ -215,6 +220,19 @@ class Session:
         except OSError:
             # The front is gone.
             os._exit(0)
+
+
+def _require_lendable(engine: Engine | Api) -> None:
+    """
+    Raise NotAllowedError if the account may do more than a share can hold in.
+
+    It was asked when it was shared; since then its owner may have fixed another one, or its administrator have raised it.
+    """
+    if refused := [problem for problem in engine.problems() if not problem.startswith(_WARNING)]:
+        raise NotAllowedError(
+            f"the account of this connection is not lent: {'; '.join(refused)}",
+            hint="its owner has the database's administrator make an account that may do no more than the members shall",
+        )
 
 
 class Pieces:

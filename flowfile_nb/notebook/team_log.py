@@ -43,12 +43,17 @@ def team_log(team: TeamBackend, args: Namespace) -> Table:
 
 def _with_ends(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the entries with the end of each use in the line of its beginning; one that runs still has none."""
-    ends = {entry["query_id"]: entry for entry in entries if entry.get("query_id") and entry.get("state") != "started"}
-    found = []
+    found: list[dict[str, Any]] = []
+    # By who ran it, too, and in their order: a caller chooses the ids, and may choose another's, or one twice.
+    begun: dict[tuple[Any, Any], list[dict[str, Any]]] = {}
     for entry in entries:
-        end = ends.get(entry.get("query_id") or "")
-        if entry is not end or not entry.get("query_id"):
-            found.append({**entry, **({key: end[key] for key in ("state", "rows", "detail")} if end else {})})
+        of_id = begun.setdefault((entry["caller"], entry.get("query_id")), [])
+        if entry.get("query_id") and entry.get("state") != "started" and of_id:
+            of_id.pop(0).update({key: entry[key] for key in ("state", "rows", "detail")})
+            continue
+        found.append(dict(entry))
+        if entry.get("state") == "started":
+            of_id.append(found[-1])
     return found
 
 

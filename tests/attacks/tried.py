@@ -445,6 +445,13 @@ for _name, _statement in SUPERUSER.items():
             house.alice.post("connections/delete", {"name": "root"})
 
 
+@attack("read through a superuser that a share was led to when it was shared already", "shares_superusers")
+def _raised(house: House) -> bool:
+    house.alice.done("PUT", "connections", {"name": "warehouse", "body": house.body.replace("reporting", "app")})
+    house.alice.done("PUT", "secrets", {"name": "prod_pw", "value": house.server.password, "replace": True})
+    return succeeded(house.bob.query("SELECT pg_read_file('/etc/passwd')"))
+
+
 # Standing in the broker's place.
 
 

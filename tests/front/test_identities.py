@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tornado.httputil import HTTPHeaders
 
 from flowfile_nb.broker.identities import bearer, identify
 from flowfile_nb.broker.identities.hub import HubIdentity
@@ -325,3 +326,15 @@ def test_the_id_of_all_who_have_none_is_nobodys() -> None:
 
     assert system_name(overflow) is None
     assert system_name(0) == "root"
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
+def test_a_proxy_is_not_who_sends_its_requests(header: str) -> None:
+    """On a unix socket the kernel names the proxy's user: nobody is let in as that."""
+    identity = PeerIdentity(name_of={1001: "www-data"}.get)
+
+    with pytest.raises(NotAllowedError, match="proxy"):
+        asyncio.run(identity.caller(HTTPHeaders({header: "203.0.113.7"}), PeerCredentials(1, 1001, 1), "use"))
+    assert asyncio.run(identity.caller(HTTPHeaders(), PeerCredentials(1, 1001, 1), "use")) == Caller(
+        "www-data", vouched_by="peer"
+    )

@@ -14,7 +14,7 @@ import pytest
 
 from flowfile_nb.broker.model import Order, Target
 from notebooks.throwaway import Postgres
-from tests.support.broker import Broker, order_for
+from tests.support.broker import Broker, order_for, running_broker
 
 _OWN = "p@ss of the clerk's"
 _CHANGE = "ALTER ROLE CURRENT_USER PASSWORD 'bobs choice'"
@@ -94,7 +94,7 @@ _ATTACKS = [
 def _order(postgres: Postgres, access: str) -> Order:
     """Return what a caller of that access may do: each has a session, which is the same for all attacks."""
     target = Target("postgresql", postgres.host, postgres.port, postgres.database, "clerk", "")
-    return order_for(postgres, target=target, value=_OWN, access=access, caller=access)
+    return order_for(postgres, target=target, value=_OWN, access=access, caller=access, owner="alice")
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,21 @@ def test_a_request_is_one_statement(
     assert _tried(broker, _order(postgres, "read"), admin, Attack("", ["SELECT 1"])), "this attack proves nothing"
 
     assert not _tried(broker, _order(postgres, access), admin, Attack("", [text]))
+
+
+def test_an_account_that_was_raised_since_is_not_lent(postgres: Postgres, admin: psycopg.Connection) -> None:
+    """It was an ordinary one when it was shared; its owner uses it all the same."""
+    lent = _order(postgres, "read")
+    admin.execute("ALTER ROLE clerk CREATEROLE")
+    try:
+        with running_broker() as own:
+            refused = own.ask(lent, "SELECT 1").last
+            assert own.ask(lent._replace(caller="alice"), "SELECT 1 AS a").rows == [{"a": 1}]
+    finally:
+        admin.execute("ALTER ROLE clerk NOCREATEROLE")
+
+    assert refused["type"] == "NotAllowedError"
+    assert "create and change roles" in refused["message"]
 
 
 _SETTINGS = [

@@ -49,7 +49,7 @@ def test_revoking_cuts_what_runs(own: Broker, order: Order, postgres: Postgres, 
     """The caller's statement ends with an error, in the database too; another's goes on; the next one is refused."""
     go_on = asyncio.Event()
     running = own.begin(order, _KINDS[kind], keep=False)
-    other = own.begin(order._replace(caller="carol"), "SELECT 1 AS a", on_frame=lambda one: go_on.wait())
+    other = own.begin(order._replace(caller="carol", owner="carol"), "SELECT 1 AS a", on_frame=lambda one: go_on.wait())
     _until(postgres, "", runs=True)
 
     ended = own.do(own.sessions.revoke(_not_bobs))
@@ -87,7 +87,7 @@ def test_revoking_cuts_a_reader_that_sleeps(own: Broker, order: Order, postgres:
 def test_revoking_ends_idle_sessions(own: Broker, order: Order) -> None:
     """Nobody's connection stays open without a permission; others' do."""
     own.ask(order, "SELECT 1")
-    own.ask(order._replace(caller="carol"), "SELECT 1")
+    own.ask(order._replace(caller="carol", owner="carol"), "SELECT 1")
 
     assert own.do(own.sessions.revoke(_not_bobs)) == 1
 
@@ -97,7 +97,7 @@ def test_revoking_ends_idle_sessions(own: Broker, order: Order) -> None:
 def test_what_cannot_be_asked_is_not_permitted(own: Broker, order: Order) -> None:
     """A store that fails in the middle of a revocation lets nothing go on."""
     running = own.begin(order, "SELECT pg_sleep(600)")
-    own.ask(order._replace(caller="carol"), "SELECT 1")
+    own.ask(order._replace(caller="carol", owner="carol"), "SELECT 1")
 
     def fail(order: Order) -> bool:
         raise OSError("the disk is gone")

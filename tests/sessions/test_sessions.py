@@ -73,6 +73,12 @@ def test_statements_as_people_write_them(
     assert list(answer.rows[0].values()) == [value]
 
 
+def test_a_statement_of_many_comments_is_looked_at_in_no_time(broker: Broker, order: Order) -> None:
+    """Of a thousand comments each is one, however they could be taken apart."""
+    assert broker.ask(order, "/**/" * 1_000 + "SHOW server_version").outcome.state == "complete"
+    assert broker.ask(order, "-- a /*\n/* b */(((/***/ SELECT 1 AS a)))").rows == [{"a": 1}]
+
+
 def test_an_error_of_the_database_is_told_in_its_words(broker: Broker, order: Order) -> None:
     """With its code, and where in the statement it is; nothing of the driver's."""
     answer = broker.ask(order, "SELECT * FROM nowhere")
@@ -118,7 +124,9 @@ def test_what_is_no_statement_is_refused(broker: Broker, order: Order, statement
 def test_one_caller_uses_one_process_for_one_connection(broker: Broker, order: Order) -> None:
     """It is kept between statements; another caller, or another connection, never gets into it."""
     pids = [
-        broker.ask(order._replace(caller=caller, connection=connection), "SELECT pg_backend_pid() AS pid").rows[0]["pid"]
+        broker.ask(order._replace(caller=caller, owner=caller, connection=connection), "SELECT pg_backend_pid() AS pid").rows[
+            0
+        ]["pid"]
         for caller, connection in [("bob", "a"), ("bob", "a"), ("carol", "a"), ("bob", "b")]
     ]
 
@@ -353,7 +361,7 @@ def test_an_id_in_use_is_refused(broker: Broker, order: Order) -> None:
     waiting = broker.begin(order, "SELECT pg_sleep(300)", query_id="one")
 
     refused = broker.ask(order, "SELECT 1", query_id="one")
-    other = broker.ask(order._replace(caller="carol"), "SELECT 1 AS a", query_id="one")
+    other = broker.ask(order._replace(caller="carol", owner="carol"), "SELECT 1 AS a", query_id="one")
     broker.do(broker.sessions.cancel("one", "bob"))
 
     assert refused.last["type"] == "UsageError"

@@ -24,9 +24,13 @@ OnFrame = Callable[[wire.Frame], Any]
 
 
 def order_for(server: Postgres, access: Access = "read", caller: str = "bob", **changes: Any) -> Order:
-    """Return what the policy hands on when *caller* uses alice's connection."""
+    """
+    Return what the policy hands on when *caller* uses a connection of his own.
+
+    Of his own, as the login of these tests is a superuser, which is not lent.
+    """
     target = Target("postgresql", server.host, server.port, server.database, server.user, "")
-    return Order(caller, "alice", "warehouse", "grant 1", target, server.password, access)._replace(**changes)
+    return Order(caller, caller, "warehouse", "grant 1", target, server.password, access)._replace(**changes)
 
 
 class Answer(NamedTuple):

@@ -404,6 +404,24 @@ def test_the_log_is_the_brokers(broker: Double, be: Be, shell: Shell) -> None:
     assert "no secret named 'nothing'" in str(shell.error)
 
 
+def test_an_id_that_another_chose_too_changes_nothing_in_the_log(broker: Double, be: Be, shell: Shell) -> None:
+    """Callers choose the ids of their statements: each end is that of its own caller's, in their order."""
+    be("alice").set("prod_pw", VALUE, replace=False)
+    use = {"at": 1_764_000_001.0, "action": "use", "name": "prod_pw", "query_id": "q1", "rows": 0, "detail": ""}
+    for caller, statement in (("bob", "select secrets"), ("carol", "select hers"), ("bob", "select 1")):
+        broker.log.append({**use, "caller": caller, "statement": statement, "state": "started"})
+    for caller, rows in (("bob", 1_000_000), ("carol", 2), ("bob", 1)):
+        broker.log.append({**use, "caller": caller, "rows": rows, "state": "complete"})
+
+    shell.run("%secret log prod_pw")
+
+    assert [line.split()[2:3] + line.split()[-2:] for line in repr(shell.result).split("\n")[2:5]] == [
+        ["bob", "1", "complete"],
+        ["carol", "2", "complete"],
+        ["bob", "1,000,000", "complete"],
+    ]
+
+
 def test_an_own_secret_hides_a_shared_one(shared: Double, be: Be, shell: Shell) -> None:
     """One row, the own one; its value is read here."""
     bob = be("bob")

@@ -108,6 +108,9 @@ class MySQL:
 
     def problems(self) -> list[str]:
         """Return what the login may do that no share can hold in."""
+        with suppress(Exception):
+            # Rights on the whole server count for a connection as they were when it began.
+            self._connection.close()
         self._ready("read")
         with self._connection.cursor() as cursor:
             cursor.execute("SHOW GRANTS")

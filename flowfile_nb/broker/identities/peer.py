@@ -11,6 +11,7 @@ from flowfile_nb.broker.model import Caller, PeerCredentials
 from flowfile_nb.errors import NotAllowedError
 
 _CREDENTIALS = struct.Struct("3i")
+_OF_PROXIES = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 _OVERFLOW = "/proc/sys/kernel/overflowuid"
 
 
@@ -57,9 +58,19 @@ class PeerIdentity:
         self._name_of = name_of
 
     async def caller(self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str) -> Caller | None:
-        """Return who calls; None over TCP, and with a token. Raises NotAllowedError for a user id without a name."""
+        """
+        Return who calls; None over TCP, and with a token.
+
+        Raises:
+            NotAllowedError: For a user id without a name, and for what came through a proxy: whoever that serves is not known.
+        """
         if peer is None or bearer(headers) is not None:
             return None
+        if any(name in headers for name in _OF_PROXIES):
+            raise NotAllowedError(
+                "this request came through a proxy, and the broker sees the proxy's user, not who sent it",
+                hint="send a token in the header Authorization, or come by the broker's unix socket itself",
+            )
         name = self._name_of(peer.uid)
         if name is None:
             raise NotAllowedError(
