@@ -50,9 +50,6 @@ class Brokered:
             require_libraries()
             from flowfile_nb.team.files import make_filesystem
 
-            self.note += (
-                " It lists, and signs links for single objects, good for a minute; these go between the storage and here."
-            )
             return make_filesystem(self._client, scheme.lower(), self._order)
         from flowfile_nb.team.dialect import make_engine
 
@@ -145,7 +142,7 @@ def _refuse_form(as_: str | None, what: str) -> None:
     if as_ is not None:
         raise UsageError(
             f"--as {quoted(as_)} needs {what} in this kernel, where it never comes",
-            hint="leave --as out: DuckDB, polars and pandas read from the engine as well;  %connect?",
+            hint="leave --as out: DuckDB, polars and pandas read from what it binds as well;  %connect?",
         )
 
 
