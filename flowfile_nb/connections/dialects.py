@@ -217,7 +217,9 @@ def _snowflake(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
 
 
 def _late_options(url: URL) -> dict[str, str]:
-    return {key: item for key, item in url.query.items() if isinstance(item, str) and names_in(item)}
+    """Return what the dialect does not get: values of secrets, and files that it takes as an argument of the driver only."""
+    late = {"private_key_file", "token_file_path"}
+    return {key: item for key, item in url.query.items() if isinstance(item, str) and (key in late or names_in(item))}
 
 
 def _without_late_options(url: URL) -> URL:

@@ -28,7 +28,7 @@ _KEYS = {
     *("ssl_ca", "ssl_cert", "ssl_key", "ssl_capath"),  # MySQL
     *("ca_cert", "client_cert", "client_cert_key"),  # ClickHouse
     *("wallet_location", "config_dir"),  # Oracle
-    *("private_key_file", "credentials_path"),  # Snowflake, BigQuery
+    *("private_key_file", "token_file_path", "credentials_path"),  # Snowflake, BigQuery
     *("verify", "cert", "cert_key"),  # APIs, S3 and Azure
     *("key_file", "known_hosts"),  # SFTP
     *("ssl_ca_location", "ssl_cert_location"),  # Kafka

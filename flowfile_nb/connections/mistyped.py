@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 # What a credential is called in the descriptions that are known here, each with how many mistakes there may be in it.
 _NAMES = {
     **dict.fromkeys(("access_key", "account_key", "credentials", "passphrase", "password", "private_key", "secret_key"), 2),
@@ -10,6 +12,8 @@ _NAMES = {
 }
 
 
+# Each description is read several times, and few keys are unusual.
+@lru_cache(maxsize=512)
 def meant_credential(key: str) -> str | None:
     """
     Return the name of a credential that *key*, or its end, is a typing mistake or two away from; None if there is none.

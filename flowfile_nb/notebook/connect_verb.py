@@ -204,7 +204,8 @@ def cell_of(definition: Definition) -> str:
     if definition.flowfiles is not None:
         return f"%connect {quoted(definition.name)}"
     option = "" if definition.origin else " --save"
-    text = definition.text if definition.team is None else session.team().connection_body(definition.team)
+    # Run in the notebook's folder it is to lead to the same files.
+    text = definition.located.text if definition.team is None else session.team().connection_body(definition.team)
     return f"%%connect {definition.name}{option}\n{text}"
 
 

@@ -27,13 +27,17 @@ _UNKNOWN = reference("known only when the code runs")
 _PACKAGE = "flowfile_nb"
 _WHAT = ("connect", "secrets")
 _RUN_PYTHON = {"capture", "prun", "time", "timeit"}
-_OURS = re.compile(r"\b(?:connect|secrets)\b")
+# Not the magic.
+_OURS = re.compile(r"(?<!%)\b(?:connect|secrets)\b")
 _FIELD = re.compile(r"(?<!\{)\{[^{}]*\}")
 _PERCENT = re.compile(r"%(?:\(\w+\))?[-+#0-9.]*[a-zA-Z]")
 # Of code that cannot be read: from a URL's password, or a credential's `=` or `:`, to the end of the line.
 _DOUBTFUL = re.compile(
-    r"""(?:[a-z][\w+.-]*://[^\s:/@'"]*:|(?:pass|pwd|secret|token|key|credential)\w*['"]?\s*[:=]\s*[^\s\w]*)(?P<value>[^\n]+)""",
-    re.IGNORECASE,
+    r"""(?:[a-z][\w+.-]*://[^\s:/@'"]*:
+        |(?:pass|pwd|secret|token|key|credential)\w*['"]?\s*[:=]\s*[^\s\w]*
+        |\bsecrets\s*(?:\[[^\]\n]*\]\s*=|\.\s*(?:setdefault|update)\s*\()\s*
+       )(?P<value>[^\n]+)""",
+    re.IGNORECASE | re.VERBOSE,
 )
 
 
@@ -87,19 +91,19 @@ class _Finder:
     def __init__(self, code: str, transform: Callable[[str], str], ours: set[tuple[str, str]]) -> None:
         self._code = code
         self._transform = transform
-        self._tree = ast.parse(code)
+        self._nodes = list(ast.walk(ast.parse(code)))
         self._ours = ours | self._imported()
 
     def segments(self) -> Iterator[str]:
         """Return the pieces of the code that hold one, as they are written."""
-        calls = [node for node in ast.walk(self._tree) if isinstance(node, ast.Call)]
+        calls = [node for node in self._nodes if isinstance(node, ast.Call)]
         for call in calls:
             if isinstance(call.func, ast.Attribute) and call.func.attr in {"run_cell_magic", "run_line_magic"}:
                 yield from self._inside(*map(_text, call.args))
         found = [node for call in calls if self._is(call.func, "connect") for node in _refused_in_call(call)]
         if any(self._is(call.func, "connect") for call in calls):
             # What the arguments are made of may stand elsewhere in the cell.
-            found += _refused_elsewhere(self._tree)
+            found += _refused_elsewhere(self._nodes)
         found += self._stored_values()
         for node in found:
             yield ast.get_source_segment(self._code, node) or self._code
@@ -112,7 +116,7 @@ class _Finder:
 
     def _stored_values(self) -> Iterator[ast.expr]:
         """Return what `secrets[…] = …` and the like store."""
-        for node in ast.walk(self._tree):
+        for node in self._nodes:
             if isinstance(node, ast.Assign):
                 if any(isinstance(one, ast.Subscript) and self._is(one.value, "secrets") for one in node.targets):
                     yield from _known(node.value)
@@ -126,7 +130,7 @@ class _Finder:
 
     def _imported(self) -> set[tuple[str, str]]:
         ours: set[tuple[str, str]] = set()
-        for node in ast.walk(self._tree):
+        for node in self._nodes:
             if isinstance(node, ast.Import):
                 names = [one.asname or one.name for one in node.names if one.name == _PACKAGE]
                 ours |= {(f"{name}.{what}", what) for name in names for what in _WHAT}
@@ -153,9 +157,9 @@ def _refused_in_call(call: ast.Call) -> Iterator[ast.expr]:
                 yield node
 
 
-def _refused_elsewhere(tree: ast.AST) -> Iterator[ast.expr]:
+def _refused_elsewhere(nodes: list[ast.AST]) -> Iterator[ast.expr]:
     """Return what an argument may be made of, and would be refused in one: a URL, a dictionary's values, `d["pw"] = …`."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 if isinstance(target, ast.Subscript) and _is_literal(_text(target.slice) or "", _value(node.value)):

@@ -104,6 +104,8 @@ def test_a_projects_file(shell: Shell, there: Path, elsewhere: Path, monkeypatch
     assert f"Connected: answer = sqlite:///{there}/data/answer.db" in shown
     assert read(shell, "answer") == 41
 
+    shell.run("%connect answer --edit")
+    assert shell.real.rl_next_input == f'%%connect answer\ntype = "sqlite"\ndatabase = "{there}/data/answer.db"'
     shell.run("%%connect other --save\nsqlite:///../data/answer.db")
     assert "other" in shell.run("%connect other --export")
     assert 'url = "sqlite:///data/answer.db"' in (there / "connections.toml").read_text(encoding="utf-8")
@@ -153,6 +155,7 @@ def test_what_is_no_relative_path(description: Any) -> None:
 @pytest.mark.parametrize(
     ("description", "wanted"),
     [
+        ("sqlite:///file:../data.db?uri=true", "sqlite:///file:/srv/data.db?uri=true"),
         ("sqlite:///data.db?timeout=5", "sqlite:////srv/project/data.db?timeout=5"),
         ("duckdb:///../of mine.duckdb", "duckdb:////srv/of mine.duckdb"),
         ("sqlite:///file:data.db?mode=ro&uri=true", "sqlite:///file:/srv/project/data.db?mode=ro&uri=true"),

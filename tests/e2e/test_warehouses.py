@@ -83,6 +83,21 @@ def test_snowflake_key_pair(passphrase: str | None) -> None:
     assert "private_key_passphrase" not in got
 
 
+@some
+@given(value=TEXT)
+def test_snowflake_other_logins(value: str) -> None:
+    """A file with the key and its passphrase, OAuth, a programmatic token, a passcode: a secret in each argument."""
+    import snowflake.connector
+
+    secret = dict.fromkeys(("private_key_file_pwd", "token", "passcode", "oauth_client_secret"), "%secret v")
+    parts = {"type": "snowflake", "account": "a", "user": "app", "private_key_file": "/key.p8", "authenticator": "oauth"}
+
+    got = given_to(snowflake.connector, {**parts, **secret}, {"v": value})
+
+    assert [got[key] for key in secret] == [value] * 4
+    assert (got["private_key_file"], got["authenticator"]) == ("/key.p8", "oauth")
+
+
 def test_snowflake_with_a_wrong_passphrase() -> None:
     """Two lines, without the key."""
     text, _ = pem("right")

@@ -24,8 +24,9 @@ SERVICE = "flowfile-secrets"
 PREFIX = f"/services/{SERVICE}/"
 _START_S = 90
 
-# As `.deploy/jupyterhub_config.py` has it, with what a test needs beside.
+# What `.deploy` has to copy, as it stands there, and after it what a test needs: other ports and tokens, who the callers are.
 _CONFIG = """
+load_subconfig({deploy!r})
 c.JupyterHub.bind_url = {url!r}
 c.JupyterHub.hub_port = {hub_port}
 c.JupyterHub.db_url = {database!r}
@@ -46,21 +47,22 @@ c.Spawner.default_url = "/api"
 c.Spawner.start_timeout = 60
 c.Spawner.environment = {{"FLOWFILE_NB_TEAM": {team!r}}}
 c.JupyterHub.load_groups = {groups!r}
+service = {{**c.JupyterHub.services[0], "api_token": {broker_token!r}}}
+del service["url"]
 c.JupyterHub.services = [
-    {{"name": {service!r}, "api_token": {broker_token!r}, **({{"url": {broker!r}}} if {broker!r} else {{}})}},
+    {{**service, **({{"url": {broker!r}}} if {broker!r} else {{}})}},
     {{"name": "driver", "api_token": {driver_token!r}}},
 ]
+callers, reader = c.JupyterHub.load_roles
 c.JupyterHub.load_roles = [
-    {{"name": "broker-caller", "scopes": ["access:services!service={service}"], "users": {users!r}}},
-    {{"name": "broker", "scopes": ["read:users:name", "read:users:groups"], "services": [{service!r}]}},
+    {{**callers, "groups": [], "users": {users!r}}},
+    reader,
     {{
         "name": "driver",
         "scopes": ["admin:users", "admin:servers", "tokens", "admin:groups", "access:servers"],
         "services": ["driver"],
     }},
 ]
-c.Spawner.server_token_scopes = ["users:activity!user", "access:servers!server", "access:services!service={service}"]
-c.Spawner.oauth_client_allowed_scopes = ["access:services!service={service}"]
 """
 
 
@@ -119,7 +121,7 @@ class Hub:
                 singleuser=str(Path(python).parent / "jupyterhub-singleuser"),
                 team=team or f"{self.url}{PREFIX}",
                 groups={name: {"users": members} for name, members in groups.items()},
-                service=SERVICE,
+                deploy=str(ROOT / ".deploy" / "jupyterhub_config.py"),
                 broker=broker.rstrip("/"),
                 broker_token=self.broker_token,
                 driver_token=self.driver_token,
@@ -182,7 +184,7 @@ class Hub:
     @property
     def _environ(self) -> dict[str, str]:
         path = f"{Path(self._python).parent}:{os.environ['PATH']}"
-        return {"PATH": path, "HOME": str(self._home), "LANG": "C.UTF-8"}
+        return {"PATH": path, "HOME": str(self._home), "LANG": "C.UTF-8", "FLOWFILE_NB_HUB_TOKEN": self.broker_token}
 
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
         assert process.poll() is None, self.log.read_text()[-4000:]
