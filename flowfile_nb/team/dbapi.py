@@ -13,6 +13,7 @@ import sys
 import threading
 import uuid
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -87,7 +88,8 @@ class Connection:
 
     def __init__(self, call: QueryCall, order: Mapping[str, Any]) -> None:
         self._call, self._order = call, dict(order)
-        self._cursors: list[Cursor] = []
+        # One that nobody holds any more hangs up by itself.
+        self._cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
         self.closed = False
         self.wrote = False
 
@@ -110,8 +112,7 @@ class Connection:
             raise InterfaceError("the connection is closed", hint="open it again")
         _tell_polars()
         cursor = Cursor(self, self._call, self._order)
-        # Those that are done with are let go.
-        self._cursors = [one for one in self._cursors if one.is_open] + [cursor]
+        self._cursors.add(cursor)
         return cursor
 
     def execute(self, statement: str, parameters: Any = None) -> Cursor:
@@ -133,7 +134,7 @@ class Connection:
     def close(self) -> None:
         """Close it and its cursors."""
         self.closed = True
-        for cursor in self._cursors:
+        for cursor in list(self._cursors):
             cursor.close()
 
     def __enter__(self) -> Self:

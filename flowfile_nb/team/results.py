@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from flowfile_nb.core import wire
+from flowfile_nb.errors import BrokerError
 
 _AF_INET = 2
 
@@ -75,6 +76,12 @@ class FrameReader:
         """Return False."""
         return False
 
+    def _settle(self) -> None:
+        """Read what closes the answer: until then its connection is not free for the next one. It is whole, if that fails."""
+        with contextlib.suppress(BrokerError):
+            for piece in self._pieces:
+                self._decoder.feed(piece)
+
     def _more(self) -> bool:
         """Read on until there is Arrow data; return False at the end."""
         while self.end is None:
@@ -89,6 +96,7 @@ class FrameReader:
                     self._raise(frame.facts())
                 elif frame.kind == wire.END:
                     self.end = frame.facts()
+                    self._settle()
             if self._held:
                 return True
         return bool(self._held)

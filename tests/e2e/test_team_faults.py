@@ -20,7 +20,7 @@ import pytest
 from flowfile_nb.errors import BrokerError, ConnectionFailedError, FlowfileNbError
 from flowfile_nb.team import dbapi
 from tests.attacks.trying import prepare
-from tests.support.front import House, running_house
+from tests.support.front import House, Result, running_house
 from tests.support.kernel_side import connected, join, require_two_lines
 from tests.support.network import Link, link_to
 from tests.support.postgres import running_postgres, stopped
@@ -182,13 +182,14 @@ def test_who_stops_waiting_for_a_silent_network_is_let_go(place: Place, bob: dba
 
 def test_a_database_that_falls_silent(place: Place, bob: dbapi.Connection) -> None:
     """A statement that hears nothing of its database can be cancelled at once; connecting to it is given up by a clock."""
-    with _while_it_runs(place, bob, "SELECT pg_sleep(600)") as waiting:
+    house = place.house
+    with house.bob.running("SELECT pg_sleep(600)", id="unheard") as answer:
+        until(lambda: _running(place) == 1)
         place.to_database.fall_silent()
         try:
-            with connected(place.url, place.house.tokens["bob"]) as beside:
-                assert beside._call.cancel(bob._cursors[-1]._id)
-            with pytest.raises(dbapi.OperationalError, match="was cancelled"):
-                waiting(AT_ONCE_S)
+            beside = house.member(house.tokens["bob"])
+            assert beside.done("POST", "query/cancel", {"id": "unheard"}) == {"cancelled": True}
+            assert _within(AT_ONCE_S, lambda: Result(answer.read())).failed == "CancelledError"
             # She has no session yet: hers would have to be opened now.
             [token] = join(place.house, "newcomer").values()
             with connected(place.url, token) as newcomer, pytest.raises(ConnectionFailedError, match="reached") as failed:
