@@ -50,6 +50,24 @@ def start_practice_s3() -> None:
     print(f"{ENDPOINT} is answered by this notebook's kernel.")
 
 
+def start_bucket() -> int:
+    """
+    Start a server on this machine with the bucket `penguins`, to which a team's broker signs links; return its port.
+
+    It takes any key and any link: this server knows signatures in a header alone.
+    """
+    # Imported here, and after the variable: it takes a moment.
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    _fill(_client("s3", f"http://{host}:{port}", {"AccessKeyId": "practice", "SecretAccessKey": "practice"}))
+    return int(port)
+
+
 def _key(url: str) -> dict[str, str]:
     iam = _client("iam", url, {"AccessKeyId": "nobody", "SecretAccessKey": "nothing"})
     iam.create_user(UserName="notebook")

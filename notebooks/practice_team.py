@@ -76,6 +76,23 @@ class Team(NamedTuple):
         for what, name in (("secret", "penguins_pw"), ("connection", "penguins"), ("connection", "penguin_api")):
             secrets.sharing.share(Offer(what, name, group))
 
+    def prepare_files(self, owner: str, group: str) -> None:
+        """Let *owner* share a bucket with the table of each year as a file, as the connection `penguin_files`."""
+        from practice_s3 import start_bucket
+
+        url, me = f"http://127.0.0.1:{start_bucket()}", os.environ["FLOWFILE_NB_TEAM_TOKEN"]
+        self._quietly(owner)
+        secrets = session.team()
+        secrets.set("penguins_files_key", os.environ["PRACTICE_PASSWORD"], replace=True)
+        secrets.save_connection(
+            "penguin_files",
+            f'type = "s3"\nbucket = "penguins"\nendpoint_url = "{url}"\naccess_key_id = "practice"\n'
+            'secret_access_key = "${secret:penguins_files_key}"',
+        )
+        secrets.sharing.share(Offer("connection", "penguin_files", group))
+        os.environ["FLOWFILE_NB_TEAM_TOKEN"] = me
+        session.use_backend(None)
+
     def _quietly(self, user: str, *, admin: bool = False) -> None:
         with contextlib.redirect_stdout(None):
             self.be(user, admin=admin)

@@ -19,13 +19,14 @@ from flowfile_nb.connections.access import Access, access_of
 from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
 from flowfile_nb.connections.families import Reveal, kinds
 from flowfile_nb.connections.late_binding import LateBinding
-from flowfile_nb.connections.literals import example_of
+from flowfile_nb.connections.literals import example_of, misplaced
 from flowfile_nb.connections.options import require_known, unknown_to_us
 from flowfile_nb.connections.pooled import watch
 from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
 from flowfile_nb.connections.statements import watch_statements
 from flowfile_nb.connections.timeouts import limit_s
+from flowfile_nb.core.references import names_in
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
 if TYPE_CHECKING:
@@ -243,6 +244,8 @@ def _from_parts(spec: TableSpec) -> URL:
     if "url" in parts:
         raise ConnectionSpecError("a description is a URL or its parts, not both", hint="write the URL alone in the cell")
     port = parts.get("port")
+    if names_in(str(port)):
+        raise misplaced("the port")
     if not isinstance(port, (int, type(None))):
         raise ConnectionSpecError("the port is not a number", hint="port = 5432")
     host = parts.get("host")

@@ -50,9 +50,6 @@ class Brokered:
             require_libraries()
             from flowfile_nb.team.files import make_filesystem
 
-            self.note += (
-                " It lists, and signs links for single objects, good for a minute; these go between the storage and here."
-            )
             return make_filesystem(self._client, scheme.lower(), self._order)
         from flowfile_nb.team.dialect import make_engine
 
@@ -60,7 +57,10 @@ class Brokered:
 
     def check(self, connection: Any) -> None:
         """Have the broker open it once. Raises what it says, such as BindingError or ConnectionFailedError."""
-        self._untried = str(self._client.post("api/check", self._order, timeout_s=self._timeout_s).get("untried") or "")
+        answer = self._client.post("api/check", self._order, timeout_s=self._timeout_s)
+        self._untried = str(answer.get("untried") or "")
+        if tell := getattr(getattr(connection, "dialect", None), "tell", None):
+            tell(answer.get("first_asked") or {})
 
     def untried(self, connection: Any) -> tuple[str, str] | None:
         """Return what a check did, and what it has not tried; None if it has tried all."""
@@ -142,7 +142,7 @@ def _refuse_form(as_: str | None, what: str) -> None:
     if as_ is not None:
         raise UsageError(
             f"--as {quoted(as_)} needs {what} in this kernel, where it never comes",
-            hint="leave --as out: DuckDB, polars and pandas read from the engine as well;  %connect?",
+            hint="leave --as out: DuckDB, polars and pandas read from what it binds as well;  %connect?",
         )
 
 

@@ -282,6 +282,9 @@ def test_a_module_is_not_replaced(shell: Shell) -> None:
         ('%%connect db\ntype = "postgresql"\nhost = "h/sales"', 'hint: host = "db.example.com"   database = "sales"'),
         ('%%connect db\ntype = "postgresql"\nserver = "h"', "hint: did you mean 'host'?"),
         ('%%connect db\ntype = "sqlite"\npath = "x.db"', "hint: did you mean 'database'?"),
+        ('%%connect db\ntype = "postgresql"\nport = %secret pw', "stands in the place of the port, which cannot hold one"),
+        ('%%connect db\ntype = %secret pw\nhost = "h"', "stands in the place of the type, which cannot hold one"),
+        ("%%connect db\n%secret pw://h/x", "stands in the place of the kind of connection, which cannot hold one"),
         ("%connect scratch", "hint: to keep it, run its cell with  %%connect scratch --save"),
         ("%%connect db\nwarehouse", "hint: one that is saved opens by its name:  %connect NAME"),
         ("fnb.connect('warehouse')", "hint: one that is saved opens by its name:  %connect NAME"),
@@ -289,6 +292,7 @@ def test_a_module_is_not_replaced(shell: Shell) -> None:
 )
 def test_what_a_line_should_have_been(shell: Shell, line: str, words: str) -> None:
     """The hint is the line to type."""
+    fnb.secrets["pw"] = "a value"
     shell.run("import flowfile_nb as fnb\n")
     shell.run("%%connect scratch\nsqlite://")
 

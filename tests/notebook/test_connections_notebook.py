@@ -220,6 +220,11 @@ def test_no_value_in_the_notebook_and_in_what_is_left(home: Path, postgres: Post
     failed = [cell.source for cell in notebook.cells if any(output.output_type == "error" for output in cell.outputs)]
     assert failed == failing
     assert notebook.metadata.widgets
+    short = next(
+        str(cell.outputs) for cell in notebook.cells if cell.source == "pd.read_sql('SELECT * FROM nowhere', warehouse)"
+    )
+    assert "sqlalchemy.inspect(warehouse).get_table_names();  %tb  shows the whole traceback" in short
+    assert "site-packages" not in short
     text = nbformat.writes(notebook)
     Path("saved.ipynb").write_text(text, encoding="utf-8")
     assert min(text.count(f"[secret:{name}]") for name in ("pg", "token")) >= 2

@@ -129,6 +129,7 @@ def test_connect_binds_a_filesystem(team: Team, gate: Gate, shell: Shell) -> Non
     assert shell.result == ["data/a.csv"]
     assert f"@127.0.0.1:{gate.url.rpartition(':')[2]}/sales/data" in shown
     assert f"{team.owner}'s, shared with {team.group}: it reads only; the credential stays at the broker." in shown
+    assert "Through it: links to single objects below the prefix" in shown
     assert gate.key not in shown + repr(vars(session.opened["lake"].native))
     assert "Closed" in shell.run("%connect -x lake")
 
@@ -270,9 +271,9 @@ def test_the_owner_sees_what_was_asked(team: Team, lake: Any, shell: Shell) -> N
 
     shell.run("%secret log lake")
 
-    rows = {row[4]: row for row in shell.result.rows}
+    rows = {row[5]: row for row in shell.result.rows}
     assert {"SIGN GET sales/data/a.csv", "LIST sales/data"} <= rows.keys()
-    assert (rows["LIST sales/data"][5], rows["SIGN GET sales/data/a.csv"][6]) == ("2", "complete")
+    assert (rows["LIST sales/data"][6], rows["SIGN GET sales/data/a.csv"][7]) == ("2", "complete")
     assert "what was read or written by it only the storage knows" in repr(shell.result)
     assert not re.search("Signature|X-Amz|http:", repr(shell.result))
 

@@ -198,9 +198,13 @@ def can_read(kind: str) -> bool:
 
 
 def guarantee_of(kind: str, access: Access) -> str:
-    """Return what is promised of a share: what its statements or requests can do; empty for storage."""
+    """Return what is promised of a share: what its statements, requests or links can do; empty where that is not known."""
     if is_api(kind):
         return api_rules.GUARANTEES[access]
+    if kind in _STORES:
+        from flowfile_nb.broker.storage.definitions import GUARANTEES
+
+        return GUARANTEES[access]
     if kind not in _ENGINES and kind not in OTHERS:
         return ""
     if access == "write":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import urlsplit
 
-from flowfile_nb.broker.model import Target
+from flowfile_nb.broker.model import Access, Target
 from flowfile_nb.broker.storage.names import lies_within
 from flowfile_nb.connections.azure import Azure
 from flowfile_nb.connections.gcs import GoogleStorage
@@ -128,5 +128,11 @@ _KINDS: dict[str, Callable[[Spec], tuple[Target, str]]] = {
     **dict.fromkeys(("abfs", "abfss", "az"), _azure),
     **dict.fromkeys(("gs", "gcs"), _google),
 }
+GUARANTEES: dict[Access, str] = {
+    "read": "links to single objects below the prefix that its owner fixed, for GET and HEAD, good for a minute each",
+    "write": "links to single objects below the prefix that its owner fixed, good for a minute each; with them they may be"
+    " replaced and deleted",
+}
+"""What is promised of a share."""
 STORAGE = set(_KINDS)
 """Kinds of connections whose objects can be lent by links."""
