@@ -38,10 +38,9 @@ _FAILURES = {
 class BrokeredClient(httpx.Client):
     """An `httpx.Client` to one API behind the broker. It has no value, and no connection of its own."""
 
-    def __init__(self, client: Client, order: Mapping[str, str], base_url: httpx.URL) -> None:
-        super().__init__(
-            transport=BrokerTransport(client, order, base_url), base_url=base_url, timeout=_TIMEOUT_S, trust_env=False
-        )
+    def __init__(self, client: Client, order: Mapping[str, str], base_url: httpx.URL, *, alone: bool = False) -> None:
+        transport = BrokerTransport(client, order, base_url, alone=alone)
+        super().__init__(transport=transport, base_url=base_url, timeout=_TIMEOUT_S, trust_env=False)
         self._order, self._base = dict(order), str(base_url)
 
     def __repr__(self) -> str:
@@ -59,14 +58,16 @@ class BrokerTransport(httpx.BaseTransport):
         client: Speaks to it.
         order: What is asked of it: `{"connection": name}`, or `{"description": text}`.
         base_url: The API's.
+        alone: Whether nothing else speaks to the broker by *client*, so that it is closed with this.
     """
 
-    def __init__(self, client: Client, order: Mapping[str, str], base_url: httpx.URL) -> None:
-        self._client, self._order, self._base = client, order, base_url
+    def __init__(self, client: Client, order: Mapping[str, str], base_url: httpx.URL, *, alone: bool) -> None:
+        self._client, self._order, self._base, self._alone = client, order, base_url, alone
 
     def close(self) -> None:
-        """Close the connections to the broker; the next request, of whatever else uses them, opens new ones."""
-        self._client.close()
+        """Close the way to the broker, unless other connections of this kernel's use it, too."""
+        if self._alone:
+            self._client.close()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """
@@ -192,4 +193,4 @@ def make_client(client: Client, order: Mapping[str, str], place: str) -> Brokere
 def _reopen(order: Mapping[str, str], base_url: str) -> BrokeredClient:
     from flowfile_nb.team.address import address_of
 
-    return BrokeredClient(Client(address_of(os.environ)), order, httpx.URL(base_url))
+    return BrokeredClient(Client(address_of(os.environ)), order, httpx.URL(base_url), alone=True)

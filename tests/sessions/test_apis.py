@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import ssl
 import threading
 import time
@@ -21,6 +22,7 @@ from flowfile_nb.broker.limits import MIB, Limits
 from flowfile_nb.broker.model import Order, Outcome, Target
 from flowfile_nb.core import wire
 from tests.support.broker import Broker, running_broker
+from tests.support.dumb_server import answering
 from tests.support.http_server import Answer, Request, Server, running
 
 KEY = "sk-live-4f9c2e71b8d04a6f"
@@ -138,6 +140,28 @@ def test_a_token_server_that_refuses(broker: Broker, api: Server) -> None:
     assert [request.path for request in api.requests] == ["/token"]
 
 
+def test_what_the_operator_reads_of_a_failure_holds_no_key(
+    broker: Broker, api: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the one that the owner has stored nor the token that was bought with it, however the server repeats them."""
+    token = "token-that-was-bought"
+
+    def nonsense(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(f"HTTP/1.1 200 OK\r\n{KEY} {token}\r\n\r\n".encode())
+
+    api.answer = lambda request: Answer(body=json.dumps({"access_token": token}).encode())
+    with answering(nonsense) as port:
+        order = order_to(api, auth="oauth2_client_credentials", client_id="me", token_url=f"{api.url}/token")
+        error = Exchange(broker, order._replace(target=order.target._replace(port=port))).error
+
+    assert (error["code"], "is not HTTP" in error["message"]) == ("RemoteProtocolError", True)
+    assert error["reference"] in caplog.text
+    assert "illegal header line" in caplog.text
+    assert KEY not in caplog.text + str(error)
+    assert token not in caplog.text + str(error)
+
+
 def test_what_is_compressed_is_handed_on_as_it_was_before(broker: Broker, api: Server) -> None:
     """A server that compresses without being asked to is understood, and the headers say what is true."""
     api.answer = lambda request: Answer(200, {"Content-Encoding": "gzip"}, gzip.compress(b"text " * 50_000) * 2)
@@ -225,28 +249,30 @@ def test_limits_hold_for_answers_too(api: Server) -> None:
         assert time.monotonic() - began < 10
 
 
-def test_a_cancelled_request_ends_at_the_api(broker: Broker, api: Server) -> None:
-    """Its connection is shut at once, and the session goes on."""
-    asked, go_on = threading.Event(), threading.Event()
+def test_a_cancelled_request_ends_at_the_api(api: Server) -> None:
+    """Its connection is shut at once, not when the session would be killed for it; and the session goes on."""
+    asked, closed = threading.Event(), threading.Event()
 
-    def wait(request: Request) -> Answer:
+    def wait(connection: socket.socket) -> None:
+        connection.recv(65536)
         asked.set()
-        go_on.wait(20)
-        return Answer()
+        # Nothing but its end comes.
+        connection.recv(1)
+        closed.set()
 
-    api.answer = wait
-    order = order_to(api)
     found: list[Exchange] = []
-    thread = threading.Thread(target=lambda: found.append(Exchange(broker, order, "slow")))
-    thread.start()
-    asked.wait(20)
-    assert broker.do(broker.sessions.cancel("slow", "bob"))
-    thread.join()
-    go_on.set()
-    api.answer = lambda request: Answer()
+    with running_broker(Limits(cancel_s=60)) as broker, answering(wait) as port:
+        order = order_to(api)
+        slow = order._replace(target=order.target._replace(port=port))
+        thread = threading.Thread(target=lambda: found.append(Exchange(broker, slow, "slow")))
+        thread.start()
+        asked.wait(20)
+        assert broker.do(broker.sessions.cancel("slow", "bob"))
+        thread.join()
 
-    assert found[0].error["type"] == "CancelledError"
-    assert Exchange(broker, order).body == b"{}"
+        assert closed.wait(20)
+        assert found[0].error["type"] == "CancelledError"
+        assert Exchange(broker, order).body == b"{}"
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="another process's memory is read by Linux's /proc")

@@ -17,6 +17,7 @@ import pytest
 from flowfile_nb import session
 from flowfile_nb.errors import BindingError, LimitError, NoSuchConnectionError, NotAllowedError, UsageError
 from flowfile_nb.team.entries import Offer
+from flowfile_nb.team.opening import open_named
 from tests.support.dumb_server import answering
 from tests.support.http_server import Answer, Request, Server, running
 from tests.support.real_broker import RealBroker, running_real_broker
@@ -266,8 +267,9 @@ def test_the_owner_sees_what_was_asked(users: Users, api: Server, shell: Shell) 
 
     shell.run("%secret log api")
 
-    rows = [row for row in shell.result.rows if row[4]]
-    assert [(row[1], row[2], row[4], row[6]) for row in rows] == [
+    assert shell.result.header[5] == "statement"
+    rows = [row for row in shell.result.rows if row[5]]
+    assert [(row[1], row[2], row[5], row[7]) for row in rows] == [
         (users.member, "refused", "DELETE /v1/users/1", "NotAllowedError"),
         (users.member, "use", "GET /v1/users?name", "complete status 200, 34 bytes"),
     ]
@@ -285,6 +287,24 @@ def test_a_client_goes_to_another_process_as_its_name(users: Users, api: Server,
 
     assert KEY.encode() not in data
     assert answer == ["GET", "/v1/x"]
+
+
+def test_closing_it_leaves_others_open(users: Users, api: Server, shell: Shell) -> None:
+    """Connections share the way to the broker: an answer of another one that is being read goes on."""
+    users.share(described(api))
+    api.answer = lambda request: Answer(body=(b"x" * 65536 for _ in range(100)))
+    shell.run("%connect api --no-test")
+    first = session.opened["api"]
+    again = open_named(session.team(), "api", test=False, as_=None, timeout_s=None)
+
+    with again.native.stream("GET", "large") as response:
+        pieces = response.iter_bytes()
+        size = len(next(pieces))
+        first.close()
+        size += sum(map(len, pieces))
+
+    assert size == 100 * 65536
+    again.close()
 
 
 def test_bodies_have_a_length_and_other_forms_need_the_value(users: Users, api: Server, shell: Shell) -> None:

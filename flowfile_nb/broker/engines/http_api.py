@@ -11,7 +11,7 @@ import base64
 import socket
 import ssl
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
@@ -62,7 +62,10 @@ class HttpApi:
                 pair = f"{encode(user)}:{encode(self._value)}"
                 self._redactor.learn(_CREDENTIAL, base64.b64encode(pair.encode()).decode())
         access = Access(lambda name: self._value, learn=self._learn)
-        self._transport = Direct(self._attachments(), access, httpx.create_ssl_context(trust_env=False))
+        verify = httpx.create_ssl_context(trust_env=False)
+        # Beside the library's list of authorities that of the broker's host, where a company has its own.
+        verify.load_default_certs()
+        self._transport = Direct(self._attachments(), access, verify)
         self._transport.pinned = self._target.host
         self._transport.begin(self._url("/", ""))
 
@@ -84,7 +87,7 @@ class HttpApi:
             stream=httpx.ByteStream(body),
             extensions={"timeout": waits},
         )
-        with _translated():
+        with _translated(self._redactor.mask):
             response = self._transport.handle_request(request)
         try:
             yield Answer(response.status_code, self._headers(response, asked["method"]), self._pieces(response))
@@ -106,7 +109,7 @@ class HttpApi:
         path = self._target.options.get("test_path")
         if path is None:
             assert self._transport is not None
-            with _translated():
+            with _translated(self._redactor.mask):
                 if self._transport.token() is None:
                     self._transport.shake_hands(self._target, self._limits.connect_s)
             return self._target.host
@@ -171,7 +174,7 @@ class HttpApi:
     def _pieces(self, response: httpx.Response) -> Iterator[bytes]:
         # By constant lengths: the time that a piece takes must not tell whether it begins like the credential.
         masker = ByteMasker(self._redactor, always_hold=True)
-        with _translated():
+        with _translated(self._redactor.mask):
             for piece in _decoded(response.headers.get("Content-Encoding", ""), response.iter_raw()):
                 if out := masker.feed(piece):
                     yield out
@@ -271,8 +274,8 @@ def _decoded(encoding: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Say in our words what the library, or the server, could quote the credential in."""
+def _translated(mask: Callable[[str], str]) -> Iterator[None]:
+    """Say in our words what the library, or the server, could quote the credential in; its own, masked, are for the log."""
     try:
         yield
     except ConnectionFailedError as error:
@@ -283,7 +286,7 @@ def _translated() -> Iterator[None]:
         raise ExchangeError(_UNTRUSTED, "ConnectError", type(error).__name__) from None
     except (httpx.TransportError, OSError) as error:
         name = type(error).__name__
-        detail = f"{name}: {error}"
+        detail = mask(f"{name}: {error}")
         if "certificate" in detail.lower() or "ssl" in detail.lower():
             raise ExchangeError(_UNTRUSTED, "ConnectError", detail) from None
         raise ExchangeError(_REASONS.get(name, "the API cannot be reached"), name, detail) from None
