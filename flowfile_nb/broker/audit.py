@@ -102,18 +102,20 @@ class Audit:
         table = tables.audit
         columns = [table.c[field] for field in LogEntry._fields]
         # A caller chooses the ids, and may choose one twice.
-        open_now: dict[tuple[str, str], list[LogEntry]] = {}
+        begun: dict[tuple[str, str], list[int]] = {}
+        query = select(table.c.id, table.c.caller, table.c.query_id, table.c.state).where(table.c.query_id != "")
         with self._store.reading() as connection:
-            for row in connection.execute(select(*columns).where(table.c.query_id != "").order_by(table.c.id)):
-                entry = LogEntry(*row)
-                of_id = open_now.setdefault((entry.caller, entry.query_id), [])
-                if entry.state == "started":
-                    of_id.append(entry)
+            # In a stream, and without statements: the table may be larger than what this process shall have.
+            for row in connection.execution_options(stream_results=True).execute(query.order_by(table.c.id)):
+                of_id = begun.setdefault((row.caller, row.query_id), [])
+                if row.state == "started":
+                    of_id.append(row.id)
                 elif of_id:
                     of_id.pop(0)
                 if not of_id:
-                    del open_now[entry.caller, entry.query_id]
-        return [entry for of_id in open_now.values() for entry in of_id]
+                    del begun[row.caller, row.query_id]
+            left = sorted(number for of_id in begun.values() for number in of_id)
+            return [LogEntry(*connection.execute(select(*columns).where(table.c.id == number)).one()) for number in left]
 
     def _append(self, entry: LogEntry) -> None:
         line = json.dumps({key: item for key, item in entry._asdict().items() if item not in ("", None)}) + "\n"

@@ -26,7 +26,7 @@ _LIMITS = (
     _Option("sessions-per-caller", "sessions_per_caller", 1, "how many statements of one caller run at once (8)"),
     _Option("sessions", "sessions", 1, "how many of all (200)"),
     _Option("connections", "connections", 1, "how many connections there may be to the broker (4000)"),
-    _Option("connections-per-caller", "connections_per_caller", 1, "how many of one caller (64)"),
+    _Option("connections-per-caller", "connections_per_caller", 1, "how many of one caller (256)"),
     _Option("silent-connections", "silent_per_place", 1, "how many of one address or user that have said nothing yet (256)"),
     _Option("silent-seconds", "stranger_s", 1, "how long a connection is kept on which nobody has said who calls (10)"),
 )

@@ -28,7 +28,7 @@ class Limits:
     heartbeat_s: float = 3
     connections: int = 4000
     """Of all callers to the broker. A descriptor each, beside those of the sessions."""
-    connections_per_caller: int = 64
+    connections_per_caller: int = 256
     silent_per_place: int = 256
     """How many connections from one address, or of one user of this host, may be open on which nothing was said yet."""
     stranger_s: float = 10

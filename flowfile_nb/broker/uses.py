@@ -116,8 +116,9 @@ async def check(request: Request, fields: Fields) -> Any:
         request.front.team.order, request.caller, connection=fields["connection"], description=fields["description"]
     )
     with request.front.running.by(request.caller):
-        server = (await _asked(request, order))["server"]
-    return {"ok": True, "server": server, "untried": api_rules.untried(order.target) if is_api(order.target.kind) else ""}
+        facts = await _asked(request, order)
+    untried = api_rules.untried(order.target) if is_api(order.target.kind) else ""
+    return {"ok": True, "server": facts["server"], "first_asked": facts.get("first_asked") or {}, "untried": untried}
 
 
 async def share(request: Request, fields: Fields) -> Any:

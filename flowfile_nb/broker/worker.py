@@ -154,7 +154,9 @@ class Session:
     def _run(self, number: int, message: dict[str, Any]) -> dict[str, Any]:
         engine = self._opened()
         if message.get("ask") == "problems":
-            return {"problems": engine.problems(), "server": engine.server()}
+            # PostgreSQL alone has something more to tell.
+            first_asked: dict[str, Any] = getattr(engine, "first_asked", dict)()
+            return {"problems": engine.problems(), "server": engine.server(), "first_asked": first_asked}
         if "request" in message:
             return self._exchange(cast("Api", engine), number, message["request"])
         return self._execute(cast("Engine", engine), number, message)

@@ -123,7 +123,10 @@ _CAUSES = (
     (
         r"certificate verify failed|self.signed|unable to get local issuer|unknown ca",
         "the server's certificate is not signed by an authority that is trusted here",
-        "name the authority's file:  ?sslrootcert=PATH  for PostgreSQL,  ?ssl_ca=PATH  for MySQL,  ssl_ca_location  for Kafka",
+        (
+            "name the authority's file:  ?sslrootcert=PATH  for PostgreSQL,  ?ssl_ca=PATH  for MySQL,  ?verify=PATH  for Trino,"
+            "  ssl_ca_location  for Kafka"
+        ),
     ),
     (
         r"does not support (?:ssl|it)|server doesn't support (?:ssl|it)|ssl is not enabled",

@@ -41,7 +41,7 @@ _FILES = {"duckdb", "sqlite"}
 # Compiled where they are needed: most connections have no path.
 _FILE_URL = r"(?P<scheme>[^:]+):///(?P<path>[^?]*)"
 # Another way to name a place, such as MotherDuck's `md:`; one letter is a drive.
-_ELSEWHERE = r"(?!file:)[A-Za-z][\w+.-]+:|-----BEGIN|\$\{secret:|%secret\b"
+_ELSEWHERE = r"[A-Za-z][\w+.-]+:|-----BEGIN|\$\{secret:|%secret\b"
 
 
 def located(spec: Spec, folder: Path) -> Spec:
@@ -101,13 +101,16 @@ def _rewritten(description: Description, change: _Change) -> Description:
 def _changed(spec: Spec, change: _Change) -> Spec:
     """Return *spec* itself where nothing in it changes."""
     if isinstance(spec, TableSpec):
-        is_file = str(spec.parts["type"]).partition("+")[0].lower() in _FILES
+        query = spec.parts.get("query", {})
+        in_memory = "memory" in (spec.parts.get("mode"), query.get("mode") if isinstance(query, Mapping) else None)
+        is_file = str(spec.parts["type"]).partition("+")[0].lower() in _FILES and not in_memory
         parts = _changed_parts(spec.parts, change, {*_KEYS, "database"} if is_file else _KEYS)
         return spec if parts == spec.parts else TableSpec(parts)
     before = spec.marked.text
     scheme = before.partition(":")[0].lower()
     after = before
-    if scheme.partition("+")[0] in _FILES and (found := re.match(_FILE_URL, before)):
+    in_memory = "mode=memory" in before
+    if scheme.partition("+")[0] in _FILES and not in_memory and (found := re.match(_FILE_URL, before)):
         path = _path(found["path"], change, spec.marked.restore)
         # There is no way to write a `?` in it.
         after = before if "?" in path else f"{found['scheme']}:///{path}{before[found.end() :]}"
@@ -138,10 +141,11 @@ def _changed_parts(parts: Mapping[str, Any], change: _Change, keys: set[str]) ->
 
 
 def _path(path: str, change: _Change, restore: _Change = str) -> str:
-    if path.lower() in _WORDS or re.match(_ELSEWHERE, restore(path)):
+    # SQLite takes a file by a URI, too.
+    scheme, place = ("file:", path[5:]) if path.startswith("file:") else ("", path)
+    if place.lower() in _WORDS or re.match(_ELSEWHERE, restore(place)):
         return path
-    # A file that SQLite is to take by a URI.
-    return f"file:{change(path[5:])}" if path.startswith("file:") else change(path)
+    return scheme + change(place)
 
 
 def _edited(text: str, change: _Change) -> str:

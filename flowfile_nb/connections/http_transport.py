@@ -9,6 +9,7 @@ host and port) that the connection was made for.
 from __future__ import annotations
 
 import base64
+import os
 import ssl
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -24,6 +25,8 @@ from flowfile_nb.core.references import fill, names_in
 from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError
 
 _PORTS = {"http": 80, "https": 443}
+# What came over a fork is the parent's: not even closing it is allowed here, so it is never collected.
+_inherited: list[object] = []
 
 
 class Attachments(NamedTuple):
@@ -73,6 +76,7 @@ class LateBinding(httpx.BaseTransport):
         self.access = reveal
         self._base = httpx.URL()
         self._plain: dict[str | None, httpx.HTTPTransport] = {}
+        self._pid = os.getpid()
 
     def begin(self, base: httpx.URL) -> None:
         """Attach to requests of this origin from now on; to none before."""
@@ -94,6 +98,7 @@ class LateBinding(httpx.BaseTransport):
 
     def plain(self, url: httpx.URL) -> httpx.HTTPTransport:
         """Return what sends to *url* without attaching, through the proxy that the environment names for it."""
+        self._leave_to_the_parent()
         proxy = proxy_of(url)
         if proxy not in self._plain:
             self._plain[proxy] = httpx.HTTPTransport(verify=self.verify, proxy=proxy)
@@ -111,8 +116,15 @@ class LateBinding(httpx.BaseTransport):
 
     def close(self) -> None:
         """Close the connections underneath."""
+        self._leave_to_the_parent()
         for transport in self._plain.values():
             transport.close()
+
+    def _leave_to_the_parent(self) -> None:
+        """In a forked child, begin anew: on the parent's connections it would read answers that are not its own."""
+        if self._pid != os.getpid():
+            _inherited.append(self._plain)
+            self._plain, self._pid = {}, os.getpid()
 
     def _send(self, request: httpx.Request) -> httpx.Response:
         oauth, token = self.attachments.oauth, self.token()

@@ -8,7 +8,9 @@ database's place or login.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy
@@ -102,7 +104,25 @@ class PostgreSQL(Brokered, PGDialect):
 
     supports_statement_cache = True
     default_paramstyle = "pyformat"
+    _told: Mapping[str, Any] = MappingProxyType({})
     colspecs = {**PGDialect.colspecs, types.JSON: _Json, JSON: _PostgresJson, JSONB: _PostgresJsonb}  # noqa: RUF012
+
+    def tell(self, facts: Mapping[str, Any]) -> None:
+        """Take what the broker knows of the server, so that it is not asked by statements, which stand in the record."""
+        self._told = dict(facts)
+
+    def _get_server_version_info(self, connection: Any) -> Any:
+        found = re.match(r"(\d+)(?:\.(\d+))?", str(self._told.get("version", "")))
+        return tuple(map(int, filter(None, found.groups()))) if found else super()._get_server_version_info(connection)  # type: ignore[no-untyped-call]
+
+    def _get_default_schema_name(self, connection: Any) -> Any:
+        return self._told["schema"] if "schema" in self._told else super()._get_default_schema_name(connection)  # type: ignore[no-untyped-call]
+
+    def _set_backslash_escapes(self, connection: Any) -> None:
+        if "standard_strings" in self._told:
+            self._backslash_escapes = self._told["standard_strings"] == "off"
+        else:
+            super()._set_backslash_escapes(connection)  # type: ignore[no-untyped-call]
 
 
 class MySQL(Brokered, MySQLDialect):

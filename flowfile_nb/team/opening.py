@@ -57,7 +57,10 @@ class Brokered:
 
     def check(self, connection: Any) -> None:
         """Have the broker open it once. Raises what it says, such as BindingError or ConnectionFailedError."""
-        self._untried = str(self._client.post("api/check", self._order, timeout_s=self._timeout_s).get("untried") or "")
+        answer = self._client.post("api/check", self._order, timeout_s=self._timeout_s)
+        self._untried = str(answer.get("untried") or "")
+        if tell := getattr(getattr(connection, "dialect", None), "tell", None):
+            tell(answer.get("first_asked") or {})
 
     def untried(self, connection: Any) -> tuple[str, str] | None:
         """Return what a check did, and what it has not tried; None if it has tried all."""

@@ -425,6 +425,21 @@ def running_statements(house: House) -> int:
     return int(count)
 
 
+# What outlives a statement.
+
+
+@attack("keep a lock for which all others of the account wait", "untidy")
+def _lock(house: House) -> bool:
+    house.bob.query("SELECT pg_advisory_lock(4711)")
+    return house.alice.rows("SELECT pg_try_advisory_lock(4711) AS free") == [{"free": False}]
+
+
+@attack("lay a statement where the next one finds it", "untidy")
+def _prepared(house: House) -> bool:
+    house.bob.query("PREPARE later AS SELECT 1")
+    return succeeded(house.bob.query("EXECUTE later"))
+
+
 # An account that reads the server's own files.
 
 

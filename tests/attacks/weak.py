@@ -204,6 +204,17 @@ def boundless() -> None:
     put(Sessions, "_make_room", lambda self, order: None)
 
 
+def untidy() -> None:
+    """What a statement holds and has set in its session stays there."""
+
+    def rolled_back(self: Any, cursor: Any) -> None:
+        if cursor is not None:
+            cursor.close()
+        self._plain("ROLLBACK")
+
+    put(postgresql.PostgreSQL, "_reset", rolled_back)
+
+
 def patient() -> None:
     """A connection is kept open for whoever says nothing on it."""
     put(guests.Guests, "arrive", lambda self, stream: True)
@@ -215,7 +226,7 @@ WEAKNESSES: dict[str, Callable[[], None]] = {
         *API_WEAKNESSES,
         *STORAGE_WEAKNESSES,
         *(reads_write, any_target, unproved_rows, all_manage, all_admins, no_owners, reveals_shared, credulous),
-        *(remembers_tokens, lax, deaf, telltale, anybody_cancels, shares_superusers, boundless, patient),
+        *(remembers_tokens, lax, deaf, telltale, anybody_cancels, shares_superusers, boundless, patient, untidy),
     )
 }
 

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import multiprocessing
+import os
 import pickle
 import socket
 import ssl
@@ -272,6 +273,40 @@ def test_a_client_in_another_process(server: Server) -> None:
         pool.join()
 
     assert server.requests[-1].headers["authorization"] == "Bearer tok"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning", "ignore:unclosed:ResourceWarning")
+def test_a_forked_child_has_connections_of_its_own(secure: Server, authority: trustme.CA, tmp_path: Path) -> None:
+    """In its parent's it would read answers that are not its own, and end them for both."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    api = fnb.connect({"type": "https", "url": secure.url, "verify": str(tmp_path / "ca.pem")})
+    first = _local_port(api.get("/"))
+    assert _local_port(api.get("/")) == first
+    reader, writer = os.pipe()
+
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, str(_local_port(api.get("/"))).encode())
+            api.close()
+        except BaseException as error:
+            os.write(writer, repr(error).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+    answer = os.read(reader, 1000).decode()
+    assert answer.isdigit(), answer
+    assert int(answer) != first
+    assert _local_port(api.get("/")) == first
+    api.close()
+    for end in (reader, writer):
+        os.close(end)
+
+
+def _local_port(response: httpx.Response) -> int:
+    return int(response.extensions["network_stream"].get_extra_info("client_addr")[1])
 
 
 def _status(api: Any) -> int:

@@ -348,6 +348,20 @@ def test_jupysql_runs_on_the_engine(shell: Shell, engine: sa.Engine) -> None:
     assert [tuple(row) for row in shell.real.user_ns["found"]] == [(1000,)]
 
 
+def test_a_notebook_shows_an_error_of_the_database_in_a_few_lines(shell: Shell, engine: sa.Engine) -> None:
+    """As of a connection that is opened in the kernel; the exception is SQLAlchemy's, or pandas's, as ever."""
+    shell.real.user_ns["warehouse"] = engine
+    shell.run("import pandas as pd")
+
+    shown = shell.run("pd.read_sql('SELECT * FROM nowhere', warehouse)")
+
+    assert shown.startswith("DatabaseError: ")
+    assert 'relation "nowhere" does not exist' in shown
+    assert "%tb  shows the whole traceback" in shown
+    assert shown.count("\n") < 10
+    assert "site-packages" not in shown
+
+
 def test_writing_through_sqlalchemy_and_pandas(writing: sa.Engine) -> None:
     """Rows are inserted with what they return, changed with their count, and whole frames stored."""
     with writing.begin() as opened:

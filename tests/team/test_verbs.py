@@ -155,6 +155,8 @@ def test_storing_under_a_shared_name_says_whose_it_is(shared: Double, be: Be, sh
 
 def test_a_name_that_nobody_shares(shared: Double, be: Be, shell: Shell) -> None:
     """Neither a secret nor a connection of a stranger's is different from one that is not there."""
+    # In carol's own kernel nothing of alice's is open.
+    shell.run("%connect -x warehouse")
     be("carol")
 
     shell.run("%secret get prod_pw")

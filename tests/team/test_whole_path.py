@@ -296,3 +296,23 @@ def test_what_a_member_is_told_when_it_is_not_shared_any_more(
     assert re.split(r"\s{2,}", row)[1] == "not shared any more"
     assert "no connection named 'warehouse' is saved by you, or shared with you (any more)" in again
     assert "Describe it in a cell" not in again
+
+
+def test_what_sqlalchemy_asks_first_is_not_in_the_record(
+    users: tuple[str, str], broker: RealBroker, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check has told it: the owner sees that a member came, and what he asked. Reflection knows the server as ever."""
+    owner, member = users
+    broker.be(member, monkeypatch)
+    shell.run("%connect warehouse")
+    shell.run(
+        "import sqlalchemy; sqlalchemy.inspect(warehouse).default_schema_name, warehouse.dialect.server_version_info >= (13,)"
+    )
+    known = shell.result
+    shell.run("with warehouse.connect() as c: c.exec_driver_sql('SELECT answer FROM answers').fetchall()")
+    broker.be(owner, monkeypatch)
+    shell.run("%secret log warehouse")
+
+    assert known == ("public", True)
+    told = [row[5] for row in shell.result.rows if row[1] == member]
+    assert told == ["SELECT answer FROM answers", "(the connection was tried)"]

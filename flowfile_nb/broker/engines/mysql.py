@@ -35,6 +35,8 @@ _LOST = {0, 2006, 2013, 2014, 2055, 1053, 1927, 4031}
 _OUT_OF_TIME = {1969, 3024}
 _BINARY = 63
 _UNSIGNED = 32
+_DRIVERS_OWN = range(2000, 3000)
+"""Codes of errors that no server sends."""
 _PASSWORD_TABLES = ("mysql.global_priv", "mysql.user", "mysql.servers")
 # Denied: database, table, column; no such table; a view that this login may not look through.
 _NOT_FOR_THIS_LOGIN = {1044, 1142, 1143, 1146, 1356}
@@ -232,7 +234,9 @@ def _translated(error: Exception) -> Exception:
     message = str(error.args[-1]) if error.args else type(error).__name__
     if code in _OUT_OF_TIME:
         message = f"{message}: the statement took too long"
-    return StatementError(message, "", str(code or ""), read_only=code == _READ_ONLY, from_server=bool(code))
+    return StatementError(
+        message, "", str(code or ""), read_only=code == _READ_ONLY, from_server=bool(code) and code not in _DRIVERS_OWN
+    )
 
 
 def _no_schema() -> Any:

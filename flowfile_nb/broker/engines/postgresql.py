@@ -138,6 +138,15 @@ class PostgreSQL:
         with self.execute("SELECT 'PostgreSQL ' || current_setting('server_version')", None, "read") as result:
             return str(next(result.batches).column(0)[0].as_py())
 
+    def first_asked(self) -> dict[str, Any]:
+        """Return what SQLAlchemy's dialect asks before anything else, so that no member's statements have to."""
+        facts = (
+            "SELECT current_setting('server_version') AS version, current_schema()::text AS schema,"
+            " current_setting('standard_conforming_strings') AS standard_strings"
+        )
+        with self.execute(facts, None, "read") as result:
+            return dict(next(result.batches).to_pylist()[0])
+
     def _reset(self, cursor: Any) -> None:
         """
         Leave nothing of a statement behind: what it holds and has set in its session would be there for the next one.
