@@ -95,7 +95,8 @@ def _options(parts: Mapping[str, Any], base: str) -> dict[str, Any]:
     for table in ("headers", "params"):
         if table in parts:
             options[table] = {str(name): str(item) for name, item in parts[table].items()}
-    for name, item in [(options.get("header", "X-Any"), ""), *options.get("headers", {}).items()]:
+    own = [(options["header"], "")] if "header" in options else []
+    for name, item in [*own, *options.get("headers", {}).items()]:
         _require_header(name, item)
     if "test_path" in parts:
         options["test_path"] = _below(base, parts["test_path"])

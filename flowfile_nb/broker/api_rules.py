@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl, unquote_plus, unquote_to_bytes
 
 from flowfile_nb.broker.model import Access, Target
 from flowfile_nb.errors import LimitError, NotAllowedError, UsageError
@@ -95,12 +96,23 @@ def require_path(path: str) -> str:
         or any(_DOTS.fullmatch(segment) for segment in segments)
         # An empty one between two slashes: some servers leave it out, and for some it begins the name of a host.
         or "" in segments[:-1]
+        or not _is_plain(path)
     ):
         raise NotAllowedError(
             "the broker sends no path with  ..  or  //  in it, or with an escaped  .  /  \\  ;  or  %",
             hint="write the path as the API's documentation has it",
         )
     return path
+
+
+def _is_plain(path: str) -> bool:
+    """Return whether what is escaped is UTF-8, and holds no sign that some server takes for a dot or a slash."""
+    try:
+        text = unquote_to_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    alike = unicodedata.normalize("NFKC", text)
+    return all(alike.count(sign) == text.count(sign) for sign in "./\\%;")
 
 
 def untried(target: Target) -> str:
@@ -206,8 +218,8 @@ def _require_no_body(method: str, body: bytes) -> None:
 
 
 def _require_no_override(headers: list[tuple[str, str]], body: bytes) -> None:
-    kind = next((value for name, value in headers if name.lower() == "content-type"), "")
-    if _FORM.match(kind.strip()) and b"_method" in unquote_plus(body.decode("latin-1")).encode("latin-1", "replace"):
+    kinds = [value.strip() for name, value in headers if name.lower() == "content-type"]
+    if any(map(_FORM.match, kinds)) and b"_method" in unquote_plus(body.decode("latin-1")).encode("latin-1", "replace"):
         raise _override()
 
 

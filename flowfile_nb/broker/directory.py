@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Integer, bindparam, func, select
 
 from flowfile_nb.broker.database import findable, insert
 from flowfile_nb.broker.model import Caller, Role
@@ -14,6 +14,14 @@ from flowfile_nb.core.names import require_name
 from flowfile_nb.errors import NotAllowedError
 
 MAX_NAME = 255
+
+# Put together once: that takes longer than to run them, and each use needs them.
+_KNOWN = select(users.c.id, users.c.disabled, users.c.is_admin).where(users.c.username == bindparam("name"))
+_REMOVED = select(revocations.c.group_id).where(revocations.c.user_id == bindparam("who", type_=Integer))
+_OF_THE_HUB = select(groups.c.id).where(groups.c.name.in_(bindparam("names", expanding=True)), groups.c.id.not_in(_REMOVED))
+_MEMBERSHIPS = select(memberships.c.group_id, memberships.c.role).where(
+    memberships.c.user_id == bindparam("who", type_=Integer)
+)
 
 
 class Who(NamedTuple):
@@ -35,8 +43,7 @@ def find_who(connection: Connection, caller: Caller) -> Who | None:
     Raises:
         NotAllowedError: If he was shut out.
     """
-    query = select(users.c.id, users.c.disabled, users.c.is_admin).where(users.c.username == findable(caller.name))
-    user = connection.execute(query).one_or_none()
+    user = connection.execute(_KNOWN, {"name": findable(caller.name)}).one_or_none()
     if user is None:
         return None
     if user.disabled:
@@ -56,11 +63,9 @@ def roles(connection: Connection, user_id: int, hub_groups: Iterable[str]) -> di
         user_id: Whose.
         hub_groups: Names of groups in which the Hub has him: they count, unless he was removed from that group here.
     """
-    removed = select(revocations.c.group_id).where(revocations.c.user_id == user_id)
-    theirs = select(groups.c.id).where(groups.c.name.in_(sorted(map(findable, hub_groups))), groups.c.id.not_in(removed))
-    found: dict[int, Role] = dict.fromkeys(connection.execute(theirs).scalars(), "member")
-    own = select(memberships.c.group_id, memberships.c.role).where(memberships.c.user_id == user_id)
-    return found | {row.group_id: row.role for row in connection.execute(own)}
+    theirs = {"who": user_id, "names": sorted(map(findable, hub_groups))}
+    found: dict[int, Role] = dict.fromkeys(connection.execute(_OF_THE_HUB, theirs).scalars(), "member")
+    return found | {row.group_id: row.role for row in connection.execute(_MEMBERSHIPS, {"who": user_id})}
 
 
 def make_user(connection: Connection, name: str) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, case, delete, select
+from sqlalchemy import Connection, Integer, Select, Table, and_, bindparam, case, delete, select
 
 from flowfile_nb.broker.database import findable, insert
 from flowfile_nb.broker.directory import Who
@@ -46,13 +47,23 @@ def reachable(connection: Connection, who: Who, kind: str, name: str | None = No
         Rows of the table, with `owner_id`, `owner`, `grant_id`, `permission`, `access`, `granted_by` and `group_name`; these
         last are None for one's own.
     """
+    asked = {"who": who.id, "groups": sorted(who.groups)}
+    if name is not None:
+        asked["name"] = findable(name)
+    return list(connection.execute(_reachable(kind, named=name is not None), asked))
+
+
+@cache
+def _reachable(kind: str, *, named: bool) -> Select[Any]:
+    """Return the statement of `reachable`. To put it together takes longer than to run it, and each use needs it."""
     table, owner = _TABLES[kind]
+    who = bindparam("who", type_=Integer)
     granters = users.alias("granters")
     granted = and_(
         grants.c.resource_type == kind,
         grants.c.resource_id == table.c.id,
-        grants.c.group_id.in_(sorted(who.groups)),
-        owner != who.id,
+        grants.c.group_id.in_(bindparam("groups", expanding=True)),
+        owner != who,
     )
     query = (
         select(
@@ -70,18 +81,16 @@ def reachable(connection: Connection, who: Who, kind: str, name: str | None = No
         .outerjoin(grant_access, grant_access.c.grant_id == grants.c.id)
         .outerjoin(groups, groups.c.id == grants.c.group_id)
         .outerjoin(granters, granters.c.id == grants.c.granted_by)
-        .where((owner == who.id) | grants.c.id.is_not(None))
+        .where((owner == who) | grants.c.id.is_not(None))
         .order_by(
-            case((owner == who.id, 0), else_=1),
+            case((owner == who, 0), else_=1),
             table.c.id,
             case((grant_access.c.access == "write", 0), else_=1),
             case((grants.c.permission == "manage", 0), else_=1),
             grants.c.id,
         )
     )
-    if name is not None:
-        query = query.where(table.c.name == findable(name))
-    return list(connection.execute(query))
+    return query.where(table.c.name == bindparam("name")) if named else query
 
 
 def access_of(row: Any) -> Access:

@@ -28,7 +28,7 @@ from flowfile_nb.broker.running import Running, in_thread
 from flowfile_nb.broker.sessions import Sessions
 from flowfile_nb.broker.team import Team
 from flowfile_nb.broker.tokens_desk import PREFIX
-from flowfile_nb.errors import BrokerError
+from flowfile_nb.errors import BrokerError, UsageError
 
 _PR_SET_DUMPABLE = 4
 _HIDDEN = ("JUPYTERHUB_API_TOKEN", "FLOWFILE_MASTER_KEY", "FLOWFILE_NB_STORE")
@@ -132,6 +132,11 @@ def _sources(team: Team, served: Served) -> Sources:
     """Return whose names are the same person's, and tell the operator where that is so since the store is older."""
     here = {HUB: bool(served.hub_api), ISSUER: served.oidc is not None, HOST: True}
     there = [source for source in SOURCES if here[source]]
+    if served.same_users is None and team.same_users() != "none" and there[0] == ISSUER:
+        raise UsageError(
+            "this store has users from before an issuer vouched for any: are the issuer's of the same names the same people?",
+            hint="--same-users oidc,host  if they are;  --same-users none  if not: a user of this host is called host:NAME",
+        )
     found = sources_of(there, team.same_users() if served.same_users is None else served.same_users)
     if served.same_users is None and len(found.same & set(there)) > 1:
         logging.getLogger("flowfile_nb.broker").warning(

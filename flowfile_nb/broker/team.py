@@ -30,7 +30,7 @@ class Team(SecretsDesk, ConnectionsDesk, SharingDesk, GroupsDesk, OrdersDesk, To
         self._store.changes.subscribe(callback)
 
     def same_users(self) -> str:
-        """Return which sources speak of the same users: in a store from before that was asked, all; else none."""
+        """Return which sources speak of the same users: in a store from before that was asked, those there were; else none."""
         with self._store.reading() as connection:
             return self._store.fact(connection, "same_users") or "none"
 

@@ -131,12 +131,12 @@ class _Answer(httpx.SyncByteStream):
         self._bytes = pieces
         self._frames = self._all(pieces)
 
-    def status(self) -> tuple[int, list[tuple[str, str]]]:
+    def status(self) -> tuple[int, list[tuple[bytes, bytes]]]:
         """Wait for the answer's beginning, and return its status and headers."""
         for frame in self._frames:
             if frame.kind == wire.STATUS:
                 facts = frame.facts()
-                return int(facts["status"]), [(str(name), str(value)) for name, value in facts["headers"]]
+                return int(facts["status"]), [(_bytes(name), _bytes(value)) for name, value in facts["headers"]]
         raise wire.WireError("the broker's answer has no beginning", hint="is it of another version?  %secret doctor")
 
     def __iter__(self) -> Iterator[bytes]:
@@ -175,6 +175,10 @@ class _Answer(httpx.SyncByteStream):
         if (failure := _FAILURES.get(str(said.get("code")))) is not None:
             raise failure(message, request=self._request)
         raise error_named(str(said.get("type")), message, hint)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("latin-1")
 
 
 def make_client(client: Client, order: Mapping[str, str], place: str) -> BrokeredClient:

@@ -168,6 +168,9 @@ PATHS = {
     "a line break": "/v1/users\r\nX-A: b",
     "a line break in disguise": "/v1/users%0d%0aX-A:b",
     "a NUL": "/v1/users%00",
+    "a dot that is longer than it has to be": "/v1/%c0%ae%c0%ae/admin",
+    "a wide slash": "/v1/..%ef%bc%8fadmin",
+    "wide dots": "/v1/%ef%bc%8e%ef%bc%8e/admin",
     "a blank": "/v1/a b",
     "a broken escape": "/v1/%zz",
     "letters outside ASCII": "/v1/ä",
@@ -184,7 +187,7 @@ def test_paths_that_could_be_read_as_others(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1", "/v1/", "/v1/users", "/v1/a.b/c-d_e~f", "/v1/a%20b", "/v1/a:b@c;d", "/v1/...", "/v1/.x"]
+    "path", ["/v1", "/v1/", "/v1/users", "/v1/a.b/c-d_e~f", "/v1/a%20b", "/v1/%C3%BC", "/v1/a:b@c;d", "/v1/...", "/v1/.x"]
 )
 def test_paths_that_are_what_they_say(path: str) -> None:
     """The path that the owner fixed, and what stands below it."""
@@ -294,6 +297,14 @@ BODIES: dict[str, tuple[dict[str, Any], type[FlowfileNbError]]] = {
             "method": "POST",
             "headers": [["Content-Type", "application/x-www-form-urlencoded"]],
             "body": base64.b64encode(b"a=1&%5fmethod=DELETE").decode(),
+        },
+        NotAllowedError,
+    ),
+    "another method in a form of two types": (
+        {
+            "method": "POST",
+            "headers": [["Content-Type", "text/plain"], ["content-type", "multipart/form-data; boundary=x"]],
+            "body": base64.b64encode(b'name="_method"').decode(),
         },
         NotAllowedError,
     ),

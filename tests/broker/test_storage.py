@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from flowfile_nb.broker.definitions import definition_of, place
+from flowfile_nb.broker.engines import OpeningError, engine_of
+from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.storage.names import lies_within
 
 
@@ -54,6 +58,23 @@ def test_what_a_description_of_azure_or_google_fixes(body: str, shown: str) -> N
     found = definition_of(body)
 
     assert (place(found.target), found.target.tls, found.secret) == (shown, "verify-full", "k")
+
+
+@pytest.mark.parametrize(
+    ("body", "module", "extra"),
+    [
+        ("s3://A:%secret k@sales?region=eu-central-1", "botocore.config", "s3"),
+        ("az://sales?account=account&account_key=%secret k", "azure.storage.blob", "azure"),
+        ("gs://sales?service_account_key=%secret k", "google.cloud.storage", "gcs"),
+    ],
+)
+def test_a_library_that_the_broker_lacks(body: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is named to a member as what the broker's operator installs, not as something of the member's own."""
+    monkeypatch.setitem(sys.modules, module, None)
+    engine = engine_of(definition_of(body).target, "value", Limits())
+
+    with pytest.raises(OpeningError, match=rf"the broker lacks .* who runs it installs  flowfile-nb\[{extra}\]"):
+        engine.open()
 
 
 WITHIN = ["", "/a.csv", "/a%2Fb", "/x=https%3A%2F%2Fexample.com/f", "/ü ß", "/50%", "//a", "/a/", "/..a/b..", "/a;b"]

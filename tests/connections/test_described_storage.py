@@ -173,6 +173,7 @@ def test_the_key_is_read_when_a_request_is_signed(s3: S3Server) -> None:
         lake.cat("sales/answer.csv")
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 def test_a_worker_gets_the_description(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pickled it holds the reference, an open file, too; another process reads the key from its own store, or says so."""
     fnb.secrets["lake_key"] = s3.key
@@ -183,10 +184,12 @@ def test_a_worker_gets_the_description(s3: S3Server, tmp_path: Path, monkeypatch
     assert b"${secret:lake_key}" in data
     same, file = pickle.loads(data)
     assert file.read() == same.cat("sales/answer.csv") == b"answer\n42\n"
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.apply(pd.read_parquet, (PARQUET,), {"filesystem": lake})["answer"][0] == 42
-        pool.close()
-        pool.join()
+    for method in [method for method in ("fork", "spawn") if method in multiprocessing.get_all_start_methods()]:
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            assert pool.apply(pd.read_parquet, (PARQUET,), {"filesystem": lake})["answer"][0] == 42
+            pool.close()
+            pool.join()
+    assert lake.cat("sales/answer.csv") == b"answer\n42\n"
     monkeypatch.setenv("FLOWFILE_SECURE_STORAGE_PATH", str(tmp_path / "another"))
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         with pytest.raises(NoSuchSecretError, match="needs the secret 'lake_key'"):

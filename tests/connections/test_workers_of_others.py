@@ -105,9 +105,13 @@ def test_a_pickle_holds_the_reference(place: Place, native: Any, module: Any) ->
         place.use(pickle.loads(data)[0])
 
 
-def test_multiprocessing(place: Place, native: Any) -> None:
-    """A process that is started anew."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+@pytest.mark.parametrize(
+    "method", [method for method in ("fork", "spawn") if method in multiprocessing.get_all_start_methods()]
+)
+def test_multiprocessing(place: Place, native: Any, method: str) -> None:
+    """A process that is forked, and one that is started anew; this one's connection goes on afterwards."""
+    with multiprocessing.get_context(method).Pool(1) as pool:
         assert pool.apply(place.use, (native,)) == place.use(native)
         pool.close()
         pool.join()

@@ -111,6 +111,22 @@ def test_a_store_from_before_goes_on_and_its_operator_is_told() -> None:
         assert two.by_host.get("me").json()["name"] == f"host:{ME}"
 
 
+def test_an_issuer_does_not_take_over_a_store_from_before(tmp_path: Path) -> None:
+    """Whoever the issuer calls by the name of a user that is there would be that user: the operator is asked first."""
+    key = generate_master_key().decode()
+    with closing(open_team("sqlite", str(tmp_path / "broker"), {"FLOWFILE_MASTER_KEY": key})) as team:
+        team.issue_token("anna")
+    as_before(tmp_path / "broker" / "team.db")
+    issuer = ["--oidc-issuer", "https://login.example.com", "--oidc-audience", "flowfile-nb"]
+
+    with closing(Front(tmp_path / "broker", key, options=issuer)) as front:
+        front.start()
+        assert front.process is not None
+        assert front.process.wait(60) != 0
+
+    assert "--same-users oidc,host" in front.log.read_text()
+
+
 @pytest.mark.parametrize("name", ["host:anna", "hub:anna", "oidc:"])
 def test_a_name_that_looks_like_another_sources_is_refused(name: str) -> None:
     """Or a user of the Hub could be somebody of this host by being called so."""

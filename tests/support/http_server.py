@@ -82,6 +82,8 @@ def running(tls: trustme.CA | None = None, *, clients: trustme.CA | None = None)
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Or each answer after the first would come 40 ms late: headers and body are two packets.
+        disable_nagle_algorithm = True
 
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

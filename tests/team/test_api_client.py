@@ -135,6 +135,19 @@ def test_the_key_is_taken_out_of_answers(users: Users, api: Server, shell: Shell
     assert shell.shown == "400 bad Bearer [secret:credential]. Bearer [secret:credential]\n"
 
 
+def test_headers_come_byte_for_byte(users: Users, api: Server, shell: Shell) -> None:
+    """Also those outside ASCII, in whatever encoding the server has them."""
+    users.share(described(api))
+    api.answer = lambda request: Answer(200, {"X-Name": "café", "X-Other": "caf\xc3\xa9", "Link": "</v1/x?page=2>; rel=next"})
+
+    shell.run("%connect api --no-test")
+    shell.run(
+        "answer = api.get('x'); raw = dict(answer.headers.raw); raw[b'X-Name'], raw[b'X-Other'], answer.links['next']['url']"
+    )
+
+    assert shell.result == (b"caf\xe9", b"caf\xc3\xa9", "/v1/x?page=2")
+
+
 def test_writing_needs_both_a_method_and_a_share_to_write(users: Users, api: Server, shell: Shell) -> None:
     """POST is refused by a share to read; where the owner lists it and shares to write, it is sent with its body."""
     users.share(described(api, 'methods = ["GET", "POST"]'))

@@ -7,8 +7,10 @@ import logging
 import multiprocessing
 import pickle
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -33,9 +35,19 @@ from flowfile_nb.team.opening import open_named
 from tests.support.real_broker import RealBroker, running_real_broker
 from tests.support.s3_links import Gate, fill, running_gate
 from tests.support.shell import Shell
+from tests.team.test_whole_path import memory_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the practice broker listens on a unix socket")
 ROOT = "sales/data"
+MEMBER = """
+import sys
+from flowfile_nb import session
+from flowfile_nb.team.opening import open_named
+
+lake = open_named(session.team(), "lake", test=True, as_=None, timeout_s=None).native
+print(lake.cat("sales/data/a.csv").decode().split()[1], flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +261,21 @@ def test_links_and_key_are_in_nothing_that_is_shown_or_kept(lake: Any, gate: Gat
     for text in ("Signature", "X-Amz", gate.key):
         assert text not in kept
     assert (failed.value.__cause__, failed.value.__suppress_context__) == (None, True)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="another process's memory is read by Linux's /proc")
+def test_the_key_is_not_in_a_members_process(team: Team, gate: Gate) -> None:
+    """While an object is read by a link, which is there, the key is nowhere in the process's memory."""
+    team.be_member()
+    process = subprocess.Popen([sys.executable, "-c", MEMBER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    assert process.stdout is not None
+    answer = process.stdout.readline().strip()
+    memory = memory_of(process.pid)
+    process.communicate()
+
+    assert answer == "data/a.csv"
+    assert (b"X-Amz-Signature=" in memory, gate.key.encode() in memory) == (True, False)
 
 
 def test_a_worker_opens_it_by_its_own_identity(lake: Any) -> None:

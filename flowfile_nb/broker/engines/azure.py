@@ -11,8 +11,7 @@ from urllib.parse import quote
 from flowfile_nb.broker.engines import LostError, OpeningError, StatementError
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Target
-from flowfile_nb.broker.storage.links import Entry, Link
-from flowfile_nb.connections.drivers import missing
+from flowfile_nb.broker.storage.links import Entry, Link, not_installed
 
 T = TypeVar("T")
 # By the letters of a shared access signature: read; create and write; delete.
@@ -40,7 +39,7 @@ class Azure:
         try:
             from azure.storage.blob import ContainerClient
         except ModuleNotFoundError:
-            raise missing("adlfs", "abfs") from None
+            raise not_installed("azure") from None
         try:
             self._container = ContainerClient(
                 self._url,

@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 from flowfile_nb.broker.engines import LostError, OpeningError, StatementError
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Target
-from flowfile_nb.broker.storage.links import Entry, Link
-from flowfile_nb.connections.drivers import missing
+from flowfile_nb.broker.storage.links import Entry, Link, not_installed
 
 T = TypeVar("T")
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
@@ -80,7 +79,7 @@ class Google:
             from google.cloud.storage import Client
             from google.oauth2.service_account import Credentials
         except ModuleNotFoundError:
-            raise missing("gcsfs", "gs") from None
+            raise not_installed("gcs") from None
         try:
             login = Credentials.from_service_account_info(json.loads(self._value), scopes=[_SCOPE])
         except (ValueError, TypeError, AttributeError) as error:

@@ -158,18 +158,17 @@ class HttpApi:
 
     def _headers(self, response: httpx.Response, method: str) -> list[tuple[str, str]]:
         found = []
-        for name, value in response.headers.multi_items():
-            if (name.lower() in _KEPT and not (name.lower() == "content-length" and method == "HEAD")) or self._mask(
-                name
-            ) != name:
-                continue
-            found.append((name, self._mask(value)))
+        for name, value in response.headers.raw:
+            low = name.lower().decode("latin-1")
+            dropped = low in _KEPT and not (low == "content-length" and method == "HEAD")
+            if not dropped and self._masked(name) == name:
+                # Byte for byte, as the other side makes bytes of them again.
+                found.append((name.decode("latin-1"), self._masked(value).decode("latin-1")))
         return found
 
-    def _mask(self, text: str) -> str:
+    def _masked(self, data: bytes) -> bytes:
         masker = ByteMasker(self._redactor)
-        data = text.encode("latin-1", "replace")
-        return (masker.feed(data) + masker.release()).decode("latin-1")
+        return masker.feed(data) + masker.release()
 
     def _pieces(self, response: httpx.Response) -> Iterator[bytes]:
         # By constant lengths: the time that a piece takes must not tell whether it begins like the credential.

@@ -8,8 +8,7 @@ from typing import Any
 from flowfile_nb.broker.engines import LostError, OpeningError, StatementError
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Target
-from flowfile_nb.broker.storage.links import Entry, Link
-from flowfile_nb.connections.drivers import missing
+from flowfile_nb.broker.storage.links import Entry, Link, not_installed
 
 _OPERATIONS = {"GET": "get_object", "HEAD": "head_object", "PUT": "put_object", "DELETE": "delete_object"}
 _READ_S = 30
@@ -76,7 +75,7 @@ class S3:
             from botocore.config import Config
             from botocore.session import Session
         except ModuleNotFoundError:
-            raise missing("s3fs", "s3") from None
+            raise not_installed("s3") from None
         target = self._target
         session = Session()
         session.set_credentials(target.username, self._value)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
-from flowfile_nb.broker.engines import Result, StatementError
+from flowfile_nb.broker.engines import OpeningError, Result, StatementError
 from flowfile_nb.broker.model import Access, Target
 from flowfile_nb.broker.storage.names import lies_within
 
@@ -212,6 +212,11 @@ def require_permitted(root: str, method: str, path: str, access: Access) -> None
         )
     if method in WRITES and access != "write":
         raise StatementError("through this connection nothing is written or deleted", code="AccessDenied", read_only=True)
+
+
+def not_installed(extra: str) -> OpeningError:
+    """Return the error for a library that the broker's own environment lacks, in which no member can install anything."""
+    return OpeningError(f"the broker lacks the library for this storage; who runs it installs  flowfile-nb[{extra}]", extra)
 
 
 def _nothing_at(path: str) -> StatementError:

@@ -20,4 +20,4 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("group_name", "user_id"),
     )
-    op.execute("INSERT INTO nb_facts (name, fact) SELECT 'same_users', 'hub,oidc,host' WHERE EXISTS (SELECT 1 FROM users)")
+    op.execute("INSERT INTO nb_facts (name, fact) SELECT 'same_users', 'hub,host' WHERE EXISTS (SELECT 1 FROM users)")
