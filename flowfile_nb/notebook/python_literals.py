@@ -19,18 +19,14 @@ from flowfile_nb.connections.literals import refuse_literals
 from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.connections.toml_text import toml_text
 from flowfile_nb.core.cell_source import REMOVED
-from flowfile_nb.core.references import reference
 from flowfile_nb.errors import FlowfileNbError, LiteralPasswordError, MissingDriverError
+from flowfile_nb.notebook.written_values import UNKNOWN, Names, items_of, leaves_of, text_of, value_of
 
-# What stands for a part of a text that only running the code would tell.
-_UNKNOWN = reference("known only when the code runs")
 _PACKAGE = "flowfile_nb"
 _WHAT = ("connect", "secrets")
 _RUN_PYTHON = {"capture", "prun", "time", "timeit"}
 # Not the magic.
 _OURS = re.compile(r"(?<!%)\b(?:connect|secrets)\b")
-_FIELD = re.compile(r"(?<!\{)\{[^{}]*\}")
-_PERCENT = re.compile(r"%(?:\(\w+\))?[-+#0-9.]*[a-zA-Z]")
 # Of code that cannot be read: from a URL's password, or a credential's `=` or `:`, to the end of the line.
 _DOUBTFUL = re.compile(
     r"""(?:[a-z][\w+.-]*://[^\s:/@'"]*:
@@ -93,14 +89,16 @@ class _Finder:
         self._transform = transform
         self._nodes = list(ast.walk(ast.parse(code)))
         self._ours = ours | self._imported()
+        assigned = [(one.targets, one.value) for one in self._nodes if isinstance(one, ast.Assign)]
+        self._names = Names({targets[0].id: value for targets, value in assigned if isinstance(targets[0], ast.Name)})
 
     def segments(self) -> Iterator[str]:
         """Return the pieces of the code that hold one, as they are written."""
         calls = [node for node in self._nodes if isinstance(node, ast.Call)]
         for call in calls:
             if isinstance(call.func, ast.Attribute) and call.func.attr in {"run_cell_magic", "run_line_magic"}:
-                yield from self._inside(*map(_text, call.args))
-        found = [node for call in calls if self._is(call.func, "connect") for node in _refused_in_call(call)]
+                yield from self._inside(*map(text_of, call.args))
+        found = [node for call in calls if self._is(call.func, "connect") for node in _refused_in_call(call, self._names)]
         if any(self._is(call.func, "connect") for call in calls):
             # What the arguments are made of may stand elsewhere in the cell.
             found += _refused_elsewhere(self._nodes)
@@ -140,21 +138,30 @@ class _Finder:
         return ours
 
 
-def _refused_in_call(call: ast.Call) -> Iterator[ast.expr]:
+def _refused_in_call(call: ast.Call, names: Names) -> Iterator[ast.expr]:
     """Return the arguments in which a password stands, or may stand where the description will be refused."""
     described = [(one.arg, one.value) for one in call.keywords if one.arg is not None and one.arg not in {"test", "as_"}]
     for argument in call.args[:1]:
-        text = _text(argument)
+        text = text_of(argument, names)
         if isinstance(argument, ast.Dict):
-            described += [(_text(key) or "", value) for key, value in _items(argument)]
+            described += [(text_of(key) or "", value) for key, value in items_of(argument)]
         elif text is not None and _is_refused(text) and without_doubtful_lines(text) != text:
-            yield argument
-    parts = {key: _value(value) for key, value in described}
+            yield from _written(argument, names)
+    parts = {key: value_of(value, names) for key, value in described}
     refused = bool({"type", "url"} & parts.keys()) and _is_refused(parts)
     for key, value in described:
-        for its, node, text in _leaves(key, value):
+        for its, node, text in leaves_of(key, value, names):
             if _is_literal(its, text) or (refused and _may_be_one(its, text)):
-                yield node
+                yield from _written(node, names)
+
+
+def _written(node: ast.expr, names: Names) -> Iterator[ast.expr]:
+    """Return where a text is written: in the expression itself, and where the cell assigns the variables that are in it."""
+    inner = [meant for one in ast.walk(node) if (meant := names.meant_by(one)) is not None]
+    if not inner or _has_literal(text_of(node) or ""):
+        yield node
+    for meant in inner:
+        yield from _written(meant, names.deeper)
 
 
 def _refused_elsewhere(nodes: list[ast.AST]) -> Iterator[ast.expr]:
@@ -162,64 +169,17 @@ def _refused_elsewhere(nodes: list[ast.AST]) -> Iterator[ast.expr]:
     for node in nodes:
         if isinstance(node, ast.Assign):
             for target in node.targets:
-                if isinstance(target, ast.Subscript) and _is_literal(_text(target.slice) or "", _value(node.value)):
+                if isinstance(target, ast.Subscript) and _is_literal(text_of(target.slice) or "", value_of(node.value)):
                     yield node.value
-        elif isinstance(node, ast.Dict) or (isinstance(node, ast.Call) and _text(node) is None):
-            yield from (leaf for key, leaf, value in _leaves("", node) if _is_literal(key, value))
-        elif isinstance(node, ast.expr) and (text := _text(node)) is not None and _has_literal(text):
+        elif isinstance(node, ast.Dict) or (isinstance(node, ast.Call) and text_of(node) is None):
+            yield from (leaf for key, leaf, value in leaves_of("", node) if _is_literal(key, value))
+        elif isinstance(node, ast.expr) and (text := text_of(node)) is not None and _has_literal(text):
             yield node
-
-
-def _items(node: ast.Dict) -> list[tuple[ast.expr, ast.expr]]:
-    return [(key, value) for key, value in zip(node.keys, node.values, strict=True) if key is not None]
-
-
-def _leaves(key: str, node: ast.expr) -> Iterator[tuple[str, ast.expr, Any]]:
-    """Return the texts and numbers in an expression, each with the key that it stands under."""
-    if isinstance(node, ast.Dict):
-        for its, value in _items(node):
-            yield from _leaves(_text(its) or "", value)
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
-        for keyword in node.keywords:
-            yield from _leaves(keyword.arg or "", keyword.value)
-    elif isinstance(node, (ast.List, ast.Tuple)):
-        for inner in node.elts:
-            yield from _leaves(key, inner)
-    elif (value := _value(node)) != _UNKNOWN:
-        yield key, node, value
-
-
-def _value(node: ast.expr) -> Any:
-    """Return what an expression gives, as far as that can be told without running it."""
-    if isinstance(node, ast.Dict):
-        return {_text(key) or "": _value(value) for key, value in _items(node)}
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return [_value(inner) for inner in node.elts]
-    if isinstance(node, ast.Constant) and isinstance(node.value, (bool, int, float)):
-        return node.value
-    text = _text(node)
-    return _UNKNOWN if text is None else text
-
-
-def _text(node: ast.expr) -> str | None:
-    """Return the text that an expression gives, with a reference for each part that is not written in it; None for others."""
-    if isinstance(node, ast.Constant):
-        return node.value if isinstance(node.value, str) else None
-    if isinstance(node, ast.JoinedStr):
-        return "".join(_text(part) or _UNKNOWN for part in node.values)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        sides = [_text(node.left), _text(node.right)]
-        return None if sides == [None, None] else "".join(_UNKNOWN if side is None else side for side in sides)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and (left := _text(node.left)) is not None:
-        return _PERCENT.sub(lambda _: _UNKNOWN, left)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and (base := _text(node.func.value)) is not None:
-        return _FIELD.sub(lambda _: _UNKNOWN, base) if node.func.attr == "format" else base
-    return None
 
 
 def _known(node: ast.expr) -> Iterator[ast.expr]:
     """Return the texts that are written in an expression."""
-    return (leaf for _, leaf, value in _leaves("", node) if isinstance(value, str))
+    return (leaf for _, leaf, value in leaves_of("", node) if isinstance(value, str))
 
 
 def _is_refused(description: str | dict[str, Any]) -> bool:
@@ -233,13 +193,13 @@ def _is_refused(description: str | dict[str, Any]) -> bool:
         return False
     except FlowfileNbError:
         # What is not known here may be what makes it right.
-        return _UNKNOWN not in str(description)
+        return UNKNOWN not in str(description)
     return False
 
 
 def _has_literal(text: str) -> bool:
     """Return whether a description that is a text has a password in clear, or the beginning or end of one."""
-    for variant in {text, text.replace(_UNKNOWN, "")}:
+    for variant in {text, text.replace(UNKNOWN, "")}:
         try:
             read_spec(variant)
         except LiteralPasswordError:
@@ -250,7 +210,7 @@ def _has_literal(text: str) -> bool:
 
 
 def _is_literal(key: str, value: Any) -> bool:
-    for variant in (value, value.replace(_UNKNOWN, "") if isinstance(value, str) else value):
+    for variant in (value, value.replace(UNKNOWN, "") if isinstance(value, str) else value):
         try:
             refuse_literals({key: variant})
         except LiteralPasswordError:

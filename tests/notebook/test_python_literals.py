@@ -30,6 +30,12 @@ def python(shell: Shell) -> Shell:
         f'fnb.connect("postgresql://u:" + "{CANARY}" + "@h/db")',
         f'fnb.connect("postgresql://u:%s-{CANARY}@h/db" % pw)',
         f'fnb.connect("postgresql://u:{CANARY}@{{}}/db".format(host))',
+        f'fnb.connect("postgresql://u:{{}}@{{}}/db".format("{CANARY}", host))',
+        f'fnb.connect("postgresql://u:%s@%s/db" % ("{CANARY}", host))',
+        f'pw = "{CANARY}"\nfnb.connect(f"postgresql://u:{{pw}}@{{host}}/db")',
+        f'key = "{CANARY}"\nurl = f"postgresql://u:{{key}}@{{host}}/db"\nfnb.connect(url)',
+        f'value = "{CANARY}"\nfnb.connect(type="postgresql", host="h", password=value)',
+        f'value = "{CANARY}"\nfnb.connect({{"type": "postgresql", "host": "h", "password": value}})',
         f'd = dict(type="postgresql", host="h", password="{CANARY}")\nfnb.connect(d)',
         f'd = {{"type": "postgresql", "host": "h"}}\nd["password"] = "{CANARY}"\nfnb.connect(**d)',
         f'fnb.connect(type="postgresql", host="h", password="{CANARY}" + pw)',
@@ -71,6 +77,17 @@ def test_what_is_no_python_is_cut(python: Shell, cell: str) -> None:
     assert cell[:11] in python.remembered()
 
 
+def test_variables_made_of_each_other_take_no_time(python: Shell) -> None:
+    """They are followed a few steps, and one that is made of itself has an end."""
+    steps = "\n".join(f"v{number + 1} = v{number} + v{number}" for number in range(60))
+    cell = f"v0 = v60 = 'x'\nif False:\n    {steps.replace(chr(10), chr(10) + '    ')}\n    v0 = v0 + v0\n    fnb.connect(v60)"
+
+    python.run(cell)
+
+    assert python.error is None
+    assert python.real.history_manager.input_hist_raw[-1] == cell
+
+
 @pytest.mark.parametrize("cell", [f'fnb.secrets["x"] = "{CANARY}"', f'fnb.secrets.setdefault("x", "{CANARY}")'])
 def test_a_value_that_code_stores_is_forgotten(python: Shell, cell: str) -> None:
     """The cell that stores it is remembered without it, too."""
@@ -85,6 +102,7 @@ def test_a_value_that_code_stores_is_forgotten(python: Shell, cell: str) -> None
         f'import sqlite3\nsqlite3.connect("file:{CANARY}?mode=memory", uri=True).close()',
         f'fnb.connect(f"postgresql://u:{{pw}}@{{host}}:{{1}}/{CANARY}")',
         f'fnb.connect("postgresql://u:${{secret:pg}}@h/{CANARY}")',
+        f'name = "{CANARY}"\nfnb.connect(f"postgresql://u:${{{{secret:pg}}}}@h/{{name}}")',
         f'fnb.connect(type="postgresql", host="{CANARY}", password=fnb.secrets["pg"])',
         f'fnb.connect(f"https://{{host}}/v1?day={CANARY}")',
         f'fnb.connect(type="https", url="https://h/{CANARY}", test_path="{CANARY}", token=f"{{pw}}")',
