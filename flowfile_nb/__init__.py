@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from flowfile_nb.connecting import connect
     from flowfile_nb.core.secret import Secret
     from flowfile_nb.errors import FlowfileNbError
     from flowfile_nb.notebook.panel import panel
-    from flowfile_nb.session import connect, secrets
+    from flowfile_nb.session import secrets
 
 __all__ = ["FlowfileNbError", "Secret", "connect", "load_ipython_extension", "panel", "secrets", "unload_ipython_extension"]
 
@@ -30,7 +31,7 @@ __all__ = ["FlowfileNbError", "Secret", "connect", "load_ipython_extension", "pa
 _HOMES = {
     "FlowfileNbError": "flowfile_nb.errors",
     "Secret": "flowfile_nb.core.secret",
-    "connect": "flowfile_nb.session",
+    "connect": "flowfile_nb.connecting",
     "panel": "flowfile_nb.notebook.panel",
     "secrets": "flowfile_nb.session",
 }

@@ -5,18 +5,16 @@ from __future__ import annotations
 import copyreg
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from flowfile_nb.core.names import environment_variable
 from flowfile_nb.core.secret import Secret
-from flowfile_nb.errors import InvalidNameError, NoSuchSecretError, UnsupportedPlatformError, UsageError
+from flowfile_nb.errors import InvalidNameError, UnsupportedPlatformError, UsageError
 
 if TYPE_CHECKING:
-    from flowfile_nb.backend import FlowfileConnection, SecretBackend
+    from flowfile_nb.backend import SecretBackend
     from flowfile_nb.connections import Opened
-    from flowfile_nb.connections.access import Access
     from flowfile_nb.core.redaction import Redactor
     from flowfile_nb.team.backend import TeamBackend
     from flowfile_nb.vault import Vault
@@ -189,138 +187,6 @@ class Secrets(MutableMapping[str, Secret]):
 secrets = Secrets()
 
 
-def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True, as_: str | None = None, **parts: Any) -> Any:
-    """
-    Open a connection and return the native object of its kind.
-
-    A SQLAlchemy `Engine` for a database, an fsspec filesystem for `s3://`, `gs://`, `abfs://` and `sftp://`, an `httpx.Client`
-    for an API.
-
-    Args:
-        target: A URL, the text of a TOML description, or its keys as a mapping; with references instead of values.
-        test: Whether to open the connection once now and report what is wrong.
-        as_: Another native form: `"duckdb"`, `"adbc"`, `"ibis"`, `"polars"` for files, or `"uri"`, a text that holds the value.
-        parts: The description's keys as arguments. A `Secret` is taken as a reference to itself.
-
-    Raises:
-        ConnectionSpecError: If the description cannot be understood, or holds a password in clear.
-        NoSuchSecretError: If it refers to a secret that does not exist.
-        MissingDriverError: If a library is needed; the hint installs it.
-        ConnectionFailedError: If the other side cannot be reached or refuses.
-
-    >>> connect("duckdb:///:memory:").dialect.name
-    'duckdb'
-    """
-    description = {**target, **parts} if isinstance(target, Mapping) else parts if target is None else target
-    if parts and isinstance(target, str):
-        raise UsageError("a connection is described by a text or by its parts, not by both", hint='connect("postgresql://…")')
-    return open_connection(description, test=test, as_=as_).native
-
-
-def open_connection(
-    description: str | Mapping[str, Any],
-    *,
-    test: bool = True,
-    as_: str | None = None,
-    timeout_s: float | None = None,
-    debug: bool = False,
-) -> Opened:
-    """
-    Open a connection as `connect` does; return it with what can be told of it.
-
-    Args:
-        description: As in `connect`.
-        test: As in `connect`.
-        as_: As in `connect`.
-        timeout_s: How long opening may take; None is what the description says, else `connections.access.TIMEOUT_S`.
-        debug: Whether an error also shows the driver's own, with known values masked.
-    """
-    require_platform()
-    from flowfile_nb import connections
-
-    if (in_team := team_in_use()) is not None:
-        from flowfile_nb.team.opening import open_described
-
-        if (brokered := open_described(in_team, description, test=test, as_=as_, timeout_s=timeout_s)) is not None:
-            return brokered
-    return connections.open_connection(description, _require, _access(timeout_s=timeout_s, debug=debug), test=test, as_=as_)
-
-
-def reopen(description: str | Mapping[str, Any], timeout_s: float | None) -> Any:
-    """
-    Make a connection that another process sent here; the values come from this process's store, at each new connection.
-
-    Nothing is asked of the store yet, since a pool of workers hangs where an argument cannot be loaded. Using the connection
-    raises NoSuchSecretError where this process has not all of its secrets.
-    """
-    require_platform()
-    from dataclasses import replace
-
-    from flowfile_nb import connections
-
-    access = _access(timeout_s=timeout_s)
-    access = replace(access, reveal=partial(_here, reveal), fingerprint=partial(_here, _fingerprint))
-    return connections.open_connection(description, lambda name: None, access, test=False).native
-
-
-def _access(*, timeout_s: float | None, debug: bool = False) -> Access:
-    from flowfile_nb.connections.access import Access
-
-    return Access(
-        reveal,
-        fingerprint=_fingerprint,
-        updated_at=lambda name: backend().updated_at(name),
-        mask=mask,
-        learn=learn,
-        reopen=reopen,
-        timeout_s=timeout_s,
-        debug=debug,
-    )
-
-
-def _here(ask: Callable[[str], Any], name: str) -> Any:
-    """Ask about a secret on behalf of a connection that was sent to this process."""
-    try:
-        return ask(name)
-    except NoSuchSecretError:
-        raise NoSuchSecretError(
-            f"this process was sent a connection that needs the secret {name!r}, and has none of that name",
-            hint=f"run it with the store that has it, or with the variable {environment_variable(name)}",
-        ) from None
-
-
-def open_flowfiles(name: str, *, test: bool = True, timeout_s: float | None = None, debug: bool = False) -> Opened:
-    """
-    Open a connection that was saved in Flowfile's own interface, by its name there; the rest is as in `open_connection`.
-
-    Raises:
-        UsageError: If none of that name is saved; else as `connect`.
-    """
-    saved = backend().flowfile_connections().get(name)
-    if saved is None:
-        raise UsageError(f"no connection is saved in Flowfile as {name!r}", hint="list those that are:  %connect")
-    return _open_flowfiles(saved, _access(timeout_s=timeout_s, debug=debug), test=test)
-
-
-def reopen_flowfiles(saved: FlowfileConnection, timeout_s: float | None) -> Any:
-    """
-    Make a connection of Flowfile's that another process sent here; the values come from this process's store.
-
-    As `reopen`, nothing is asked yet. Where this store has no such connection, or one that leads elsewhere, using it raises.
-    """
-    require_platform()
-    return _open_flowfiles(saved, _access(timeout_s=timeout_s), test=False).native
-
-
-def _open_flowfiles(saved: FlowfileConnection, access: Access, *, test: bool) -> Opened:
-    from dataclasses import replace
-
-    from flowfile_nb.connections import open_flowfile_connection
-
-    access = replace(access, reopen=reopen_flowfiles)
-    return open_flowfile_connection(saved, lambda part: backend().part_of(saved, part), access, test=test)
-
-
 def close(name: str) -> None:
     """
     Close a connection that `%%connect` opened under *name*, and its pooled database connections.
@@ -331,14 +197,6 @@ def close(name: str) -> None:
     if name not in opened:
         raise UsageError(f"no open connection is named {name!r}", hint="list them:  %connect")
     opened.pop(name).close()
-
-
-def _require(name: str) -> None:
-    backend().require(name)
-
-
-def _fingerprint(name: str) -> object:
-    return backend().fingerprint(name)
 
 
 def _reduce_secret(secret: Secret) -> tuple[Callable[[str], Secret], tuple[str]]:

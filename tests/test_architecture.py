@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "flowfile_nb"
 
 ROOMS = {
-    "__init__": {"errors", "core", "session", "extension", "notebook"},
+    "__init__": {"errors", "core", "session", "connecting", "extension", "notebook"},
     # What `%load_ext` loads: beside the room `notebook`, because entering that would cost a tenth of the loading.
     "extension": {"notebook"},
     "errors": set(),
@@ -23,6 +23,7 @@ ROOMS = {
     "vault": {"errors", "core", "storage", "backend", "checkup", "listing", "flowfile_connections"},
     "connections": {"errors", "core", "backend", "connections"},
     "session": {"errors", "core", "backend", "vault", "connections", "team"},
+    "connecting": {"errors", "core", "backend", "session", "connections", "team"},
     "lifecycle": {"errors", "core", "storage", "backend", "vault", "lifecycle"},
     "broker": {"errors", "core", "storage", "backend", "vault", "connections", "broker"},
     "team": {"errors", "core", "backend", "connections", "team"},
@@ -34,8 +35,8 @@ ROOMS = {
     "__main__": {"errors", "session", "checkup", "lifecycle", "scan", "importing", "broker"},
     # `backend` for the data it shows: Listing.
     "notebook": {
-        *("errors", "core", "backend", "session", "connections", "progress", "lifecycle", "scan", "importing", "notebook"),
-        "team",
+        *("errors", "core", "backend", "session", "connecting", "connections", "progress", "lifecycle", "scan", "importing"),
+        *("notebook", "team"),
     },
 }
 

@@ -21,7 +21,7 @@ from flowfile_nb.connections.file_paths import anchored, located, relative_to
 from flowfile_nb.connections.outline import Outline, elsewhere, outline_of
 from flowfile_nb.connections.spec import UrlSpec, read_spec
 from flowfile_nb.connections.toml_text import printable, toml_text
-from flowfile_nb.core.names import suggest
+from flowfile_nb.core.names import quoted, suggest
 from flowfile_nb.errors import UsageError
 
 
@@ -140,6 +140,15 @@ def find(backend: SecretBackend, name: str, folder: Path, file: Path | None = No
             hint=f"{meant}List yours:  %connect.  Whoever shares one can say more",
         )
     raise UsageError(f"no saved connection is named {name!r}", hint=f"{meant}Describe it in a cell:  %%connect {name} --save")
+
+
+def require_understood(definition: Definition) -> None:
+    """Let a definition pass that can be opened as far as it says. Raises UsageError."""
+    if definition.outline.problem:
+        raise UsageError(
+            f"{definition.name} cannot be opened: {definition.outline.problem}",
+            hint=f"%connect {quoted(definition.name)} --edit  shows it",
+        )
 
 
 def is_agreed(backend: SecretBackend, definition: Definition) -> bool:

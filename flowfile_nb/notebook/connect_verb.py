@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
 from flowfile_nb.backend import TeamConnection
+from flowfile_nb.connecting import open_definition
 from flowfile_nb.connections import Opened, saved
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.core.names import quoted, suggest
@@ -85,10 +86,7 @@ def _open_saved(shell: InteractiveShell, args: Namespace) -> None:
                 f"{args.name} is open, and not saved", hint=f"to keep it, run its cell with  %%connect {args.name} --save"
             ) from None
         raise
-    if definition.outline.problem:
-        raise UsageError(
-            f"{args.name} cannot be opened: {definition.outline.problem}", hint=f"%connect {quoted(args.name)} --edit  shows it"
-        )
+    saved.require_understood(definition)
     if not saved.is_agreed(backend, definition):
         _agree(args, definition)
     _open(shell, args, definition)
@@ -120,24 +118,11 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> N
     variable = variable_of(definition)
     require_variable(variable)
     require_free(shell, variable, replace=args.replace)
-    if definition.flowfiles is not None and args.as_ is not None:
-        raise UsageError(
-            f"{args.name} is saved in Flowfile: --as is for what is described here",
-            hint="describe it:  %%connect?",
-        )
-    located = definition.located
-    outline = located.outline
+    outline = definition.located.outline
     new_file = _new_file(outline.target)
     try:
         with said_if_slow(outline.kind, outline.target):
-            if definition.shared:
-                connection = _open_shared(definition.name, test=args.test, as_=args.as_, timeout_s=args.timeout)
-            elif definition.flowfiles is not None:
-                connection = session.open_flowfiles(args.name, test=args.test, timeout_s=args.timeout, debug=args.debug)
-            else:
-                connection = session.open_connection(
-                    located.description, test=args.test, as_=args.as_, timeout_s=args.timeout, debug=args.debug
-                )
+            connection = open_definition(definition, test=args.test, as_=args.as_, timeout_s=args.timeout, debug=args.debug)
     except KeyboardInterrupt:
         raise ConnectionFailedError(
             f"interrupted while {args.name} was being opened; nothing was bound",
@@ -167,13 +152,6 @@ def _new_file(target: str) -> Path | None:
     file = Path(path)
     is_file = kind.partition("+")[0] in {"sqlite", "duckdb"} and path not in {"", ":memory:"}
     return file if is_file and not file.exists() else None
-
-
-def _open_shared(name: str, *, test: bool, as_: str | None, timeout_s: float | None) -> Opened:
-    # Imported here: nobody without a team needs it.
-    from flowfile_nb.team.opening import open_named
-
-    return open_named(session.team(), name, test=test, as_=as_, timeout_s=timeout_s)
 
 
 def _close(shell: InteractiveShell, name: str) -> None:

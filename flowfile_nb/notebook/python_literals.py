@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from flowfile_nb import session
+from flowfile_nb import connecting, session
 from flowfile_nb.connections.families import require_described
 from flowfile_nb.connections.harmless import without_doubtful_lines
 from flowfile_nb.connections.literals import refuse_literals
@@ -72,7 +72,7 @@ def _names_here(namespace: Mapping[str, Any]) -> set[tuple[str, str]]:
     """Return how a cell can write our `connect` and `secrets`, each with which of the two it is."""
     ours: set[tuple[str, str]] = set()
     for name, item in list(namespace.items()):
-        if item is session.connect:
+        if item is connecting.connect:
             ours.add((name, "connect"))
         elif item is session.secrets:
             ours.add((name, "secrets"))
@@ -132,7 +132,7 @@ class _Finder:
             if isinstance(node, ast.Import):
                 names = [one.asname or one.name for one in node.names if one.name == _PACKAGE]
                 ours |= {(f"{name}.{what}", what) for name in names for what in _WHAT}
-            elif isinstance(node, ast.ImportFrom) and node.module in {_PACKAGE, session.__name__}:
+            elif isinstance(node, ast.ImportFrom) and node.module in {_PACKAGE, connecting.__name__, session.__name__}:
                 ours |= {(one.asname or one.name, one.name) for one in node.names}
                 ours |= {(what, what) for what in _WHAT if node.names[0].name == "*"}
         return ours

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from itertools import count
 
-from flowfile_nb import session
+from flowfile_nb.connecting import open_definition
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.errors import FlowfileNbError
 
@@ -62,15 +62,7 @@ class Trials:
 def _outcome(definition: Definition) -> dict[str, str]:
     start = time.perf_counter()
     try:
-        if definition.shared:
-            # Imported here: nobody without a team needs it.
-            from flowfile_nb.team.opening import open_named
-
-            connection = open_named(session.team(), definition.name, test=True, as_=None, timeout_s=None)
-        elif definition.flowfiles is not None:
-            connection = session.open_flowfiles(definition.name)
-        else:
-            connection = session.open_connection(definition.located.description)
+        connection = open_definition(definition)
         took_s = time.perf_counter() - start
         did, why = connection.untried or ("Connected to", "")
         place = f"{connection.target} ({why})" if why else connection.target

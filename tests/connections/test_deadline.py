@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 import flowfile_nb as fnb
-from flowfile_nb import session
+from flowfile_nb import connecting
 from flowfile_nb.connections.deadline import within
 from flowfile_nb.errors import ConnectionFailedError
 from tests.support.dumb_server import answering, hanging_up, silent
@@ -100,7 +100,7 @@ def failure(kind: str, place: str) -> ConnectionFailedError:
     """Return the error of opening *kind*, which has two lines."""
     fnb.secrets["pw"] = "canary-value"
     with pytest.raises(ConnectionFailedError) as caught:
-        session.open_connection(URLS[kind].replace("{}", place), timeout_s=0.2, as_="adbc" if kind == "adbc" else None)
+        connecting.open_connection(URLS[kind].replace("{}", place), timeout_s=0.2, as_="adbc" if kind == "adbc" else None)
     assert "canary-value" not in repr(caught.value)
     assert len(str(caught.value).split("\n")) == 2
     return caught.value

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import flowfile_nb as fnb
+from flowfile_nb import connecting
 from flowfile_nb.errors import (
     ConnectionFailedError,
     ConnectionSpecError,
@@ -273,9 +274,7 @@ def test_a_key_that_may_not_list(s3: S3Server) -> None:
     key = iam.create_access_key(UserName="reader")["AccessKey"]
     fnb.secrets["lake_key"] = key["SecretAccessKey"]
 
-    from flowfile_nb import session
-
-    opened = session.open_connection(toml(s3, access_key_id=f'"{key["AccessKeyId"]}"'))
+    opened = connecting.open_connection(toml(s3, access_key_id=f'"{key["AccessKeyId"]}"'))
 
     assert opened.note == "The key is known, and may not list sales."
     assert opened.native.cat("sales/answer.csv") == b"answer\n42\n"
@@ -472,10 +471,8 @@ def test_azure_a_key_that_is_none(service: Server, stored: str, keys: str) -> No
 )
 def test_azure_urls(described: str, target: str) -> None:
     """As they are written for Hadoop, Spark and adlfs; another cloud's, too."""
-    from flowfile_nb import session
-
     fnb.secrets["k"] = "a2V5"
-    opened = session.open_connection(described, test=False)
+    opened = connecting.open_connection(described, test=False)
 
     assert opened.target == target
     assert opened.native.account_name == "account"

@@ -16,7 +16,7 @@ import pymysql
 import pytest
 
 import flowfile_nb as fnb
-from flowfile_nb import session
+from flowfile_nb import connecting
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, NoSuchSecretError
@@ -36,7 +36,7 @@ def password() -> None:
 def failure(url: str, timeout_s: float | None = None) -> ConnectionFailedError:
     """Return the error of opening *url*, which has two lines and no value anywhere."""
     with pytest.raises(ConnectionFailedError) as caught:
-        session.open_connection(url, timeout_s=timeout_s)
+        connecting.open_connection(url, timeout_s=timeout_s)
     error = caught.value
     shown = "".join(error._render_traceback_())
     whole = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())

@@ -13,7 +13,7 @@ import pymysql
 import pytest
 
 import flowfile_nb as fnb
-from flowfile_nb import session
+from flowfile_nb import connecting, session
 from flowfile_nb.backend import FlowfileConnection
 from flowfile_nb.connections.flowfile import database_spec
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, NoSuchSecretError, UsageError
@@ -82,7 +82,7 @@ def test_our_own_of_the_same_name_comes_first(shell: Shell, catalog: Path, postg
 def test_the_password_is_read_at_each_new_connection(catalog: Path, postgres: Postgres) -> None:
     """Replaced here it is used by the next connection; deleted in Flowfile, there is none."""
     save_warehouse(catalog, postgres)
-    engine = session.open_flowfiles("warehouse").native
+    engine = connecting.open_flowfiles("warehouse").native
     engine.dispose()
 
     fnb.secrets["warehouse"] = "not the password"
@@ -106,7 +106,7 @@ def test_a_secret_of_the_same_name_is_not_its_password(catalog: Path, postgres: 
     fnb.secrets["warehouse"] = "something else"
     save_warehouse(catalog, postgres)
 
-    session.open_flowfiles("warehouse").native.dispose()
+    connecting.open_flowfiles("warehouse").native.dispose()
 
     assert fnb.secrets["warehouse"].get_secret_value() == "something else"
     assert session.redactor().mask(postgres.password) == "[secret:warehouse]"  # type: ignore[union-attr]
@@ -118,7 +118,7 @@ def test_the_hint_names_no_secret_that_is_another(catalog: Path, postgres: Postg
     save_warehouse(catalog, postgres, username="nobody")
 
     with pytest.raises(ConnectionFailedError) as refused:
-        session.open_flowfiles("warehouse")
+        connecting.open_flowfiles("warehouse")
 
     assert refused.value.hint == "check the user name; to store another password:  edit the connection 'warehouse' in Flowfile"
 
@@ -126,7 +126,7 @@ def test_the_hint_names_no_secret_that_is_another(catalog: Path, postgres: Postg
 def test_a_password_goes_to_no_server_that_it_was_not_saved_for(catalog: Path, postgres: Postgres) -> None:
     """When the connection is pointed elsewhere in Flowfile, what was opened before gets no password any more."""
     save_warehouse(catalog, postgres)
-    engine = session.open_flowfiles("warehouse").native
+    engine = connecting.open_flowfiles("warehouse").native
     engine.dispose()
     execute(catalog, "UPDATE database_connections SET host = 'elsewhere.example.com'")
 
@@ -154,10 +154,10 @@ def test_a_connection_of_a_group_opens_for_its_members(home: Path, catalog: Path
         assert ("team" in vault.flowfile_connections()) is sees
         assert "team" not in vault.names()
         if sees:
-            session.open_flowfiles("team").native.dispose()
+            connecting.open_flowfiles("team").native.dispose()
         else:
             with pytest.raises(UsageError):
-                session.open_flowfiles("team")
+                connecting.open_flowfiles("team")
 
 
 @pytest.mark.parametrize("text", ["${secret:password_id}", "%secret prod_database_password", "${secret:"])
@@ -168,7 +168,7 @@ def test_text_that_reads_like_a_reference_is_none(catalog: Path, column: str, te
     save_database(catalog, "odd", "pw", **{**columns, column: text})
 
     with pytest.raises(ConnectionSpecError) as refused:
-        session.open_flowfiles("odd")
+        connecting.open_flowfiles("odd")
 
     assert f"in its {column}" in str(refused.value)
 
@@ -197,7 +197,7 @@ def test_files_open(catalog: Path, tmp_path: Path) -> None:
     """SQLite and DuckDB, whose passwords Flowfile stores empty."""
     for kind in ("sqlite", "duckdb"):
         save_database(catalog, kind, "", database_type=kind, database=str(tmp_path / kind))
-        session.open_flowfiles(kind).native.dispose()
+        connecting.open_flowfiles(kind).native.dispose()
         assert (tmp_path / kind).exists()
 
 
@@ -214,7 +214,7 @@ def test_tls_is_demanded_of_mysql(catalog: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(pymysql, "connect", connect)
     with pytest.raises(ConnectionFailedError):
-        session.open_flowfiles("shop")
+        connecting.open_flowfiles("shop")
 
     assert given["password"] == "pw with ü".encode()
     client = pymysql.Connection(defer_connect=True, ssl=given["ssl"])
@@ -226,7 +226,7 @@ def test_a_switch_that_does_nothing_is_an_error(catalog: Path) -> None:
     save_database(catalog, "x", "pw", database_type="mssql", host="127.0.0.1", username="app", ssl_enabled=True)
 
     with pytest.raises(ConnectionSpecError):
-        session.open_flowfiles("x")
+        connecting.open_flowfiles("x")
 
 
 def test_a_connection_without_host_is_an_error(catalog: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_connection_without_host_is_an_error(catalog: Path) -> None:
     save_database(catalog, "x", "pw", database_type="postgresql", username="app")
 
     with pytest.raises(ConnectionSpecError):
-        session.open_flowfiles("x")
+        connecting.open_flowfiles("x")
 
 
 def test_it_is_edited_and_deleted_in_flowfile(shell: Shell, catalog: Path) -> None:
@@ -246,7 +246,7 @@ def test_it_is_edited_and_deleted_in_flowfile(shell: Shell, catalog: Path) -> No
         assert "saved in Flowfile" in str(shell.error)
     shell.run("%connect files --as duckdb")
     assert "--as is for what is described here" in str(shell.error)
-    session.open_flowfiles("files").native.dispose()
+    connecting.open_flowfiles("files").native.dispose()
 
 
 def test_a_project_does_not_change_where_its_name_leads(
@@ -265,7 +265,7 @@ def test_a_project_does_not_change_where_its_name_leads(
 def test_idle_connections_are_dropped_when_its_password_is_replaced(catalog: Path, postgres: Postgres) -> None:
     """A pooled one that was opened with the former password is not handed out again; with a deleted one there is none."""
     save_warehouse(catalog, postgres)
-    engine = session.open_flowfiles("warehouse").native
+    engine = connecting.open_flowfiles("warehouse").native
     with engine.connect() as connection:
         former = connection.connection.driver_connection
 
@@ -287,20 +287,20 @@ def test_an_error_names_its_secret_and_the_age(catalog: Path, postgres: Postgres
     """By the secret's own name; where another has that, by the connection's."""
     save_warehouse(catalog, postgres, username="nobody")
     with pytest.raises(ConnectionFailedError) as refused:
-        session.open_flowfiles("warehouse")
+        connecting.open_flowfiles("warehouse")
     assert "with secret 'warehouse' (stored" in refused.value.message
 
     fnb.secrets["shop"] = "something else"
     save_warehouse(catalog, postgres, "shop", username="nobody")
     with pytest.raises(ConnectionFailedError) as refused:
-        session.open_flowfiles("shop")
+        connecting.open_flowfiles("shop")
     assert "with secret of the connection 'shop' (stored" in refused.value.message
 
 
 def test_a_worker_opens_it_from_its_own_catalog(catalog: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pickle holds where it leads and no value. A process without it says so; one where it leads elsewhere refuses."""
     save_warehouse(catalog, postgres)
-    engine = session.open_flowfiles("warehouse").native
+    engine = connecting.open_flowfiles("warehouse").native
     data = pickle.dumps(engine, protocol=0)
 
     assert postgres.password.encode() not in data

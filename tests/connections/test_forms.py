@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
 import flowfile_nb as fnb
-from flowfile_nb import session
+from flowfile_nb import connecting
 from flowfile_nb.connections import opening
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError, MissingDriverError, UsageError
 from notebooks.throwaway import Postgres
@@ -194,7 +194,7 @@ def test_the_limit_of_the_line_comes_first(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(adbc_driver_postgresql.dbapi, "connect", connect)
     for timeout_s in (3, None):
         with pytest.raises(ConnectionFailedError):
-            session.open_connection("postgresql://h/x?connect_timeout=7", as_="adbc", timeout_s=timeout_s)
+            connecting.open_connection("postgresql://h/x?connect_timeout=7", as_="adbc", timeout_s=timeout_s)
 
     assert [uri.partition("?")[2] for uri in asked] == ["connect_timeout=7&connect_timeout=3", "connect_timeout=7"]
 

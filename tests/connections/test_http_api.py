@@ -26,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import flowfile_nb as fnb
-from flowfile_nb import session
+from flowfile_nb import connecting, session
 from flowfile_nb.connections import opening
 from flowfile_nb.connections.http_transport import origin
 from flowfile_nb.errors import (
@@ -797,8 +797,8 @@ def test_the_limit_of_the_line_is_one_of_opening(monkeypatch: pytest.MonkeyPatch
     parts = {"type": "http", "url": "http://127.0.0.1:1", "timeout": 30, "test_path": "/"}
 
     with pytest.raises(ConnectionFailedError, match="did not answer in time"):
-        session.open_connection(parts, timeout_s=3)
-    client = session.open_connection(parts, timeout_s=3, test=False).native
+        connecting.open_connection(parts, timeout_s=3)
+    client = connecting.open_connection(parts, timeout_s=3, test=False).native
 
     assert (asked[0]["connect"], asked[0]["read"]) == (3, 3)
     assert (client.timeout.connect, client.timeout.read) == (3, 30)

@@ -17,7 +17,7 @@ import trustme
 from confluent_kafka.admin import AdminClient
 
 import flowfile_nb as fnb
-from flowfile_nb import session
+from flowfile_nb import connecting
 from flowfile_nb.errors import (
     ConnectionFailedError,
     ConnectionSpecError,
@@ -162,7 +162,7 @@ def opened(port: int, protocol: str, timeout_s: float | None = None, host: str =
     parts = {"type": "kafka", "bootstrap_servers": f"{host}:{port}", "security_protocol": protocol}
     if "SASL" in protocol:
         parts |= {"sasl_mechanism": "PLAIN", "sasl_username": "app", "sasl_password": "%secret kafka_pw"}
-    return session.open_connection({**parts, **more}, timeout_s=timeout_s)
+    return connecting.open_connection({**parts, **more}, timeout_s=timeout_s)
 
 
 def test_a_password(tls: ssl.SSLContext, tmp_path: Path) -> None:

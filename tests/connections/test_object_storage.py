@@ -16,7 +16,7 @@ import pytest
 from azure.core.credentials import AccessToken
 
 import flowfile_nb as fnb
-from flowfile_nb import session
+from flowfile_nb import connecting
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, MissingDriverError, NoSuchSecretError
 from tests.support.flowfile_connections import save_cloud
 from tests.support.s3 import REGION, S3Server, running_s3
@@ -70,7 +70,7 @@ def test_s3_opens_by_its_name(shell: Shell, catalog: Path, s3: S3Server) -> None
 def test_nothing_that_fsspec_keeps_or_writes_has_the_value(catalog: Path, s3: S3Server) -> None:
     """Neither repr, nor the kept arguments, nor the list of instances, nor a pickle; JSON is refused."""
     save_lake(catalog, s3)
-    lake = session.open_flowfiles("lake").native
+    lake = connecting.open_flowfiles("lake").native
     assert lake.cat("sales/answer.csv") == b"answer\n42\n"
 
     kept = repr((lake, vars(lake), lake.storage_args, lake.storage_options, vars(lake.session), type(lake)._cache))
@@ -88,7 +88,7 @@ def test_nothing_that_fsspec_keeps_or_writes_has_the_value(catalog: Path, s3: S3
 def test_a_worker_opens_it_from_its_own_store(catalog: Path, s3: S3Server) -> None:
     """What is sent to another process is Flowfile's description; there it is opened anew, if that store has the same."""
     save_lake(catalog, s3)
-    lake = session.open_flowfiles("lake").native
+    lake = connecting.open_flowfiles("lake").native
 
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(lake_cat, (lake,)) == b"answer\n42\n"
@@ -109,7 +109,7 @@ def lake_cat(lake: Any) -> bytes:
 def test_the_key_is_read_when_a_request_is_signed(catalog: Path, s3: S3Server) -> None:
     """A replaced key is used by the next request, without a restart; a deleted one stops."""
     save_lake(catalog, s3)
-    lake = session.open_flowfiles("lake").native
+    lake = connecting.open_flowfiles("lake").native
 
     fnb.secrets[SECRET] = "not the key"
     with pytest.raises(PermissionError):
@@ -134,13 +134,13 @@ def test_what_is_wrong_is_said_at_once(catalog: Path, s3: S3Server, changes: dic
     save_lake(catalog, s3, **changes)
 
     with pytest.raises(ConnectionFailedError) as failed:
-        session.open_flowfiles("lake")
+        connecting.open_flowfiles("lake")
 
     assert says in str(failed.value)
     assert s3.key not in str(failed.value)
     if "key" in changes:
         assert f"%secret set {SECRET} --replace" in failed.value.hint
-    session.open_flowfiles("lake", test=False)
+    connecting.open_flowfiles("lake", test=False)
 
 
 def test_a_role_is_assumed(catalog: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_a_role_is_assumed(catalog: Path, s3: S3Server, monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", s3.url)
     save_cloud(catalog, "lake", "s3", "iam_role", {}, aws_region=REGION, aws_role_arn=s3.role, endpoint_url=s3.url)
 
-    assert session.open_flowfiles("lake").native.cat("sales/answer.csv") == b"answer\n42\n"
+    assert connecting.open_flowfiles("lake").native.cat("sales/answer.csv") == b"answer\n42\n"
 
 
 @pytest.mark.parametrize("method", ["env_vars", "aws-cli"])
@@ -165,14 +165,14 @@ def test_the_machines_own_login_is_used(catalog: Path, home: Path, s3: S3Server,
         (home / ".aws/credentials").write_text(login, encoding="utf-8")
     save_cloud(catalog, "lake", "s3", method, {}, aws_region=REGION, aws_profile="analysts", endpoint_url=s3.url)
 
-    assert session.open_flowfiles("lake").native.cat("sales/answer.csv") == b"answer\n42\n"
+    assert connecting.open_flowfiles("lake").native.cat("sales/answer.csv") == b"answer\n42\n"
 
 
 def test_a_session_token_goes_along(catalog: Path, s3: S3Server) -> None:
     """What a request is signed with is the key id, the key and the token, as they are stored now; certificates as saved."""
     secrets = {"aws_secret_access_key_id": CANARY, "aws_session_token_id": "token-1"}
     save_cloud(catalog, "lake", "s3", "access_key", secrets, aws_access_key_id="AKIA", verify_ssl=False)
-    lake = session.open_flowfiles("lake", test=False).native
+    lake = connecting.open_flowfiles("lake", test=False).native
 
     fnb.secrets["lake_aws_session_token"] = "token-2"
     signed = asyncio.run(lake.session._credentials.get_frozen_credentials())
@@ -186,7 +186,7 @@ def test_half_a_key_is_an_error(catalog: Path) -> None:
     save_cloud(catalog, "lake", "s3", "access_key", {}, aws_access_key_id="AKIA")
 
     with pytest.raises(ConnectionSpecError):
-        session.open_flowfiles("lake")
+        connecting.open_flowfiles("lake")
 
 
 # Azure
@@ -194,7 +194,7 @@ def test_half_a_key_is_an_error(catalog: Path) -> None:
 
 def azure(catalog: Path, method: str, secrets: dict[str, str], **columns: Any) -> Any:
     save_cloud(catalog, "lake", "adls", method, secrets, **{"azure_account_name": "account", **columns})
-    return session.open_flowfiles("lake", test=False).native
+    return connecting.open_flowfiles("lake", test=False).native
 
 
 def test_azure_signs_with_the_account_key_as_it_is_stored(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +208,7 @@ def test_azure_signs_with_the_account_key_as_it_is_stored(catalog: Path, monkeyp
     assert policy.account_key == "Y2FuYXJ5Mg=="
     assert policy.account_name == "account"
     assert lake.service_client.url == "https://account.blob.core.windows.net/"
-    assert session.open_flowfiles("lake", test=False).target == "abfs:// account"
+    assert connecting.open_flowfiles("lake", test=False).target == "abfs:// account"
     assert "Y2FuYXJ5" not in repr([vars(lake), lake.storage_options, vars(policy), vars(lake.service_client)])
     assert b"Y2FuYXJ5" not in pickle.dumps(lake, protocol=0)
 
@@ -289,7 +289,7 @@ def test_azure_without_account_or_secret_is_an_error(catalog: Path, columns: dic
 
 def google(catalog: Path, method: str, secrets: dict[str, str], **columns: Any) -> Any:
     save_cloud(catalog, "lake", "gcs", method, secrets, **{"gcs_project_id": "project", **columns})
-    return session.open_flowfiles("lake", test=False).native
+    return connecting.open_flowfiles("lake", test=False).native
 
 
 def test_google_reads_the_key_for_each_token(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +345,7 @@ def test_a_missing_library_is_named(catalog: Path, kind: str, library: str, extr
     monkeypatch.setitem(__import__("sys").modules, library, None)
 
     with pytest.raises(MissingDriverError) as missing:
-        session.open_flowfiles("lake")
+        connecting.open_flowfiles("lake")
 
     assert f"pip install 'flowfile-nb[{extra}]'" in missing.value.hint
 
@@ -355,6 +355,6 @@ def test_an_unknown_kind_is_an_error(catalog: Path) -> None:
     save_cloud(catalog, "lake", "tape", "env_vars", {})
 
     with pytest.raises(ConnectionSpecError) as unknown:
-        session.open_flowfiles("lake")
+        connecting.open_flowfiles("lake")
 
     assert "'tape'" in str(unknown.value)

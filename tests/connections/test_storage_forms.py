@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import flowfile_nb as fnb
-from flowfile_nb import session
+from flowfile_nb import connecting
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError
 from tests.support.http_server import Server
 from tests.support.object_service import BUCKET, NAME, running_object_service
@@ -153,7 +153,7 @@ def test_duckdb_reads_google_and_azure(service: Server, google_key: dict[str, st
     for parts in (google(service, google_key), azure(service, account_key="%secret lake_key")):
         if parts["type"] == "abfs":
             fnb.secrets["lake_key"] = KEY
-        opened = session.open_connection(parts, as_="duckdb")
+        opened = connecting.open_connection(parts, as_="duckdb")
         connection = opened.native
         assert isinstance(connection, duckdb.DuckDBPyConnection)
         assert connection.sql(f"SELECT answer FROM read_parquet('{PATHS[parts['type']]}')").fetchall() == [(42,)]
@@ -170,7 +170,7 @@ def test_duckdb_reads_google_and_azure(service: Server, google_key: dict[str, st
 
 def test_duckdb_reads_sftp(sftp: SftpServer) -> None:
     """CSV, Parquet and a pattern of names; a replaced password opens a new connection, a deleted one ends it."""
-    opened = session.open_connection(files(sftp), as_="duckdb")
+    opened = connecting.open_connection(files(sftp), as_="duckdb")
     connection = opened.native
 
     assert connection.sql("SELECT answer FROM 'sftp:///sales/answer.csv'").fetchall() == [(42,)]

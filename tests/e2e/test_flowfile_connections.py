@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import flowfile_nb as fnb
-from flowfile_nb import session
+from flowfile_nb import connecting
 from flowfile_nb.errors import ConnectionFailedError, UsageError
 from notebooks.throwaway import Postgres
 from tests.support.flowfile import PYTHON, Flowfile, Service, running_flowfile, running_service
@@ -81,7 +81,7 @@ def test_deleting_a_secret_says_which_of_its_connections_use_it(flowfile: Flowfi
 
     assert "It was used by files" in shell.run("%secret delete files --yes") + shell.run("%secret list")
     # What has no password needs none.
-    session.open_flowfiles("files").native.dispose()
+    connecting.open_flowfiles("files").native.dispose()
 
 
 def test_its_cloud_connections(flowfile: Flowfile, shell: Shell) -> None:
@@ -110,7 +110,7 @@ def test_its_cloud_connections(flowfile: Flowfile, shell: Shell) -> None:
         azure_account_name="account",
         azure_account_key="a2V5",
     )
-    blobs = session.open_flowfiles("blobs", test=False).native
+    blobs = connecting.open_flowfiles("blobs", test=False).native
     assert blobs.service_client._credential_policy.account_key == "a2V5"
 
     key = json.dumps({"type": "service_account", "client_email": "a@b", "private_key": "canary", "token_uri": "https://x"})
@@ -122,7 +122,7 @@ def test_its_cloud_connections(flowfile: Flowfile, shell: Shell) -> None:
         gcs_project_id="project",
         gcs_service_account_key=key,
     )
-    objects = session.open_flowfiles("objects", test=False).native
+    objects = connecting.open_flowfiles("objects", test=False).native
     assert objects.project == "project"
     assert fnb.secrets["objects_gcs_service_account_key"].get_secret_value() == key
     shell.run("%connect")

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 import flowfile_nb as fnb
-from flowfile_nb import session
+from flowfile_nb import connecting
 from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError
 from tests.support.certificates import self_signed
 from tests.support.mariadb import MariaDb, is_installed, running_mariadb
@@ -183,8 +183,8 @@ def test_deleted_secret(mariadb: MariaDb) -> None:
 def test_the_limit_is_for_opening_alone(mariadb: MariaDb) -> None:
     """PyMySQL has one limit for all reading; a query may take longer than opening, and a limit of one's own stays."""
     fnb.secrets["shop_pw"] = mariadb.password
-    connection = session.open_connection(url(mariadb), timeout_s=0.5)
-    limited = session.open_connection(url(mariadb) + "?read_timeout=1", timeout_s=0.5)
+    connection = connecting.open_connection(url(mariadb), timeout_s=0.5)
+    limited = connecting.open_connection(url(mariadb) + "?read_timeout=1", timeout_s=0.5)
 
     assert len(pd.read_sql("SELECT SLEEP(1)", connection.native)) == 1
     with limited.native.connect() as slow, pytest.raises(OperationalError, match="timed out"):

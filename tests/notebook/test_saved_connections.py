@@ -56,6 +56,24 @@ def test_a_cloned_definition_is_shown_and_asked_about_once(
     assert shell.error is None
 
 
+def test_python_opens_what_is_saved_by_its_name(shell: Shell, cloned: Path, typed: Typed) -> None:
+    """`fnb.connect("warehouse")`, as `%connect warehouse` does; a project's only once it was agreed to there."""
+    with pytest.raises(UsageError, match="was not used here as it is now; nothing was opened") as refused:
+        fnb.connect("warehouse")
+    assert "%connect warehouse" in refused.value.hint
+
+    typed("y")
+    shell.run("%connect warehouse")
+    engine = fnb.connect("warehouse")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT 7").scalar() == 7
+    engine.dispose()
+
+    with pytest.raises(UsageError, match="no saved connection is named 'warehuose'") as unknown:
+        fnb.connect("warehuose")
+    assert "did you mean 'warehouse'?" in unknown.value.hint
+
+
 @pytest.mark.parametrize("answer", ["n", "", "yes please"])
 def test_anything_but_yes_is_no(shell: Shell, cloned: Path, typed: Typed, answer: str) -> None:
     """Nothing is opened, nothing is kept."""

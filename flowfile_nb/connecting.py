@@ -1,0 +1,209 @@
+"""Opening connections with this process's secrets: described, saved under a name, or sent here by another process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowfile_nb import session
+from flowfile_nb.core.names import environment_variable, quoted
+from flowfile_nb.errors import NoSuchSecretError, StoreError, UsageError
+
+# What describes a connection is imported where one is opened: who looks whether a cell calls `connect` needs none of it.
+if TYPE_CHECKING:
+    from flowfile_nb.backend import FlowfileConnection
+    from flowfile_nb.connections import Opened
+    from flowfile_nb.connections.access import Access
+    from flowfile_nb.connections.saved import Definition
+
+# Neither a URL nor TOML.
+_NAME = re.compile(r"[\w .-]*\w[\w .-]*")
+
+
+def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True, as_: str | None = None, **parts: Any) -> Any:
+    """
+    Open a connection and return the native object of its kind.
+
+    A SQLAlchemy `Engine` for a database, an fsspec filesystem for `s3://`, `gs://`, `abfs://` and `sftp://`, an `httpx.Client`
+    for an API.
+
+    Args:
+        target: A URL, the text of a TOML description, or its keys as a mapping, with references instead of values; or the name
+            of a saved connection, as `%connect NAME` takes it.
+        test: Whether to open the connection once now and report what is wrong.
+        as_: Another native form: `"duckdb"`, `"adbc"`, `"ibis"`, `"polars"` for files, or `"uri"`, a text that holds the value.
+        parts: The description's keys as arguments. A `Secret` is taken as a reference to itself.
+
+    Raises:
+        ConnectionSpecError: If the description cannot be understood, or holds a password in clear.
+        UsageError: If no connection is saved under that name, or it is a project's and nobody has agreed to it.
+        NoSuchSecretError: If it refers to a secret that does not exist.
+        MissingDriverError: If a library is needed; the hint installs it.
+        ConnectionFailedError: If the other side cannot be reached or refuses.
+
+    >>> connect("duckdb:///:memory:").dialect.name
+    'duckdb'
+    """
+    description = {**target, **parts} if isinstance(target, Mapping) else parts if target is None else target
+    if parts and isinstance(target, str):
+        raise UsageError("a connection is described by a text or by its parts, not by both", hint='connect("postgresql://…")')
+    if isinstance(target, str) and _NAME.fullmatch(target):
+        return _open_saved(target, test=test, as_=as_).native
+    return open_connection(description, test=test, as_=as_).native
+
+
+def open_connection(
+    description: str | Mapping[str, Any],
+    *,
+    test: bool = True,
+    as_: str | None = None,
+    timeout_s: float | None = None,
+    debug: bool = False,
+) -> Opened:
+    """
+    Open a connection as `connect` does; return it with what can be told of it.
+
+    Args:
+        description: As in `connect`.
+        test: As in `connect`.
+        as_: As in `connect`.
+        timeout_s: How long opening may take; None is what the description says, else `connections.access.TIMEOUT_S`.
+        debug: Whether an error also shows the driver's own, with known values masked.
+    """
+    session.require_platform()
+    from flowfile_nb import connections
+
+    if (in_team := session.team_in_use()) is not None:
+        from flowfile_nb.team.opening import open_described
+
+        if (brokered := open_described(in_team, description, test=test, as_=as_, timeout_s=timeout_s)) is not None:
+            return brokered
+    return connections.open_connection(description, _require, _access(timeout_s=timeout_s, debug=debug), test=test, as_=as_)
+
+
+def open_definition(
+    definition: Definition,
+    *,
+    test: bool = True,
+    as_: str | None = None,
+    timeout_s: float | None = None,
+    debug: bool = False,
+) -> Opened:
+    """Open what is saved or shared under a name, or what Flowfile has saved; the rest is as in `open_connection`."""
+    if definition.shared:
+        # Imported here: nobody without a team needs it.
+        from flowfile_nb.team.opening import open_named
+
+        return open_named(session.team(), definition.name, test=test, as_=as_, timeout_s=timeout_s)
+    if definition.flowfiles is None:
+        return open_connection(definition.located.description, test=test, as_=as_, timeout_s=timeout_s, debug=debug)
+    if as_ is not None:
+        raise UsageError(
+            f"{definition.name} is saved in Flowfile: --as is for what is described here", hint="describe it:  %%connect?"
+        )
+    return open_flowfiles(definition.name, test=test, timeout_s=timeout_s, debug=debug)
+
+
+def _open_saved(name: str, *, test: bool, as_: str | None) -> Opened:
+    from flowfile_nb.connections import saved
+
+    backend = session.backend()
+    definition = saved.find(backend, name, Path.cwd(), in_team=session.team_in_use() is not None)
+    saved.require_understood(definition)
+    if not saved.is_agreed(backend, definition):
+        raise UsageError(
+            f"{name} is described in {definition.origin}, and was not used here as it is now; nothing was opened",
+            hint=f"it is shown, and asked about, by  %connect {quoted(name)}",
+        )
+    opened = open_definition(definition, test=test, as_=as_)
+    # A store that cannot be written, as in a container, does not stand in the way: nothing depends on it.
+    with suppress(StoreError):
+        saved.opened(backend, definition)
+    return opened
+
+
+def reopen(description: str | Mapping[str, Any], timeout_s: float | None) -> Any:
+    """
+    Make a connection that another process sent here; the values come from this process's store, at each new connection.
+
+    Nothing is asked of the store yet, since a pool of workers hangs where an argument cannot be loaded. Using the connection
+    raises NoSuchSecretError where this process has not all of its secrets.
+    """
+    session.require_platform()
+    from dataclasses import replace
+
+    from flowfile_nb import connections
+
+    access = _access(timeout_s=timeout_s)
+    access = replace(access, reveal=partial(_here, session.reveal), fingerprint=partial(_here, _fingerprint))
+    return connections.open_connection(description, lambda name: None, access, test=False).native
+
+
+def _access(*, timeout_s: float | None, debug: bool = False) -> Access:
+    from flowfile_nb.connections.access import Access
+
+    return Access(
+        session.reveal,
+        fingerprint=_fingerprint,
+        updated_at=lambda name: session.backend().updated_at(name),
+        mask=session.mask,
+        learn=session.learn,
+        reopen=reopen,
+        timeout_s=timeout_s,
+        debug=debug,
+    )
+
+
+def _here(ask: Callable[[str], Any], name: str) -> Any:
+    """Ask about a secret on behalf of a connection that was sent to this process."""
+    try:
+        return ask(name)
+    except NoSuchSecretError:
+        raise NoSuchSecretError(
+            f"this process was sent a connection that needs the secret {name!r}, and has none of that name",
+            hint=f"run it with the store that has it, or with the variable {environment_variable(name)}",
+        ) from None
+
+
+def open_flowfiles(name: str, *, test: bool = True, timeout_s: float | None = None, debug: bool = False) -> Opened:
+    """
+    Open a connection that was saved in Flowfile's own interface, by its name there; the rest is as in `open_connection`.
+
+    Raises:
+        UsageError: If none of that name is saved; else as `connect`.
+    """
+    saved = session.backend().flowfile_connections().get(name)
+    if saved is None:
+        raise UsageError(f"no connection is saved in Flowfile as {name!r}", hint="list those that are:  %connect")
+    return _open_flowfiles(saved, _access(timeout_s=timeout_s, debug=debug), test=test)
+
+
+def reopen_flowfiles(saved: FlowfileConnection, timeout_s: float | None) -> Any:
+    """
+    Make a connection of Flowfile's that another process sent here; the values come from this process's store.
+
+    As `reopen`, nothing is asked yet. Where this store has no such connection, or one that leads elsewhere, using it raises.
+    """
+    session.require_platform()
+    return _open_flowfiles(saved, _access(timeout_s=timeout_s), test=False).native
+
+
+def _open_flowfiles(saved: FlowfileConnection, access: Access, *, test: bool) -> Opened:
+    from dataclasses import replace
+
+    from flowfile_nb.connections import open_flowfile_connection
+
+    access = replace(access, reopen=reopen_flowfiles)
+    return open_flowfile_connection(saved, lambda part: session.backend().part_of(saved, part), access, test=test)
+
+
+def _require(name: str) -> None:
+    session.backend().require(name)
+
+
+def _fingerprint(name: str) -> object:
+    return session.backend().fingerprint(name)
