@@ -27,6 +27,7 @@ from flowfile_nb.broker import (
 from flowfile_nb.broker.engines import postgresql
 from flowfile_nb.broker.grants import reachable
 from flowfile_nb.broker.model import Caller
+from flowfile_nb.broker.pool import Pool
 from flowfile_nb.broker.running import Running
 from flowfile_nb.broker.sessions import Sessions
 from flowfile_nb.broker.tables import SECRET, secrets
@@ -201,7 +202,7 @@ def shares_superusers() -> None:
 def boundless() -> None:
     """A request may be as large, and a caller's statements as many, as somebody likes."""
     put(handlers, "MAX_BODY_BYTES", 10**12)
-    put(Sessions, "_make_room", lambda self, order: None)
+    put(Pool, "_make_room", lambda self, order: None)
 
 
 def untidy() -> None:

@@ -15,7 +15,7 @@ from flowfile_nb.team import dbapi
 from notebooks.throwaway import Postgres
 from tests.attacks.trying import prepare
 from tests.benchmarks.measure import BrokenError, Effort, Row, rounds
-from tests.support.front import Member, Result
+from tests.support.front import Member, Result, running_house
 from tests.support.kernel_side import connected
 from tests.support.postgres import running_postgres
 from tests.support.processes import peak_memory
@@ -52,7 +52,11 @@ def over_http(effort: Effort) -> Iterator[Row]:
         bob = replicas.house.tokens["bob"]
         connection = stack.enter_context(connected(replicas.other.url, bob))
         yield from _results(effort, server, connection, count)
-        yield _trivial(effort, server, connection)
+        yield _trivial(effort, server, connection, "a store in PostgreSQL")
+        house = stack.enter_context(running_house(server))
+        house.share()
+        by_sqlite = stack.enter_context(connected(house.front.url, house.tokens["bob"]))
+        yield _trivial(effort, server, by_sqlite, "a store in SQLite")
         yield _beside(effort, connection, stack.enter_context(connected(replicas.other.url, bob)), replicas)
         yield _revoked(effort, server, replicas)
 
@@ -99,7 +103,7 @@ def _results(effort: Effort, server: Postgres, connection: dbapi.Connection, cou
     engine.dispose()
 
 
-def _trivial(effort: Effort, server: Postgres, connection: dbapi.Connection) -> Row:
+def _trivial(effort: Effort, server: Postgres, connection: dbapi.Connection, store: str) -> Row:
     with _direct(server) as opened, opened.cursor() as cursor:
 
         def allowed(_: int) -> float:
@@ -109,7 +113,7 @@ def _trivial(effort: Effort, server: Postgres, connection: dbapi.Connection) -> 
             return time.perf_counter() - start + 0.010
 
         figures = rounds(effort.pick(200, 50, 2), lambda _: _ask(connection), allowed)
-    return Row("over HTTP: SELECT 1 on an open session; peer: directly, and 10 ms", *figures, at_most=1.0)
+    return Row(f"over HTTP, {store}: SELECT 1 on an open session; peer: directly, and 10 ms", *figures, at_most=1.0)
 
 
 def _beside(effort: Effort, connection: dbapi.Connection, large: dbapi.Connection, replicas: Replicas) -> Row:
