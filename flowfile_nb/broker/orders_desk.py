@@ -37,6 +37,8 @@ class _Found(NamedTuple):
     binding: Any
     target: Target
     session: str
+    is_fixed: bool
+    """Whether any target is fixed for the credential, this one or another."""
 
 
 class OrdersDesk(UsesDesk):
@@ -152,19 +154,20 @@ class OrdersDesk(UsesDesk):
         binding = connection.execute(query).one_or_none()
         if row is None or definition is None:
             return None
-        return _Found(row, secret, binding, definition.target, name)
+        return _Found(row, secret, binding, definition.target, name, binding is not None)
 
     def _described(self, connection: Connection, who: Who, definition: Definition) -> _Found | None:
         rows = reachable(connection, who, SECRET, definition.secret)
         row = rows[0] if rows else None
         query = select(bindings).where(bindings.c.secret_id == (row.id if row is not None else _NOBODY)).order_by(bindings.c.id)
-        bound = [each for each in connection.execute(query) if target_from(each.target) == definition.target]
+        targets = connection.execute(query).all()
+        bound = [each for each in targets if target_from(each.target) == definition.target]
         if row is None:
             return None
         binding = bound[0] if bound else None
         # The number tells apart what looks alike here and differs in an option.
         session = f"{place(definition.target)} by {row.name}#{binding.id if binding else 0}"
-        return _Found(row, row, binding, definition.target, session)
+        return _Found(row, row, binding, definition.target, session, bool(targets))
 
     def _open(self, keys: Keychain, who: Who, found: _Found | None, asked: str) -> Order:
         if found is None or found.secret is None or found.binding is None:
@@ -212,6 +215,11 @@ class OrdersDesk(UsesDesk):
 
 
 def _not_fixed(found: _Found) -> NotAllowedError:
+    if found.row is found.secret and not found.is_fixed:
+        return BindingError(
+            f"{found.row.name!r} may be used nowhere: its owner has no saved connection with it any more",
+            hint=f"{found.row.owner!r} saves one and enters it again:  %%connect NAME --save   %secret set NAME --replace",
+        )
     if found.row is found.secret:
         return BindingError(
             f"{found.row.name!r} may not be used for {place(found.target)}: {found.row.owner!r} has fixed other targets",

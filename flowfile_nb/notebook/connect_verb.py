@@ -202,11 +202,18 @@ def _delete(args: Namespace) -> None:
         raise UsageError(
             f"{args.name} is not saved here: it is described in {definition.origin}", hint="delete its table from that file"
         )
-    otherwise = f"%connect {quoted(args.name)} --delete --yes"
-    agreed = args.yes or confirm(f"Delete the saved connection {args.name}? Its secrets stay.", otherwise=otherwise)
-    if agreed:
-        backend.delete_connection(args.name)
-    print(f"Deleted {args.name}." if agreed else f"Kept {args.name}.")
+    own = next((one for one in backend.team_connections() if one.own and one.name == args.name), None)
+    shared = f"shared with {', '.join(own.groups)}, who lose it" if own is not None and own.groups else ""
+    question = f"Delete the saved connection {args.name}? Its secrets stay." + (f" It is {shared}." if shared else "")
+    if not args.yes and not confirm(question, otherwise=f"%connect {quoted(args.name)} --delete --yes"):
+        print(f"Kept {args.name}.")
+        return
+    backend.delete_connection(args.name)
+    print(f"Deleted {args.name}." + (f" It was {shared}." if shared else ""))
+    if own is not None:
+        from flowfile_nb.notebook.share_verbs import tell_of_useless
+
+        tell_of_useless(own.secrets)
 
 
 def _delete_shared(args: Namespace, shared: TeamConnection) -> None:

@@ -225,14 +225,27 @@ def _delete(shell: InteractiveShell, args: Namespace) -> None:
         backend.require(name)
     for name in args.names:
         users = session.used_by(name)
-        used = f" It is used by {', '.join(users)}." if users else ""
+        groups = _shared_with(name)
+        facts = [f"used by {', '.join(users)}"] if users else []
+        facts += [f"shared with {groups}, who lose it"] if groups else []
         try:
-            agreed = args.yes or confirm(f"Delete {name}?{used}", otherwise=f"%secret delete {quoted(name)} --yes")
+            question = f"Delete {name}?" + "".join(f" It is {fact}." for fact in facts)
+            agreed = args.yes or confirm(question, otherwise=f"%secret delete {quoted(name)} --yes")
         except NoPromptError as error:
-            raise NoPromptError(error.message + used.replace(" It is", f"; {name} is"), hint=error.hint) from None
+            told = "".join(f"; {name} is {fact}" for fact in facts)
+            raise NoPromptError(error.message + (f"{told}." if told else ""), hint=error.hint) from None
         if agreed:
             backend.delete(name)
-        print(f"Deleted {name}.{used.replace(' is ', ' was ')}" if agreed else f"Kept {name}.")
+        told = "".join(f" It was {fact}." for fact in facts)
+        print(f"Deleted {name}.{told}" if agreed else f"Kept {name}.")
+
+
+def _shared_with(name: str) -> str:
+    """Return the groups that an own secret is shared with, in one text."""
+    listing = session.backend().describe(names=[name])
+    # Somebody else's is not the caller's to delete, which the backend says.
+    own = listing.sharers[:1] == [""]
+    return listing.shared_with[0] if own and listing.shared_with else ""
 
 
 def _env(shell: InteractiveShell, args: Namespace) -> None:

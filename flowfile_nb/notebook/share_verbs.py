@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Collection
 
 from flowfile_nb import session
 from flowfile_nb.core.names import quoted
@@ -90,6 +91,15 @@ def unshare(what: What, name: str, group: str) -> None:
     for connection in lent:
         again = f"%connect {quoted(connection)} --unshare {quoted(group)}"
         print(f"{group} can use it still, through {connection}. To end that:  {again}")
+
+
+def tell_of_useless(names: Collection[str]) -> None:
+    """Say of each secret that stays shared where no saved connection says any more where it may go."""
+    for entry in session.team().entries():
+        if entry.name in names and entry.own and entry.groups and not entry.targets:
+            ends = "   ".join(f"%secret unshare {quoted(entry.name)} --group {quoted(group)}" for group in entry.groups)
+            groups = ", ".join(entry.groups)
+            print(f"{entry.name} stays shared with {groups}, who can use it nowhere now. To end that:  {ends}")
 
 
 def _shares_table(what: What, name: str) -> Table:

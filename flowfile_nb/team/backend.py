@@ -201,6 +201,8 @@ class TeamBackend:
     @property
     def sharing(self) -> Sharing:
         """The shares and groups at the same broker."""
+        # It changes with whom what is shared, which the next line is to tell as it is then.
+        self._told = float("-inf"), []
         return Sharing(self.client)
 
     def log(self, name: str | None) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from psycopg import sql
 
-from flowfile_nb.errors import UsageError
+from flowfile_nb.errors import BindingError, UsageError
 from tests.support.postgres import Postgres
 from tests.support.real_broker import RealBroker, running_real_broker
 from tests.support.shell import Shell
@@ -113,3 +113,53 @@ def test_an_access_needs_a_group(two: Two, shell: Shell, line: str) -> None:
     shell.run(line)
 
     assert isinstance(shell.error, UsageError)
+
+
+def test_deleting_says_who_loses_it(two: Two, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question names the groups, for the secret and for the connection; so does what is said after it."""
+    asked: list[str] = []
+    monkeypatch.setattr("flowfile_nb.notebook.prompt._require_someone", lambda: None)
+    monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or "y")
+
+    connection = shell.run("%connect warehouse --delete")
+    secret = shell.run("%secret delete prod_pw")
+
+    assert "Delete the saved connection warehouse? Its secrets stay." in asked[0]
+    assert all(f"It is shared with {two.group}, who lose it." in question for question in asked)
+    assert f"Deleted warehouse. It was shared with {two.group}, who lose it." in connection
+    assert f"Deleted prod_pw. It was shared with {two.group}, who lose it." in secret
+
+
+def test_nobody_loses_what_is_not_shared(two: Two, shell: Shell) -> None:
+    """Then nothing is said of groups; and headless the refusal names them."""
+    shell.run("%secret delete prod_pw")
+    refused = shell.shown
+    shell.run(f"%secret unshare prod_pw --group {two.group}")
+
+    shown = shell.run("%secret delete prod_pw --yes")
+
+    assert f"prod_pw is shared with {two.group}" in refused
+    assert "shared" not in shown
+
+
+def test_a_secret_whose_last_connection_is_deleted(two: Two, shell: Shell) -> None:
+    """It stays shared and can be used nowhere: the owner hears that when he deletes, the member when he uses it."""
+    shown = shell.run("%connect warehouse --delete --yes")
+    two.be(two.member)
+    shell.run(f"%%connect mine\n{two.body}")
+
+    line = f"%secret unshare prod_pw --group {two.group}"
+    assert f"prod_pw stays shared with {two.group}, who can use it nowhere now. To end that:  {line}" in shown
+    assert isinstance(shell.error, BindingError)
+    assert "its owner has no saved connection with it any more" in str(shell.error)
+    assert "has fixed other targets" not in shell.shown
+
+
+def test_another_target_is_another_answer(two: Two, shell: Shell) -> None:
+    """Where a connection is saved with it, a member's own description has to lead there."""
+    two.be(two.member)
+
+    shell.run(f"%%connect mine\n{two.body}_2")
+
+    assert isinstance(shell.error, BindingError)
+    assert "has fixed other targets" in str(shell.error)
