@@ -76,6 +76,8 @@ class TeamConnection(NamedTuple):
     """Its definition, where the caller may read that."""
     guarantee: str = ""
     """What statements can do by it at the database; empty where nothing is said of that."""
+    writers: tuple[str, ...] = ()
+    """Of one's own, those of the groups that it is shared with for writing."""
 
 
 class Known(NamedTuple):

@@ -143,7 +143,8 @@ def connect(line: str, cell: str | None = None) -> Any:
     %connect -x NAME              close one
     %connect NAME --export [PATH] write a saved one into connections.toml; without NAME, all.  --yes  replaces without asking
 
-    %connect NAME --share GROUP   in a team: let a group open it;  --write  also to change data,  --manage  also to change it
+    %connect NAME --share GROUP   in a team: let a group open it;  --write  also to change data,  --manage  also to change it;
+                                  without GROUP: with whom it is shared, and for what
     %connect NAME --unshare GROUP   ends that, and what runs by it
     One that is shared with you opens by its name. Its engine sends statements to the broker, which has the credential.
 

@@ -59,6 +59,7 @@ class ConnectionsDesk(Desk):
                 access_of(row),
                 secrets_of(row.body),
                 "" if own else guarantee_of(kind, access_of(row)),
+                [share.group for share in shares.get(row.id, []) if share.access == "write"],
             )
             found[row.name] = row.id, info
         return [info for _, info in found.values()]

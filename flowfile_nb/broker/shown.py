@@ -44,6 +44,8 @@ class ConnectionInfo(NamedTuple):
     """Names of the secrets in its description."""
     guarantee: str
     """What statements can do by it at the database; empty for one's own, and for what is no database."""
+    writers: list[str]
+    """Of one's own, those of *groups* that may write with it; empty for another's, where *access* says it."""
 
 
 class ShareInfo(NamedTuple):

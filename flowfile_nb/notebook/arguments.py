@@ -134,7 +134,7 @@ def connect_parser() -> argparse.ArgumentParser:
     verb.add_argument("--edit", action="store_true")
     verb.add_argument("--delete", action="store_true")
     verb.add_argument("--export", nargs="?", const="", metavar="PATH")
-    verb.add_argument("--share", metavar="GROUP")
+    verb.add_argument("--share", nargs="?", const="", metavar="GROUP")
     verb.add_argument("--unshare", metavar="GROUP")
     return parser
 

@@ -21,6 +21,8 @@ from flowfile_nb.notebook.waiting import said_if_slow
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from flowfile_nb.notebook.table import Table
+
 
 def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
     """Run one line, with the cell below it if there is one."""
@@ -64,7 +66,7 @@ def _require_sense(args: Namespace, cell: str | None) -> None:
             "there is nothing to save: --save is for a cell",
             hint=f"{'run its cell again with' if is_open else 'describe it:'}  %%connect {args.name} --save",
         )
-    if (args.write or args.manage) and args.share is None:
+    if (args.write or args.manage) and not args.share:
         raise UsageError("--write and --manage say what a share allows", hint="%connect NAME --share GROUP --write")
     if args.timeout is not None and not 0 < args.timeout <= 86_400:
         raise UsageError("a timeout is a number of seconds, up to a day", hint="--timeout 30")
@@ -225,14 +227,14 @@ def _delete_shared(args: Namespace, shared: TeamConnection) -> None:
         print(f"Kept {args.name}.")
 
 
-def _share(args: Namespace) -> None:
+def _share(args: Namespace) -> Table | None:
     # Imported here: only a team shares.
     from flowfile_nb.notebook.share_verbs import share_connection, unshare
 
     if args.unshare is not None:
         unshare("connection", args.name, args.unshare)
-    else:
-        share_connection(args)
+        return None
+    return share_connection(args)
 
 
 def _export(args: Namespace) -> None:

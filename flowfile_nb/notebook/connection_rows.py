@@ -15,6 +15,7 @@ from flowfile_nb.errors import ConnectionSpecError, UsageError
 from flowfile_nb.notebook.variable import variable_of
 
 _OTHER = "other than the open one"
+_MAY_WRITE = "reads and writes"
 
 
 class ConnectionRow(NamedTuple):
@@ -102,10 +103,11 @@ def connection_rows(backend: SecretBackend, folder: Path, file: Path | None = No
 
 def _kept_by(team: TeamConnection) -> str:
     """Return where a team's broker keeps it: whose it is, with whom it is shared, and what it may."""
-    groups = ", ".join(map(printable, team.groups))
     if team.own:
-        return f"saved; shared with {groups}" if groups else "saved"
-    may = "reads and writes" if team.access == "write" else "reads only"
+        told = [f"{printable(group)} ({_MAY_WRITE if group in team.writers else 'reads'})" for group in team.groups]
+        return f"saved; shared with {', '.join(told)}" if told else "saved"
+    groups = ", ".join(map(printable, team.groups))
+    may = _MAY_WRITE if team.access == "write" else "reads only"
     return f"shared by {printable(team.owner)}" + (f" with {groups}" if groups else "") + f"; brokered, {may}"
 
 

@@ -9,13 +9,13 @@ from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoPromptError, WriteShareError
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.table import Table
-from flowfile_nb.team.entries import Offer, What
+from flowfile_nb.team.entries import Offer, Share, What
 
 
 def share_secret(args: Namespace) -> Table | None:
     """Share a secret with a group, or without one return with whom it is shared."""
     if args.group is None:
-        return _shares_table(args.name)
+        return _shares_table("secret", args.name)
     offer = Offer("secret", args.name, args.group, access="write" if args.write else "read")
     again = f"%secret share {quoted(args.name)} --group {quoted(args.group)} --write --yes"
     if share(offer, agreed=args.yes, again=again):
@@ -24,11 +24,14 @@ def share_secret(args: Namespace) -> Table | None:
     return None
 
 
-def share_connection(args: Namespace) -> None:
-    """Share a connection with a group."""
+def share_connection(args: Namespace) -> Table | None:
+    """Share a connection with a group, or without one return with whom it is shared."""
+    if not args.share:
+        return _shares_table("connection", args.name)
     offer = Offer("connection", args.name, args.share, "manage" if args.manage else "use", "write" if args.write else "read")
     options = "--manage --write --yes" if args.manage else "--write --yes"
     share(offer, agreed=args.yes, again=f"%connect {quoted(args.name)} --share {quoted(args.share)} {options}")
+    return None
 
 
 def share(offer: Offer, *, agreed: bool, again: str) -> bool:
@@ -53,15 +56,27 @@ def share(offer: Offer, *, agreed: bool, again: str) -> bool:
         except NoPromptError:
             raise WriteShareError(error.message, hint=again) from None
         if not agreed:
-            print(f"{offer.name} is not shared with {offer.group}.")
+            print(f"Nothing was changed: {_present(offer)}.")
             return False
         warnings = sharing.share(offer, confirmed=True)
-    may = "read and write" if offer.access == "write" else "read"
-    more = ", and to change and delete it" if offer.permission == "manage" else ""
-    print(f"{offer.name} is shared with {offer.group}, to {may} with it{more}.")
+    print(f"{_shared(offer)}.")
     for warning in warnings:
         print(f"Note: {warning}.")
     return True
+
+
+def _shared(offer: Offer) -> str:
+    may = "read and write" if offer.access == "write" else "read"
+    more = ", and to change and delete it" if offer.permission == "manage" else ""
+    return f"{offer.name} is shared with {offer.group}, to {may} with it{more}"
+
+
+def _present(offer: Offer) -> str:
+    """Return how the group of an offer has it now, whatever was offered."""
+    for one in session.team().sharing.shares(offer.what, offer.name):
+        if one.group == offer.group:
+            return _shared(offer._replace(permission=one.permission, access=one.access))
+    return f"{offer.name} is not shared with {offer.group}"
 
 
 def unshare(what: What, name: str, group: str) -> None:
@@ -77,7 +92,11 @@ def unshare(what: What, name: str, group: str) -> None:
         print(f"{group} can use it still, through {connection}. To end that:  {again}")
 
 
-def _shares_table(name: str) -> Table:
-    rows = [(one.group, one.access, one.granted_by) for one in session.team().sharing.shares("secret", name)]
-    note = "" if rows else f"{name} is shared with nobody:  %secret share {quoted(name)} --group GROUP"
-    return Table(("group", "may", "shared by"), rows, note)
+def _shares_table(what: What, name: str) -> Table:
+    rows = [(one.group, _may(one), one.granted_by) for one in session.team().sharing.shares(what, name)]
+    line = f"%secret share {quoted(name)} --group GROUP" if what == "secret" else f"%connect {quoted(name)} --share GROUP"
+    return Table(("group", "may", "shared by"), rows, "" if rows else f"{name} is shared with nobody:  {line}")
+
+
+def _may(share: Share) -> str:
+    return f"{share.access}, manage" if share.permission == "manage" else share.access

@@ -152,6 +152,7 @@ def _connection(one: Mapping[str, Any]) -> TeamConnection:
         secrets=tuple(one.get("secrets") or ()),
         body=one.get("body"),
         guarantee=one.get("guarantee") or "",
+        writers=tuple(one.get("writers") or ()),
     )
 
 

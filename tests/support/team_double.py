@@ -149,6 +149,7 @@ class Double:
                         "kind": outline.kind,
                         "target": outline.target,
                         "secrets": list(outline.secrets),
+                        "writers": [group for group in groups if mine and shares[group]["access"] == "write"],
                         **share,
                     }
                 )

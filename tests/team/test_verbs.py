@@ -74,7 +74,9 @@ def test_a_share_that_may_write_is_asked_about(broker: Double, be: Be, shell: Sh
     assert shell.error.hint == "%secret share prod_pw --group analysts --write --yes"
     monkeypatch.setattr("flowfile_nb.notebook.prompt._require_someone", lambda: None)
     monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or next(answers))
-    assert "prod_pw is not shared with analysts." in shell.run("%secret share prod_pw --group analysts --write")
+    assert "Nothing was changed: prod_pw is not shared with analysts." in shell.run(
+        "%secret share prod_pw --group analysts --write"
+    )
     assert broker.shares == {}
     assert "to read and write with it" in shell.run("%secret share prod_pw --group analysts --write")
     shell.run("%connect warehouse --share analysts --write --manage --yes")
@@ -180,7 +182,7 @@ def test_the_table_of_connections(shared: Double, be: Be, shell: Shell) -> None:
     shell.run("%connect")
     members = repr(shell.result)
 
-    assert "saved; shared with analysts" in owners
+    assert "saved; shared with analysts (reads)" in owners
     assert "shared by alice with analysts; brokered, reads only" in members
     assert "postgresql://app@db.example.com:5432/sales" in members
     assert "missing" not in members
