@@ -143,7 +143,7 @@ def _refuse_form(as_: str | None, what: str) -> None:
     if as_ is not None:
         raise UsageError(
             f"--as {quoted(as_)} needs {what} in this kernel, where it never comes",
-            hint="leave it out:  df = pd.read_sql(query, NAME)  and  duckdb.sql('… FROM df');  pl.read_parquet(NAME.open(path))",
+            hint="leave it out:  df = pd.read_sql(query, NAME)  and  duckdb.sql('… FROM df');  pd.read_csv(NAME.open(path))",
         )
 
 

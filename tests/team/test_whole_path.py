@@ -163,12 +163,9 @@ def test_a_shared_secret_in_an_own_description(
         assert isinstance(shell.error, BindingError), other
         assert "other" not in session.opened
     # By its parts, with what `%secret NAME` gave.
-    parts = (
-        f"type='postgresql', host={reader.host!r}, port={reader.port}, database={reader.database!r}, username={reader.user!r}"
-    )
-    shell.run(
-        f"pw = %secret prod_pw\nimport flowfile_nb as fnb\nby_parts = fnb.connect({parts}, database={reader.database!r}, password=pw)"
-    )
+    parts = {"type": "postgresql", "host": reader.host, "port": reader.port, "database": reader.database}
+    shell.run("pw = %secret prod_pw\nimport flowfile_nb as fnb\n")
+    shell.run(f"by_parts = fnb.connect({parts}, username={reader.user!r}, password=pw)")
     shell.run("with by_parts.connect() as c: print(c.exec_driver_sql('SELECT answer FROM answers').scalar())")
     assert shell.shown.splitlines()[-1] == "42"
     shell.run(f"%%connect other --as duckdb\n{body_for(reader)}")
