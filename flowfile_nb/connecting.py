@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[\w .-]*\w[\w .-]*")
 
 
-def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True, as_: str | None = None, **parts: Any) -> Any:
+def connect(
+    target: str | Mapping[str, Any] | None = None,
+    *,
+    test: bool = True,
+    as_: str | None = None,
+    trust: bool = False,
+    **parts: Any,
+) -> Any:
     """
     Open a connection and return the native object of its kind.
 
@@ -36,6 +43,7 @@ def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True,
             of a saved connection, as `%connect NAME` takes it.
         test: Whether to open the connection once now and report what is wrong.
         as_: Another native form: `"duckdb"`, `"adbc"`, `"ibis"`, `"polars"` for files, or `"uri"`, a text that holds the value.
+        trust: Open what a project's `connections.toml` says without having looked at it here, as `%connect NAME --trust` does.
         parts: The description's keys as arguments. A `Secret` is taken as a reference to itself.
 
     Raises:
@@ -52,7 +60,7 @@ def connect(target: str | Mapping[str, Any] | None = None, *, test: bool = True,
     if parts and isinstance(target, str):
         raise UsageError("a connection is described by a text or by its parts, not by both", hint='connect("postgresql://…")')
     if isinstance(target, str) and _NAME.fullmatch(target):
-        return _open_saved(target, test=test, as_=as_).native
+        return _open_saved(target, test=test, as_=as_, trust=trust).native
     return open_connection(description, test=test, as_=as_).native
 
 
@@ -108,16 +116,16 @@ def open_definition(
     return open_flowfiles(definition.name, test=test, timeout_s=timeout_s, debug=debug)
 
 
-def _open_saved(name: str, *, test: bool, as_: str | None) -> Opened:
+def _open_saved(name: str, *, test: bool, as_: str | None, trust: bool) -> Opened:
     from flowfile_nb.connections import saved
 
     backend = session.backend()
     definition = saved.find(backend, name, Path.cwd(), in_team=session.team_in_use() is not None)
     saved.require_understood(definition)
-    if not saved.is_agreed(backend, definition):
+    if not trust and not saved.is_agreed(backend, definition):
         raise UsageError(
             f"{name} is described in {definition.origin}, and was not used here as it is now; nothing was opened",
-            hint=f"it is shown, and asked about, by  %connect {quoted(name)}",
+            hint=f"%connect {quoted(name)}  shows it and asks;  in a script, after reading it:  connect({name!r}, trust=True)",
         )
     opened = open_definition(definition, test=test, as_=as_)
     # A store that cannot be written, as in a container, does not stand in the way: nothing depends on it.

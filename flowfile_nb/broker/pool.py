@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -99,6 +100,8 @@ class Pool:
         try:
             worker = await WorkerProcess.start(order, self._limits)
         except OSError as error:
+            # Of a program and a folder of the operator's own; nothing of the order is in it.
+            logging.getLogger("flowfile_nb.broker").warning("no session could be started: %s", error)
             return Stop(
                 "failed", "BrokerError", f"the broker cannot start a session ({type(error).__name__})", "tell its operator"
             )

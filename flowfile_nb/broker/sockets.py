@@ -82,8 +82,20 @@ def bind_path(path: str) -> socket.socket:
         os.chmod(path, 0o666)  # noqa: S103 - everybody may knock: who does is known
         listening.listen(_BACKLOG)
     except OSError as error:
-        raise BrokerError(f"cannot listen at {path}: {error.strerror or type(error).__name__}", hint="--socket PATH") from None
+        raise BrokerError(
+            f"cannot listen at {path}: {error.strerror or type(error).__name__}",
+            hint=f"--socket PATH,  or as root:  install -d -o {_me()} -m 0711 {folder}",
+        ) from None
     return _ready(listening)
+
+
+def _me() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.geteuid())
 
 
 def bind_port(host: str, port: int) -> socket.socket:

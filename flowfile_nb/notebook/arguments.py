@@ -34,7 +34,12 @@ SAVED_OPTIONS = [*CONNECT_OPTIONS[1:], "--file", "--trust", "--edit", "--delete"
 GENERATED_LENGTH = 32
 LOG_LINES = 30
 # What people type elsewhere for one of our verbs.
-ELSEWHERE = {"ls": "list", "show": "list", "add": "set", "create": "set", "rm": "delete", "remove": "delete", "mv": "rename"}
+ELSEWHERE = {
+    **dict.fromkeys(("ls", "show"), "list"),
+    **dict.fromkeys(("add", "new", "create"), "set"),
+    **dict.fromkeys(("rm", "remove"), "delete"),
+    "mv": "rename",
+}
 # The same for `%connect`, each with its line.
 CONNECT_ELSEWHERE = {
     **dict.fromkeys(("list", "ls", "show", "--list"), "%connect"),

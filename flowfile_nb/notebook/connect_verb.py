@@ -44,10 +44,10 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
         _delete(args)
     elif cell is not None:
         definition = Definition(args.name, cell.strip())
-        _open(shell, args, definition)
+        _open(shell, args, definition, "%%connect")
         if args.save:
             saved.keep(session.backend(), args.name, cell.strip(), _folder())
-            saved.opened(session.backend(), definition)
+            _note(definition)
             print(f"Saved. In another notebook:  %connect {args.name}" + (f" --as {args.as_}" if args.as_ else ""))
     else:
         _open_saved(shell, args)
@@ -61,7 +61,11 @@ def _require_sense(args: Namespace, cell: str | None) -> None:
     if cell is not None and (args.close or args.edit or args.delete or args.export is not None or args.file or shares):
         raise UsageError("this option is for a line, not for a cell", hint=f"%connect {args.name or 'NAME'}   with one % sign")
     if cell is None and args.save:
-        raise UsageError("there is nothing to save: --save is for a cell", hint=f"describe it:  %%connect {args.name} --save")
+        is_open = args.name in session.opened
+        raise UsageError(
+            "there is nothing to save: --save is for a cell",
+            hint=f"{'run its cell again with' if is_open else 'describe it:'}  %%connect {args.name} --save",
+        )
     if (args.write or args.manage) and not args.share:
         raise UsageError("--write and --manage say what a share allows", hint="%connect NAME --share GROUP --write")
     if args.timeout is not None and not 0 < args.timeout <= 86_400:
@@ -91,10 +95,14 @@ def _open_saved(shell: InteractiveShell, args: Namespace) -> None:
     saved.require_understood(definition)
     if not saved.is_agreed(backend, definition):
         _agree(args, definition)
-    _open(shell, args, definition)
+    _open(shell, args, definition, "%connect")
+    _note(definition)
+
+
+def _note(definition: Definition) -> None:
     # A store that cannot be written, as in a container, does not stand in the way: nothing depends on it.
     with suppress(StoreError):
-        saved.opened(backend, definition)
+        saved.opened(session.backend(), definition)
 
 
 def _agree(args: Namespace, definition: Definition) -> None:
@@ -116,10 +124,10 @@ def _agree(args: Namespace, definition: Definition) -> None:
         saved.agree(session.backend(), definition)
 
 
-def _open(shell: InteractiveShell, args: Namespace, definition: Definition) -> None:
+def _open(shell: InteractiveShell, args: Namespace, definition: Definition, magic: str) -> None:
     variable = variable_of(definition)
     require_variable(variable)
-    require_free(shell, variable, replace=args.replace)
+    require_free(shell, variable, magic, replace=args.replace)
     outline = definition.located.outline
     new_file = _new_file(outline.target)
     try:

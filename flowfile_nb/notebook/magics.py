@@ -99,8 +99,10 @@ def _help(shell: InteractiveShell, magic: str) -> None:
 
 
 def _meant(words: list[str]) -> str:
-    if words[0] in ELSEWHERE:
-        return " ".join(["%secret", ELSEWHERE[words[0]], *map(quoted, words[1:])])
+    if words[0] == "show" and len(words) > 1:
+        return f"pw = %secret {' '.join(map(quoted, words[1:]))}   a value is never shown"
+    if (verb := ELSEWHERE.get(words[0])) is not None:
+        return " ".join(["%secret", verb, *map(quoted, [] if verb == "list" else words[1:])])
     if (name := " ".join(words)) in session.secrets:
         return f"%secret {quoted(name)}   with quotes, because the name has spaces"
     return f"verbs are {', '.join(VERBS)}; a name with spaces needs quotes;  %secret?  is the help page"

@@ -46,9 +46,11 @@ def require_variable(name: str) -> None:
         raise UsageError(f"{name!r} cannot be the name of a variable", hint=f"%%connect {variable_of_flowfiles(name)}")
 
 
-def require_free(shell: InteractiveShell, name: str, *, replace: bool) -> None:
+def require_free(shell: InteractiveShell, name: str, magic: str, *, replace: bool) -> None:
     """
     Let *name* pass if nothing else is bound to it, or if that may be replaced: *replace*, or who is asked says so.
+
+    *magic* is how the line began: `%connect`, or `%%connect` of a cell.
 
     Raises:
         UsageError: If it must not be replaced.
@@ -66,4 +68,4 @@ def require_free(shell: InteractiveShell, name: str, *, replace: bool) -> None:
     except NoPromptError:
         agreed = False
     if not agreed:
-        raise UsageError(f"{name} {what}; nothing was connected", hint=f"choose another name, or  %%connect {name} --replace")
+        raise UsageError(f"{name} {what}; nothing was connected", hint=f"choose another name, or  {magic} {name} --replace")

@@ -95,8 +95,9 @@ def open_described(
         BindingError: If the shared secret's owner has not fixed this target for it.
         UsageError, ConnectionSpecError, ConnectionFailedError, BrokerError: As `flowfile_nb.connect`.
     """
-    definition = Definition("", description)
     spec = read_spec(description)
+    # A Secret among the parts is a reference by now.
+    definition = Definition("", spec.parts if isinstance(spec, TableSpec) else description)
     names = secrets_in(spec)
     if not names or not (brokered := team.brokered(names)):
         return None
@@ -142,7 +143,7 @@ def _refuse_form(as_: str | None, what: str) -> None:
     if as_ is not None:
         raise UsageError(
             f"--as {quoted(as_)} needs {what} in this kernel, where it never comes",
-            hint="leave --as out: DuckDB, polars and pandas read from what it binds as well;  %connect?",
+            hint="leave it out:  df = pd.read_sql(query, NAME)  and  duckdb.sql('… FROM df');  pd.read_csv(NAME.open(path))",
         )
 
 

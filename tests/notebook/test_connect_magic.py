@@ -287,6 +287,7 @@ def test_a_module_is_not_replaced(shell: Shell) -> None:
         ("%%connect db\n%secret pw://h/x", "stands in the place of the kind of connection, which cannot hold one"),
         ("%connect scratch", "hint: to keep it, run its cell with  %%connect scratch --save"),
         ("%%connect db\nwarehouse", "hint: one that is saved opens by its name:  %connect NAME"),
+        ("%connect scratch --save", "hint: run its cell again with  %%connect scratch --save"),
         ("fnb.connect('warehouse')", "hint: Describe it in a cell:  %%connect warehouse --save"),
     ],
 )

@@ -61,6 +61,7 @@ def test_python_opens_what_is_saved_by_its_name(shell: Shell, cloned: Path, type
     with pytest.raises(UsageError, match="was not used here as it is now; nothing was opened") as refused:
         fnb.connect("warehouse")
     assert "%connect warehouse" in refused.value.hint
+    fnb.connect("warehouse", trust=True).dispose()
 
     typed("y")
     shell.run("%connect warehouse")
@@ -400,6 +401,9 @@ def test_a_variable_is_not_lost(shell: Shell, typed: Typed) -> None:
         assert isinstance(shell.error, UsageError), name
         assert f"%%connect {name} --replace" in shell.error.hint
     assert shell.real.user_ns["frame"] == [1, 2, 3]
+    session.backend().save_connection("frame", "sqlite://")
+    shell.run("%connect frame")
+    assert "or  %connect frame --replace" in shell.error.hint
 
     typed("y")
     shell.run("%%connect frame\nsqlite://")
@@ -431,3 +435,17 @@ def test_debug_shows_the_drivers_words_masked(shell: Shell, postgres: Postgres) 
     assert 'database "[secret:database_name]" does not exist' in debug
     assert CANARY not in plain + debug
     assert postgres.password not in plain + debug
+
+
+def test_what_was_saved_is_said_to_be(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it was last used may not be kept, as in a home that cannot be written: that is no reason for an error."""
+
+    def refuse(*facts: object) -> None:
+        raise StoreError("cannot write")
+
+    monkeypatch.setattr(session.backend(), "note_connection", refuse)
+
+    shown = shell.run("%%connect db --save\nsqlite://")
+
+    assert shell.error is None
+    assert "Saved." in shown

@@ -162,6 +162,12 @@ def test_a_shared_secret_in_an_own_description(
         shell.run(f"%%connect other\n{body_for(other)}")
         assert isinstance(shell.error, BindingError), other
         assert "other" not in session.opened
+    # By its parts, with what `%secret NAME` gave.
+    parts = {"type": "postgresql", "host": reader.host, "port": reader.port, "database": reader.database}
+    shell.run("pw = %secret prod_pw\nimport flowfile_nb as fnb\n")
+    shell.run(f"by_parts = fnb.connect({parts}, username={reader.user!r}, password=pw)")
+    shell.run("with by_parts.connect() as c: print(c.exec_driver_sql('SELECT answer FROM answers').scalar())")
+    assert shell.shown.splitlines()[-1] == "42"
     shell.run(f"%%connect other --as duckdb\n{body_for(reader)}")
     assert isinstance(shell.error, UsageError)
     shell.run("%secret env prod_pw")
