@@ -19,7 +19,6 @@ from flowfile_nb.errors import (
     InvalidValueError,
     LiteralPasswordError,
     MasterKeyError,
-    NoPromptError,
     SecretExistsError,
     UsageError,
 )
@@ -222,32 +221,9 @@ def _rename(shell: InteractiveShell, args: Namespace) -> None:
 
 
 def _delete(shell: InteractiveShell, args: Namespace) -> None:
-    backend = session.backend()
-    for name in args.names:
-        backend.require(name)
-    for name in args.names:
-        users = session.used_by(name)
-        groups = _shared_with(name)
-        facts = [f"used by {', '.join(users)}"] if users else []
-        facts += [f"shared with {groups}, who lose it"] if groups else []
-        try:
-            question = f"Delete {name}?" + "".join(f" It is {fact}." for fact in facts)
-            agreed = args.yes or confirm(question, otherwise=f"%secret delete {quoted(name)} --yes")
-        except NoPromptError as error:
-            told = "".join(f"; {name} is {fact}" for fact in facts)
-            raise NoPromptError(error.message + (f"{told}." if told else ""), hint=error.hint) from None
-        if agreed:
-            backend.delete(name)
-        told = "".join(f" It was {fact}." for fact in facts)
-        print(f"Deleted {name}.{told}" if agreed else f"Kept {name}.")
+    from flowfile_nb.notebook.delete_verb import delete
 
-
-def _shared_with(name: str) -> str:
-    """Return the groups that an own secret is shared with, in one text."""
-    listing = session.backend().describe(names=[name])
-    # Somebody else's is not the caller's to delete, which the backend says.
-    own = listing.sharers[:1] == [""]
-    return listing.shared_with[0] if own and listing.shared_with else ""
+    delete(args)
 
 
 def _env(shell: InteractiveShell, args: Namespace) -> None:
