@@ -46,6 +46,11 @@ class Opened(NamedTuple):
         return getattr(self.kind, "shared_as", None) or ""
 
     @property
+    def is_brokered(self) -> bool:
+        """Whether a team's broker opens it, with somebody else's secret."""
+        return hasattr(self.kind, "shared_as")
+
+    @property
     def untried(self) -> tuple[str, str] | None:
         """What a check did in a word, and what it could not try, such as the key of an API; None where it has tried all."""
         said: Callable[[Any], tuple[str, str] | None] | None = getattr(self.kind, "untried", None)
