@@ -80,10 +80,15 @@ class Audit:
         with self._lock:
             self._write(b"")
 
-    def of(self, owner: str, name: str) -> list[LogEntry]:
-        """Return what was done with a secret or connection of *owner*, the last thousand, oldest first."""
-        table, name = tables.audit, findable(name)
-        return self._last(table.c.owner == findable(owner), or_(table.c.name == name, table.c.secret == name))
+    def of(self, user: str, name: str) -> list[LogEntry]:
+        """
+        Return what was done with *user*'s secret or connection of that name, and what he did with another's: the last thousand.
+
+        The oldest first.
+        """
+        table, user, name = tables.audit, findable(user), findable(name)
+        of_user = or_(table.c.owner == user, table.c.caller == user)
+        return self._last(of_user, or_(table.c.name == name, table.c.secret == name))
 
     def around(self, user: str) -> list[LogEntry]:
         """Return what was done with all that is *user*'s, and what he did himself: the last thousand, oldest first."""

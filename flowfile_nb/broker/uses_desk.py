@@ -94,7 +94,7 @@ class UsesDesk(Desk):
         """
         Return what was done with an own secret or connection of that name, also under a name that it had; oldest first.
 
-        Without a name: what was done with all that is the caller's, and what he did with what others share.
+        Of another's of that name: what the caller did with it. Without a name: both, of all names.
         """
         return self._audit.of(caller.name, name) if name else self._audit.around(caller.name)
 

@@ -16,18 +16,18 @@ _STATEMENT = 60
 
 def team_log(team: TeamBackend, args: Namespace) -> Table:
     """
-    Return the entries, the newest first: of one own secret or connection, or of all, and of the caller's own uses.
+    Return the entries, the newest first: of one secret or connection, or of all; of somebody else's, the caller's own uses.
 
     Raises:
         UsageError: If the record is to be deleted, which is the broker's.
-        NoSuchSecretError: If the name is neither an own secret nor an own connection.
+        NoSuchSecretError: If the name is neither a secret nor a connection that the caller may use.
     """
     if args.clear:
         raise UsageError("the record of a team is kept by the broker, and nobody deletes it from here", hint="%secret log NAME")
     if args.last < 1:
         raise UsageError("--last takes a number from 1 on", hint="%secret log --last 100")
     entries = _with_ends(team.log(args.name))
-    if args.name is not None and not entries and args.name not in {one.name for one in team.team_connections() if one.own}:
+    if args.name is not None and not entries and args.name not in {one.name for one in team.team_connections()}:
         team.require(args.name)
     rows = [_row(entry) for entry in entries[: -args.last - 1 : -1]]
     notes = []

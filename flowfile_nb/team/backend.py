@@ -209,7 +209,7 @@ class TeamBackend:
         """
         Return what was done with an own secret or connection of that name, the oldest first; never a value.
 
-        Without a name: with all that is the caller's, and by himself with what others share.
+        Of another's of that name: what the caller did with it. Without a name: both, of all names.
         """
         asked = {} if name is None else {"name": name}
         return list(self.client.get("api/log", **asked).get("entries", []))

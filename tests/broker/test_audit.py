@@ -26,7 +26,7 @@ def lines(tmp_path: Path) -> list[dict[str, object]]:
 
 
 def test_a_use_is_written_down_before_and_after(shared: Team, tmp_path: Path) -> None:
-    """Who, when, which connection, statement, rows, bytes and outcome; for the owner and for operators."""
+    """Who, when, which connection, statement, rows, bytes and outcome; for the owner, who used it, and operators."""
     order = shared.order(BOB, connection="warehouse")
 
     shared.begin_use(BOB, order, "q1", "select 1")
@@ -37,7 +37,8 @@ def test_a_use_is_written_down_before_and_after(shared: Team, tmp_path: Path) ->
     assert (ended.state, ended.rows, ended.bytes, ended.duration_s) == ("complete", 3, 99, 0.5)
     assert lines(tmp_path)[-1] == {key: item for key, item in ended._asdict().items() if item != ""}
     assert shared.secrets(ALICE)[0].used_at == int(begun.at)
-    assert shared.log(BOB, "warehouse") == []
+    assert shared.log(BOB, "warehouse") == [begun, ended]
+    assert shared.log(CAROL, "warehouse") == []
 
 
 def test_a_use_by_description_is_in_the_log_of_its_secret(shared: Team) -> None:
