@@ -66,9 +66,9 @@ class SharingDesk(Desk):
             confirmed: That the caller has read what a share for writing means.
 
         Raises:
-            NoSuchSecretError, NoSuchConnectionError: If it is not there, or not the caller's to share: the same answer.
+            NoSuchSecretError, NoSuchConnectionError: If it is not there, or the caller may not use it: the same answer.
             NoSuchGroupError: If there is no such group, or, where the caller manages only, he is not in it.
-            NotAllowedError: If such a share is not made. Its hint says what to do instead.
+            NotAllowedError: If he may only use it, or such a share is not made. Its hint says what to do instead.
             WriteShareError: If write access needs a yes.
             BindingError: If no credential is fixed to the target.
         """
@@ -129,6 +129,9 @@ class SharingDesk(Desk):
         row = rows[0] if rows and manageable(rows[0], rows) else None
         if row is not None:
             return row
+        if rows:
+            # Who may use it knows that it is there.
+            raise NotAllowedError(f"{name!r} is {rows[0].owner}'s: only its owner shares it", hint="ask its owner")
         if what == "connection":
             raise no_such_connection(name, [])
         raise NoSuchSecretError(f"no secret named {name!r} that is yours to share", hint="list yours:  %secret list")

@@ -251,6 +251,8 @@ def _export(args: Namespace) -> None:
     backend = session.backend()
     bodies = backend.connection_bodies()
     if args.name is not None and args.name not in bodies:
+        if shared := next((one for one in backend.team_connections() if one.name == args.name), None):
+            raise UsageError(f"{args.name!r} is {shared.owner}'s: only its owner exports it", hint="ask its owner")
         raise UsageError(f"no saved connection is named {args.name!r}", hint="list them:  %connect")
     chosen = [Definition(name, body) for name, body in bodies.items() if args.name in {None, name}]
     if not chosen:

@@ -182,9 +182,23 @@ def test_a_secret_is_shared_for_use_only(shared: Team) -> None:
         shared.share(ALICE, "secret", "prod_pw", "analysts", permission="manage")
 
 
-@pytest.mark.parametrize("caller", [BOB, CAROL, ROOT], ids=lambda caller: caller.name)
+@pytest.mark.parametrize("caller", [BOB, ROOT], ids=lambda caller: caller.name)
 def test_only_who_manages_sees_and_changes_shares(shared: Team, caller: Caller) -> None:
-    """For users, strangers and administrators it is as if it were not there."""
+    """Who may use it is told whose it is, an administrator in the group, too."""
+    for what, name in (("secret", "prod_pw"), ("connection", "warehouse")):
+        for change in (
+            lambda: shared.shares(caller, what, name),  # noqa: B023 - called at once
+            lambda: shared.share(caller, what, name, "analysts"),  # noqa: B023
+            lambda: shared.unshare(caller, what, name, "analysts"),  # noqa: B023
+        ):
+            with pytest.raises(NotAllowedError, match=f"'{name}' is alice's: only its owner shares it"):
+                change()
+
+
+@pytest.mark.parametrize("caller", [CAROL, ROOT], ids=lambda caller: caller.name)
+def test_for_who_may_not_use_it_there_are_no_shares(shared: Team, caller: Caller) -> None:
+    """For strangers, and an administrator who is not in the group, it is as if it were not there."""
+    shared.leave(ROOT, "analysts")
     for what, name, error in (("secret", "prod_pw", NoSuchSecretError), ("connection", "warehouse", NoSuchConnectionError)):
         for change in (
             lambda: shared.shares(caller, what, name),  # noqa: B023 - called at once

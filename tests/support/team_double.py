@@ -173,6 +173,9 @@ class Double:
         return {"shares": found}
 
     def share(self, caller: str, body: Body) -> None:
+        usable = {"secret": self.list_secrets, "connection": self.list_connections}[body["what"]](caller, {})
+        if any(one["name"] == body["name"] and one["owner"] != caller for one in usable[f"{body['what']}s"]):
+            raise NotAllowedError(f"{body['name']!r} is another's: only its owner shares it", hint="ask its owner")
         if body["what"] == "secret":
             self.own(caller, body["name"])
             if not self.targets(caller, body["name"]):

@@ -12,7 +12,6 @@ from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import (
     BindingError,
     NoPromptError,
-    NoSuchConnectionError,
     NoSuchGroupError,
     NotAllowedError,
     SecretExistsError,
@@ -197,7 +196,7 @@ def test_a_definition_that_may_only_be_used(shared: Double, be: Be, shell: Shell
     shell.run("%connect warehouse --delete --yes")
     assert isinstance(shell.error, NotAllowedError)
     shell.run("%connect warehouse --share analysts")
-    assert isinstance(shell.error, NoSuchConnectionError)
+    assert isinstance(shell.error, NotAllowedError)
     assert ("alice", "warehouse") in shared.bodies
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from psycopg import sql
 
-from flowfile_nb.errors import BindingError, UsageError
+from flowfile_nb.errors import BindingError, NoSuchSecretError, UsageError
 from tests.support.postgres import Postgres
 from tests.support.real_broker import RealBroker, running_real_broker
 from tests.support.shell import Shell
@@ -163,3 +163,60 @@ def test_another_target_is_another_answer(two: Two, shell: Shell) -> None:
 
     assert isinstance(shell.error, BindingError)
     assert "has fixed other targets" in str(shell.error)
+
+
+def test_what_is_used_elsewhere_is_no_use_of_ones_own(two: Two, shell: Shell) -> None:
+    """A member's own secret of the same name is not what an open connection of the owner's uses."""
+    two.be(two.member)
+    shell.run("%connect warehouse")
+    shell.run("%secret set prod_pw --replace --env VALUE")
+
+    shown = shell.run("%secret delete prod_pw --yes")
+
+    assert shown == "Deleted prod_pw.\n"
+
+
+def test_a_member_sees_his_own_uses(two: Two, shell: Shell) -> None:
+    """Under the connection's name: nothing yet, then his use and his refusal; never another's."""
+    shell.run("import pandas as pd")
+    two.be(two.member)
+    shell.run("%secret log warehouse")
+    before, error = repr(shell.result), shell.error
+    shell.run("%connect warehouse")
+    shell.run("pd.read_sql('select 41 + 1', warehouse)")
+    shell.run("%secret log warehouse")
+
+    after = repr(shell.result)
+
+    assert error is None
+    assert "Nothing of yours is recorded under this name." in before
+    assert "select 41 + 1" in after
+    assert all(line.split()[2] == two.member for line in after.split("\n")[2:] if line.startswith("20"))
+
+
+def test_the_log_of_a_stranger(two: Two, shell: Shell, broker: RealBroker) -> None:
+    """Nothing says that there is a connection of that name."""
+    two.be(broker.somebody())
+
+    shell.run("%secret log warehouse")
+
+    assert isinstance(shell.error, NoSuchSecretError)
+
+
+@pytest.mark.parametrize(
+    ("line", "does"),
+    [
+        ("%connect warehouse --share {}", "shares"),
+        ("%connect warehouse --share", "shares"),
+        ("%secret share prod_pw --group {}", "shares"),
+        ("%connect warehouse --export", "exports"),
+    ],
+)
+def test_what_only_its_owner_does(two: Two, shell: Shell, line: str, does: str) -> None:
+    """A member is told whose it is, and not that there is none of that name."""
+    two.be(two.member)
+    name = "prod_pw" if "prod_pw" in line else "warehouse"
+
+    shell.run(line.format(two.group))
+
+    assert f"{name!r} is {two.owner}'s: only its owner {does} it" in str(shell.error)
