@@ -57,8 +57,8 @@ class BrokeredFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def __repr__(self) -> str:
         return f"<filesystem {self._order.get('connection', 'as described')!r} of the team's broker>"
 
-    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
-        """Return what stands directly below a path: names, or what is known of each."""
+    def ls(self, path: str, detail: bool = False, **_: Any) -> list[Any]:
+        """Return what stands directly below a path: names, as the owner's own filesystem does, or what is known of each."""
         found = self._ask(f"LIST {self._strip_protocol(path)}")
         return found if detail else [one["name"] for one in found]
 

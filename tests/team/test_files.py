@@ -148,7 +148,8 @@ def test_connect_binds_a_filesystem(team: Team, gate: Gate, shell: Shell) -> Non
 
 def test_what_is_there(lake: Any) -> None:
     """Lists, what is known of one, walks and patterns, as of any filesystem; a folder is no object."""
-    assert lake.ls("sales/data", detail=False) == ["sales/data/2026", "sales/data/a.csv"]
+    assert lake.ls("sales/data") == ["sales/data/2026", "sales/data/a.csv"]
+    assert [one["type"] for one in lake.ls("sales/data", detail=True)] == ["directory", "file"]
     assert lake.ls("s3://sales/data/a.csv", detail=False) == ["sales/data/a.csv"]
     assert lake.glob("sales/data/**/*.csv") == [
         *("sales/data/2026/b.csv", "sales/data/2026/c d+ü%2F#?.csv", "sales/data/a.csv"),
