@@ -14,12 +14,13 @@ _BARE = re.compile(
     r"^[ \t]*(?P<key>[A-Za-z][\w-]{0,40})[ \t]*=[ \t]*(?!(?:true|false|inf|nan)\b)(?:[A-Za-z_/~{$]|\d+\.\d+\.)", re.MULTILINE
 )
 # (what the text looks like, with "" for each text in quotes; what to do); the first that matches counts. No value is quoted.
+# After a line's beginning no `\\s*`: of many empty lines each would be gone through from each.
 _REMEDIES = (
     (r"\s*jdbc:", f"without  jdbc: ,  user and password before the host:  {BOTH_FORMS.partition('  ')[2].partition('   ')[0]}"),
     (r"\s*[^\W\d]\w*\s*\Z", f"one that is saved opens by its name:  %connect NAME   To describe one, {BOTH_FORMS}"),
     (r"\s*\S+\.(?:db|duckdb|sqlite3?)\s*\Z", "a file is described by  sqlite:///data.db  or  duckdb:///data.duckdb"),
     (r"\s*\{", 'a key stands on a line of its own, without braces and commas:  type = "postgresql"'),
-    (r"(?s)(?!.*^\s*[\w.-]+\s*=).*^\s*[\w-]+\s*:\s", 'between a key and its value stands  = :   type = "postgresql"'),
+    (r"(?s)(?!.*^[ \t]*[\w.-]+[ \t]*=).*^[ \t]*[\w-]+[ \t]*:\s", 'between a key and its value stands  = :   type = "postgresql"'),
     (r"(?s).*^[ \t]*[\w-]+[ \t]*=[ \t]*[^\s=,]+[ \t]+[\w-]+[ \t]*=", 'each key stands on a line of its own:  host = "…"'),
     (r"(?s).*^[ \t]*[\w.-]+[ \t]*=[ \t]*(?:\"\"|[\w.]+)[ \t]*[,;][ \t]*$", "no comma stands at the end of a line"),
 )

@@ -47,7 +47,7 @@ class Secret:
     def __repr__(self) -> str:
         return f"Secret({self.name!r})"
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING:  # pragma: no branch
         # A type checker knows by itself what there is.
 
         def __getattr__(self, name: str) -> NoReturn:

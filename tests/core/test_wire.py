@@ -81,6 +81,16 @@ def test_a_long_piece_of_arrow_becomes_several_frames(length: int) -> None:
     assert {one.kind for one in found[:-1]} <= {ARROW}
 
 
+def test_a_long_piece_of_a_body_becomes_several_frames() -> None:
+    """As of Arrow."""
+    data = bytes(range(256)) * (2 * wire.MAX_DATA_BYTES // 256) + b"the end"
+
+    found = _decoded([*wire.body_frames(data), wire.facts_frame(END, {})])
+
+    assert b"".join(one.data for one in found[:-1]) == data
+    assert [one.kind for one in found[:-1]] == [wire.BODY] * 3
+
+
 def test_a_frame_is_never_longer_than_its_reader_takes() -> None:
     """The writer refuses it itself."""
     with pytest.raises(WireError, match="at most"):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import flowfile_nb as fnb
-from flowfile_nb import session
+from flowfile_nb import connecting, session
 from flowfile_nb.backend import FlowfileConnection
 from flowfile_nb.connections import families
 from flowfile_nb.connections.form import Fields, body_of, fields_of
@@ -322,7 +322,7 @@ def test_a_foreign_error_of_a_test_is_told_by_its_class_alone(front_end: FrontEn
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr(session, "open_connection", fail)
+    monkeypatch.setattr(connecting, "open_connection", fail)
 
     said = front_end.test("any")
 

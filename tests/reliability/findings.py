@@ -10,6 +10,7 @@ FINDINGS: dict[str, list[str]] = {
         'type = "x"\nport = ' + "1" * 5_000,
         # Took the square of its length.
         "@db.example.com" + "${secret:" * 20_000,
+        "'" + "\r\n" * 20_000,
         # U+2028 in a name was taken for the end of a line.
         "postgresql://app:${secret:a\u2028b}@db.example.com/sales",
     ],
