@@ -33,6 +33,8 @@ _FILES = {"sqlite", "duckdb"}
 _LOGINS = {"sftp", "ssh", "ftp"}
 # A second place for what the URL says already, or files and commands of the broker's host.
 _ELSEWHERE = {"host", "hostaddr", "port", "dbname", "database", "user", "username", "password", "service", "servicefile"}
+# What other tools call those, and our word for it.
+_OUR_WORDS = {"dbname": "database", "user": "username", "hostaddr": "host"}
 _HOST_FILES = re.compile(
     r"file|path|plugin|socket|command|init|infile|private|key(?!word|alive)|(?:^|_)cert$|sslcert|dsn|odbc|driver$"
 )
@@ -152,7 +154,9 @@ def _require_option(key: str, item: Any) -> None:
     if not isinstance(item, str) or low in _ELSEWHERE or (_HOST_FILES.search(low) and low not in _HARMLESS_FILES):
         raise NotAllowedError(
             f"the broker does not take {key!r}: it would lead elsewhere, or to files of the broker's host",
-            hint="leave it out; host, port, database and user stand in their own places",
+            hint=f'write  {_OUR_WORDS[low]} = "…"  in its place'
+            if low in _OUR_WORDS
+            else "leave it out; host, port, database and user stand in their own places",
         )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from flowfile_nb import errors
@@ -52,6 +53,17 @@ def error_of(facts: Mapping[str, Any]) -> FlowfileNbError:
     if not (isinstance(kind, type) and issubclass(kind, FlowfileNbError)):
         kind = BrokerError
     return kind(str(facts.get("message", "")), hint=str(facts.get("hint", "")))
+
+
+@contextmanager
+def told_of(connection: str) -> Iterator[None]:
+    """Have an error say of which saved connection it is, where a secret of several is shared; without a name as it is."""
+    try:
+        yield
+    except FlowfileNbError as error:
+        if not connection:
+            raise
+        raise type(error)(f"saved connection {connection!r}: {error.message}", hint=error.hint) from error
 
 
 def unforeseen(error: BaseException) -> BrokerError:

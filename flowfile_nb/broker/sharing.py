@@ -20,10 +20,11 @@ from flowfile_nb.broker.grants import is_granted, manageable, reachable, remove_
 from flowfile_nb.broker.keeping import require_binding, target_from
 from flowfile_nb.broker.model import Access, Caller, Permission, Target
 from flowfile_nb.broker.quotas import require_room
+from flowfile_nb.broker.refusals import told_of
 from flowfile_nb.broker.removals import take_removals_over
 from flowfile_nb.broker.shown import ShareInfo, What
 from flowfile_nb.broker.storage.definitions import STORAGE
-from flowfile_nb.broker.tables import CONNECTION, SECRET, grants, groups, secrets
+from flowfile_nb.broker.tables import CONNECTION, SECRET, connections, grants, groups, secrets
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import (
     BindingError,
@@ -170,9 +171,13 @@ class SharingDesk(Desk):
                     hint=f"its owner enters it (again):  %secret set {quoted(definition.secret)} --replace",
                 )
         targets = [target_from(binding.target) for _, binding in bound]
+        leading = [binding.connection_id for _, binding in bound if what == "secret"]
+        query = select(connections.c.id, connections.c.name).where(connections.c.id.in_(leading))
+        names = {row.id: row.name for row in connection.execute(query)}
         for (secret, binding), target in zip(bound, targets, strict=True):
-            require_safe(target)
-            require_binding(keys, secret, binding, target)
+            with told_of(names.get(binding.connection_id, "")):
+                require_safe(target)
+                require_binding(keys, secret, binding, target)
         return targets
 
 

@@ -10,7 +10,7 @@ from flowfile_nb.broker import api_rules
 from flowfile_nb.broker.api_definitions import is_api
 from flowfile_nb.broker.engines import can_read, guarantee_of
 from flowfile_nb.broker.model import Caller, Order, Outcome
-from flowfile_nb.broker.refusals import error_of, unforeseen
+from flowfile_nb.broker.refusals import error_of, told_of, unforeseen
 from flowfile_nb.broker.routes import SHARE, USE, Route
 from flowfile_nb.broker.running import in_thread
 from flowfile_nb.broker.schemas import TARGET, TEXT, Field, require_one_target
@@ -127,7 +127,10 @@ async def share(request: Request, fields: Fields) -> Any:
     warnings: list[str] = []
     guarantees: list[str] = []
     for name in await in_thread(_connections_behind, team, caller, fields["what"], fields["name"]):
-        order = await in_thread(team.order, caller, connection=name)
+        # That of a connection which is shared itself is known.
+        told = name if fields["what"] == "secret" else ""
+        with told_of(told):
+            order = await in_thread(team.order, caller, connection=name)
         kind = order.target.kind
         if fields["access"] == "read" and not can_read(kind):
             raise NotAllowedError(f"{name!r} is not shared for reading: {guarantee_of(kind, 'read')}", hint=_way_for(kind))
@@ -135,7 +138,7 @@ async def share(request: Request, fields: Fields) -> Any:
         if is_api(kind):
             # What a key may do at an API is not told in one way.
             continue
-        with request.front.running.by(caller):
+        with told_of(told), request.front.running.by(caller):
             problems = (await _asked(request, order))["problems"]
         refused = [problem for problem in problems if not problem.startswith(_WARNING)]
         if refused:

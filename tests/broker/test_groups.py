@@ -212,6 +212,16 @@ def test_for_who_may_not_use_it_there_are_no_shares(shared: Team, caller: Caller
             assert str(refused.value).replace(name, "NAME") == str(missing.value).replace("nothing", "NAME")
 
 
+def test_a_target_that_is_not_safe_is_told_with_its_connection(analysts: Team) -> None:
+    """A secret of several connections goes to all of them: the one that is in the way is named."""
+    for name, options in (("warehouse", "?sslmode=verify-full"), ("odd", "")):
+        analysts.save_connection(ALICE, name, f"postgresql://app:${{secret:prod_pw}}@db.example.com:5432/sales{options}")
+    analysts.put_secret(ALICE, "prod_pw", VALUE, replace=False)
+
+    with pytest.raises(NotAllowedError, match="saved connection 'odd': this connection is not encrypted for sure"):
+        analysts.share(ALICE, "secret", "prod_pw", "analysts")
+
+
 def test_sharing_again_changes_the_share(shared: Team) -> None:
     """There is one share of a thing with a group."""
     shared.share(ALICE, "connection", "warehouse", "analysts", permission="manage", access="write", confirmed=True)

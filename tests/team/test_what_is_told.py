@@ -220,3 +220,35 @@ def test_what_only_its_owner_does(two: Two, shell: Shell, line: str, does: str) 
     shell.run(line.format(two.group))
 
     assert f"{name!r} is {two.owner}'s: only its owner {does} it" in str(shell.error)
+
+
+@pytest.mark.parametrize(
+    ("odd", "told"),
+    [
+        ('dbname = "sales"', ("the broker does not take 'dbname'", 'database = "…"')),
+        ('database = "no_such"', ("the server has no such database or login", "try again")),
+    ],
+)
+def test_a_connection_that_stands_in_the_way_is_named(
+    two: Two, login: Postgres, shell: Shell, odd: str, told: tuple[str, str]
+) -> None:
+    """A secret of several connections is shared with all of them: the one that is in the way is told by its name."""
+    body = f'type = "postgresql"\nhost = "{login.host}"\nport = {login.port}\nusername = "{login.user}"\n{odd}'
+    shell.run(f'%%connect odd --save --no-test\n{body}\npassword = "${{secret:prod_pw}}"')
+    shell.run("%secret set prod_pw --env VALUE --replace")
+
+    shell.run(f"%secret share prod_pw --group {two.group}")
+
+    assert f"saved connection 'odd': {told[0]}" in shell.shown
+    assert told[1] in shell.shown
+
+
+def test_two_statements_are_one_too_many(two: Two, shell: Shell) -> None:
+    """The server says it in its own words; the hint says what to do."""
+    two.be(two.member)
+    shell.run("%connect warehouse")
+    shell.run("import pandas as pd")
+
+    shown = shell.run("pd.read_sql('select 1; select 2', warehouse)")
+
+    assert "hint: one statement at a time" in shown

@@ -271,4 +271,6 @@ def _translated(error: Exception) -> Exception:
     hint = details.get("PG_DIAG_MESSAGE_HINT", b"")
     plain = hint.decode("utf-8", "replace") if isinstance(hint, bytes) else str(hint)
     words = (said["text"] if said else message).strip()
+    if code == "42601" and "multiple commands" in words:
+        plain = "one statement at a time"
     return StatementError(words, plain, code, read_only=code == _READ_ONLY, from_server=bool(code))
