@@ -20,7 +20,10 @@ _REMEDIES = (
     (r"\s*[^\W\d]\w*\s*\Z", f"one that is saved opens by its name:  %connect NAME   To describe one, {BOTH_FORMS}"),
     (r"\s*\S+\.(?:db|duckdb|sqlite3?)\s*\Z", "a file is described by  sqlite:///data.db  or  duckdb:///data.duckdb"),
     (r"\s*\{", 'a key stands on a line of its own, without braces and commas:  type = "postgresql"'),
-    (r"(?s)(?!.*^[ \t]*[\w.-]+[ \t]*=).*^[ \t]*[\w-]+[ \t]*:\s", 'between a key and its value stands  = :   type = "postgresql"'),
+    (
+        r"(?s)(?!.*^[ \t]*[\w.-]+[ \t]*=).*^[ \t]*[\w-]+[ \t]*:\s",
+        'between a key and its value stands  = :   type = "postgresql"',
+    ),
     (r"(?s).*^[ \t]*[\w-]+[ \t]*=[ \t]*[^\s=,]+[ \t]+[\w-]+[ \t]*=", 'each key stands on a line of its own:  host = "…"'),
     (r"(?s).*^[ \t]*[\w.-]+[ \t]*=[ \t]*(?:\"\"|[\w.]+)[ \t]*[,;][ \t]*$", "no comma stands at the end of a line"),
 )
