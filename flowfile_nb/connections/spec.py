@@ -90,7 +90,7 @@ def secrets_in(spec: Spec) -> list[str]:
 
 def _without_comment(marked: StandIns) -> StandIns:
     """Return a URL without the comment behind it: in a URL no blank stands before a `#`."""
-    url = re.split(r"\s+#", marked.text, maxsplit=1)[0]
+    url = re.split(r"\s#", marked.text, maxsplit=1)[0].rstrip()
     return marked if url == marked.text else StandIns(marked.restore(url))
 
 

@@ -11,6 +11,7 @@ FINDINGS: dict[str, list[str]] = {
         # Took the square of its length.
         "@db.example.com" + "${secret:" * 20_000,
         "'" + "\r\n" * 20_000,
+        "postgresql://" + " " * 20_000 + "x",
         # U+2028 in a name was taken for the end of a line.
         "postgresql://app:${secret:a\u2028b}@db.example.com/sales",
     ],
