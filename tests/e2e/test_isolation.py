@@ -69,8 +69,10 @@ def place(users: None, postgres: Postgres) -> Iterator[Place]:
     home = Path(tempfile.mkdtemp(prefix="ffiso_"))
     home.chmod(0o755)
     owner = pwd.getpwnam(BROKER)
-    for folder in ("state", "run"):
-        (home / folder).mkdir(mode=0o700)
+    # The socket's folder is passed through by everybody, as its operator makes it.
+    for folder, mode in (("state", 0o700), ("run", 0o711)):
+        (home / folder).mkdir()
+        (home / folder).chmod(mode)
         os.chown(home / folder, owner.pw_uid, owner.pw_gid)
     path = home / "run" / "broker.sock"
     key = generate_master_key().decode()
