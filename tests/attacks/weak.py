@@ -54,7 +54,7 @@ def any_target() -> None:
 
     def described(self: Any, connection: Any, who: Any, definition: Any) -> Any:
         rows = reachable(connection, who, SECRET, definition.secret)
-        return orders_desk._Found(rows[0], rows[0], object(), definition.target, "described") if rows else None
+        return orders_desk._Found(rows[0], rows[0], object(), definition.target, "described", True) if rows else None
 
     put(orders_desk.OrdersDesk, "_described", described)
     put(orders_desk.OrdersDesk, "_still", lambda *_: True)

@@ -91,7 +91,7 @@ def test_who_is_not_in_the_group(place: Place) -> None:
         kernel.run("%load_ext flowfile_nb")
         there, nowhere = kernel.run("%connect warehouse"), kernel.run("%connect nowhere99")
 
-    assert "UsageError: no saved connection is named 'warehouse'" in there
+    assert "UsageError: no connection named 'warehouse' is saved by you, or shared with you" in there
     assert there == nowhere.replace("nowhere99", "warehouse")
 
 
