@@ -28,8 +28,8 @@ def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
         with contextlib.suppress(OSError):
             answer(connection)
 
-    threads.append(threading.Thread(target=accept))
-    threads[0].start()
+    accepting = threading.Thread(target=accept)
+    accepting.start()
     try:
         yield listener.getsockname()[1]
     finally:
@@ -37,6 +37,8 @@ def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+        # It may just have accepted one more, which is to be closed, too.
+        accepting.join()
         for connection in accepted:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
