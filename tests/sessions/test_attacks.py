@@ -235,3 +235,11 @@ def test_an_error_does_not_tell_which_guess_is_right(broker: Broker, postgres: P
     message = broker.ask(_order(postgres, "read"), statement.format(typed)).last["message"]
 
     assert guess in message or typed in message
+
+
+@pytest.mark.parametrize("guess", [_OWN, "another word"])
+def test_our_own_words_do_not_tell_which_guess_is_right(broker: Broker, postgres: Postgres, guess: str) -> None:
+    """Nor does what is said of a parameter by its name, which never reaches the database."""
+    message = broker.ask(_order(postgres, "read"), f"SELECT %({guess})s", {"other": 1}).last["message"]
+
+    assert guess in message
