@@ -165,10 +165,10 @@ def test_s3_in_one_line(s3: S3Server) -> None:
 )
 def test_s3_in_others_words(s3: S3Server, names: tuple[str, str, str]) -> None:
     """As s3fs, MinIO's client and Amazon's call the keys."""
-    fnb.secrets["lake_key"] = s3.key
+    fnb.secrets["lake_key"], fnb.secrets["lake_id"] = s3.key, s3.key_id
     key, secret, endpoint = names
 
-    lake = fnb.connect({"type": "s3", "bucket": "sales", key: s3.key_id, secret: fnb.secrets["lake_key"], endpoint: s3.url})
+    lake = fnb.connect(type="s3", **{key: fnb.secrets["lake_id"], secret: fnb.secrets["lake_key"], endpoint: s3.url})
 
     assert lake.cat("sales/answer.csv") == b"answer\n42\n"
 
