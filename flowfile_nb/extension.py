@@ -146,7 +146,8 @@ def connect(line: str, cell: str | None = None) -> Any:
     %connect NAME --share GROUP   in a team: let a group open it;  --write  also to change data,  --manage  also to change it;
                                   without GROUP: with whom it is shared, and for what
     %connect NAME --unshare GROUP   ends that, and what runs by it
-    One that is shared with you opens by its name. Its engine sends statements to the broker, which has the credential.
+    One that is shared with you opens by its name. The broker has the credential: an engine sends statements to it, a filesystem
+    gets links to single objects from it, a client has it send the requests.
 
     connections.toml has one table for each connection, holds no values and is there to be committed: everybody brings their own
     secrets. It is looked for in the notebook's folder and above it up to the project's root (.git or pyproject.toml);
