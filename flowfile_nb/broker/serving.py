@@ -28,6 +28,7 @@ from flowfile_nb.broker.running import Running, in_thread
 from flowfile_nb.broker.sessions import Sessions
 from flowfile_nb.broker.team import Team
 from flowfile_nb.broker.tokens_desk import PREFIX
+from flowfile_nb.broker.turns import Turns
 from flowfile_nb.errors import BrokerError, UsageError
 
 _PR_SET_DUMPABLE = 4
@@ -106,7 +107,7 @@ async def serve(team: Team, served: Served) -> None:
         log.warning("%d uses were interrupted when the broker's process ended before; the audit says which", count)
     running.start()
     guests = Guests(served.limits)
-    front = Front(team, sessions, identities, running, guests, sources)
+    front = Front(team, sessions, identities, running, guests, sources, Turns(served.limits.large_requests_per_caller))
     application = make_application(front, served.prefix)
     server = listen(application, guests, served.sockets, served.tls)
     stop = asyncio.Event()

@@ -32,6 +32,7 @@ from flowfile_nb.broker.running import Running
 from flowfile_nb.broker.sessions import Sessions
 from flowfile_nb.broker.tables import SECRET, secrets
 from flowfile_nb.broker.tokens_desk import TokensDesk
+from flowfile_nb.broker.turns import Turns
 from flowfile_nb.broker.uses_desk import UsesDesk
 from flowfile_nb.core.crypto import token_owner
 from flowfile_nb.errors import NotAllowedError
@@ -226,6 +227,16 @@ def repeats_words() -> None:
     )
 
 
+def reads_at_once() -> None:
+    """What a caller begins to say is read, however much else of his is read already."""
+
+    async def take(self: Any, name: str) -> None:
+        """Wait for nobody."""
+
+    put(Turns, "take", take)
+    put(Turns, "leave", lambda self, name: None)
+
+
 def masks_own_words() -> None:
     """What the broker itself says of a statement is masked as a driver's words are."""
     real = literals.StatementError
@@ -244,7 +255,7 @@ WEAKNESSES: dict[str, Callable[[], None]] = {
         *STORAGE_WEAKNESSES,
         *(reads_write, any_target, unproved_rows, all_manage, all_admins, no_owners, reveals_shared, credulous),
         *(remembers_tokens, lax, deaf, telltale, anybody_cancels, shares_superusers, boundless, patient, untidy),
-        *(repeats_words, masks_own_words),
+        *(repeats_words, masks_own_words, reads_at_once),
     )
 }
 
