@@ -144,8 +144,7 @@ class Session:
             self._fail("CancelledError", "the statement was cancelled")
         elif isinstance(error, StatementError):
             hint = error.hint or (_NO_WRITE if error.read_only else "")
-            # A mask in the server's words would tell who has the database recite guesses which of them is right.
-            self._fail("QueryError", str(error), hint, code=error.code, scrubbed=not error.from_server)
+            self._fail("QueryError", str(error), hint, code=error.code, scrubbed=not error.clean)
         elif isinstance(error, ExchangeError):
             self._fail("ConnectionFailedError", str(error), code=error.code, detail=error.detail)
         elif isinstance(error, FlowfileNbError):
