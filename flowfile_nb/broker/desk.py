@@ -62,9 +62,9 @@ class Desk:
             yield connection, _known(find_who(connection, caller))
 
     @contextmanager
-    def _changing(self, caller: Caller) -> Iterator[tuple[Connection, Who]]:
-        """Give a writing transaction that changes what is allowed, and who calls."""
-        with self._store.writing(policy=True) as connection:
+    def _changing(self, caller: Caller, *, first: bool = False) -> Iterator[tuple[Connection, Who]]:
+        """Give a writing transaction that changes what is allowed, and who calls; what takes something back goes first."""
+        with self._store.writing(policy=True, first=first) as connection:
             who = find_who(connection, caller)
             if who is None:
                 make_user(connection, caller.name)

@@ -33,7 +33,9 @@ _TABLES: dict[str, tuple[Table, Any]] = {
 }
 
 
-def reachable(connection: Connection, who: Who, kind: str, name: str | None = None) -> list[Any]:
+def reachable(
+    connection: Connection, who: Who, kind: str, name: str | None = None, *, resource_id: int | None = None
+) -> list[Any]:
     """
     Return what a caller may use: own first, then by id; for each grant of a group of his one row, the widest first.
 
@@ -41,20 +43,23 @@ def reachable(connection: Connection, who: Who, kind: str, name: str | None = No
         connection: A transaction of the store.
         who: The caller.
         kind: `SECRET` or `CONNECTION`.
-        name: Of what; everything if not given.
+        name: Of what; everything if neither this is given nor the next.
+        resource_id: Of what, by its id.
 
     Returns:
         Rows of the table, with `owner_id`, `owner`, `grant_id`, `permission`, `access`, `granted_by` and `group_name`; these
         last are None for one's own.
     """
-    asked = {"who": who.id, "groups": sorted(who.groups)}
+    asked: dict[str, Any] = {"who": who.id, "groups": sorted(who.groups)}
     if name is not None:
         asked["name"] = findable(name)
-    return list(connection.execute(_reachable(kind, named=name is not None), asked))
+    if resource_id is not None:
+        asked["resource_id"] = resource_id
+    return list(connection.execute(_reachable(kind, named=name is not None, one=resource_id is not None), asked))
 
 
 @cache
-def _reachable(kind: str, *, named: bool) -> Select[Any]:
+def _reachable(kind: str, *, named: bool, one: bool) -> Select[Any]:
     """Return the statement of `reachable`. To put it together takes longer than to run it, and each use needs it."""
     table, owner = _TABLES[kind]
     who = bindparam("who", type_=Integer)
@@ -90,6 +95,8 @@ def _reachable(kind: str, *, named: bool) -> Select[Any]:
             grants.c.id,
         )
     )
+    if one:
+        query = query.where(table.c.id == bindparam("resource_id", type_=Integer))
     return query.where(table.c.name == bindparam("name")) if named else query
 
 

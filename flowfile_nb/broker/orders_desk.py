@@ -10,22 +10,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Integer, and_, bindparam, select
 
 from flowfile_nb.broker.connections_desk import no_such_connection
 from flowfile_nb.broker.definitions import definition_of, place, require_safe
-from flowfile_nb.broker.desk import own_secret
+from flowfile_nb.broker.database import findable
 from flowfile_nb.broker.directory import Who, find_who
 from flowfile_nb.broker.grants import access_of, reachable
 from flowfile_nb.broker.keeping import binding_of, require_binding, target_from, unseal
 from flowfile_nb.broker.model import Caller, Definition, Order, Target
-from flowfile_nb.broker.tables import CONNECTION, SECRET, bindings, tokens
+from flowfile_nb.broker.tables import CONNECTION, SECRET, bindings, secrets, tokens, uses
 from flowfile_nb.broker.uses_desk import UsesDesk
 from flowfile_nb.core.crypto import Keychain
 from flowfile_nb.errors import BindingError, FlowfileNbError, NotAllowedError, UsageError
 
 _NOBODY = 0
 """No user's id: ids begin at 1."""
+# Put together once: that takes longer than to run them, and each use needs one.
+# An owner's secret of a name, of several the first, and what fixes it to where a saved connection leads: one row of both, in
+# which `mac` is None where nothing does.
+_CREDENTIAL = (
+    select(secrets, uses.c.used_at, bindings.c.secret_id, bindings.c.connection_id, bindings.c.target, bindings.c.mac)
+    .outerjoin(uses, uses.c.secret_id == secrets.c.id)
+    .outerjoin(
+        bindings,
+        and_(bindings.c.secret_id == secrets.c.id, bindings.c.connection_id == bindparam("connection", type_=Integer)),
+    )
+    .where(secrets.c.user_id == bindparam("owner", type_=Integer), secrets.c.name == bindparam("name"))
+    .order_by(secrets.c.id)
+    .limit(1)
+)
+_FIXED = (
+    select(bindings, uses.c.used_at)
+    .outerjoin(uses, uses.c.secret_id == bindings.c.secret_id)
+    .where(bindings.c.secret_id == bindparam("secret", type_=Integer))
+    .order_by(bindings.c.id)
+)
 _NOWHERE = Target("postgresql", "localhost", 5432, "", "", "prefer", {})
 
 
@@ -146,21 +166,17 @@ class OrdersDesk(UsesDesk):
             definition = definition_of(row.body)
         owner_id, secret_name = (row.of, definition.secret) if row is not None and definition else (_NOBODY, name)
         # Asked also where there is nothing to ask for.
-        secret = own_secret(connection, owner_id, secret_name)
-        query = select(bindings).where(
-            bindings.c.connection_id == (row.id if row is not None else _NOBODY),
-            bindings.c.secret_id == (secret.id if secret is not None else _NOBODY),
-        )
-        binding = connection.execute(query).one_or_none()
+        asked = {"owner": owner_id, "name": findable(secret_name), "connection": row.id if row is not None else _NOBODY}
+        credential = connection.execute(_CREDENTIAL, asked).one_or_none()
         if row is None or definition is None:
             return None
-        return _Found(row, secret, binding, definition.target, name, binding is not None)
+        is_bound = credential is not None and credential.mac is not None
+        return _Found(row, credential, credential if is_bound else None, definition.target, name, is_bound)
 
     def _described(self, connection: Connection, who: Who, definition: Definition) -> _Found | None:
         rows = reachable(connection, who, SECRET, definition.secret)
         row = rows[0] if rows else None
-        query = select(bindings).where(bindings.c.secret_id == (row.id if row is not None else _NOBODY)).order_by(bindings.c.id)
-        targets = connection.execute(query).all()
+        targets = connection.execute(_FIXED, {"secret": row.id if row is not None else _NOBODY}).all()
         bound = [each for each in targets if target_from(each.target) == definition.target]
         if row is None:
             return None
@@ -182,7 +198,8 @@ class OrdersDesk(UsesDesk):
         value = unseal(keys, found.secret.encrypted_value, found.secret.user_id)
         kind = SECRET if found.row is found.secret else CONNECTION
         grant = f"{kind}/{found.row.id}/{who.vouched_by}"
-        return Order(who.name, found.row.owner, found.session, grant, found.target, value, access_of(found.row))
+        access, of_secret = access_of(found.row), (found.secret.id, found.binding.used_at)
+        return Order(who.name, found.row.owner, found.session, grant, found.target, value, access, *of_secret)
 
     def _decoy(self, keys: Keychain) -> None:
         """Do the work that an order takes, on a credential of nobody's."""
@@ -198,7 +215,7 @@ class OrdersDesk(UsesDesk):
 
     def _still(self, connection: Connection, who: Who, resource: tuple[str, int], order: Order) -> bool:
         kind, resource_id = resource
-        rows = [row for row in reachable(connection, who, kind) if row.id == resource_id and row.owner == order.owner]
+        rows = [row for row in reachable(connection, who, kind, resource_id=resource_id) if row.owner == order.owner]
         if not rows or (order.access == "write" and access_of(rows[0]) != "write"):
             return False
         column = bindings.c.secret_id if kind == SECRET else bindings.c.connection_id

@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from flowfile_nb.broker import (
@@ -54,7 +55,7 @@ def any_target() -> None:
 
     def described(self: Any, connection: Any, who: Any, definition: Any) -> Any:
         rows = reachable(connection, who, SECRET, definition.secret)
-        return orders_desk._Found(rows[0], rows[0], object(), definition.target, "described", True) if rows else None
+        return orders_desk._Found(rows[0], rows[0], SimpleNamespace(used_at=None), definition.target, "described", True) if rows else None
 
     put(orders_desk.OrdersDesk, "_described", described)
     put(orders_desk.OrdersDesk, "_still", lambda *_: True)
