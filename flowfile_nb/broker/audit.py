@@ -112,7 +112,7 @@ class Audit:
         query = select(table.c.id, table.c.caller, table.c.query_id, table.c.state).where(table.c.query_id != "")
         with self._store.reading() as connection:
             # In a stream, and without statements: the table may be larger than what this process shall have.
-            for row in connection.execution_options(stream_results=True).execute(query.order_by(table.c.id)):
+            for row in connection.execute(query.order_by(table.c.id).execution_options(stream_results=True)):
                 of_id = begun.setdefault((row.caller, row.query_id), [])
                 if row.state == "started":
                     of_id.append(row.id)

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from flowfile_nb.broker import tables
 from flowfile_nb.broker.changes import CHANNEL, Changes
-from flowfile_nb.broker.store_engine import address_of, engine_for, make_private_file
+from flowfile_nb.broker.store_engine import NOTHING, READING, WRITING, address_of, engine_for, make_private_file
 from flowfile_nb.broker.turns import Turns
 from flowfile_nb.errors import BrokerError, FlowfileNbError, StoreError
 from flowfile_nb.storage.lock import exclusive
@@ -60,7 +60,7 @@ class Store:
     def reading(self) -> Iterator[Connection]:
         """Give a connection in a transaction that sees one state of the store."""
         with _translated(), self._engine.connect() as connection:
-            yield connection if self.is_sqlite else connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection.execution_options(begin=READING)
 
     @contextmanager
     def writing(self, *, policy: bool = False, first: bool = False) -> Iterator[Connection]:
@@ -74,8 +74,7 @@ class Store:
         with self._turns.turn(first=first), _translated(), self._engine.connect() as connection:
             if self.is_sqlite:
                 _driver_of(connection).execute("PRAGMA synchronous = FULL")
-                connection.execution_options(begin="BEGIN IMMEDIATE")
-            with connection.begin():
+            with connection.execution_options(begin=WRITING).begin():
                 if policy and not self.is_sqlite:
                     # One change of policy at a time: two that each look first and then write could both find an owner left.
                     connection.execute(select(tables.facts).where(tables.facts.c.name == POLICY).with_for_update())
@@ -89,8 +88,7 @@ class Store:
     def asking(self) -> Iterator[Connection]:
         """Give a connection on which each statement is a transaction by itself: one wait for the store, where `reading` has three."""
         with _translated(), self._engine.connect() as connection:
-            options: dict[str, Any] = {"begin": None} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
-            yield connection.execution_options(**options)
+            yield connection.execution_options(begin=NOTHING)
 
     @contextmanager
     def noting(self) -> Iterator[Connection]:
@@ -207,13 +205,10 @@ def _migrate(engine: Engine) -> None:
     with engine.connect() as connection:
         if version(connection) == HEAD:
             return
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.execution_options(begin="BEGIN IMMEDIATE")
-        with connection.begin():
-            if engine.dialect.name != "sqlite":
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-            upgrade(connection)
+    with engine.connect() as connection, connection.execution_options(begin=WRITING).begin():
+        if engine.dialect.name != "sqlite":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+        upgrade(connection)
 
 
 def _driver_of(connection: Connection) -> Any:

@@ -22,6 +22,12 @@ _LINE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+READING, WRITING, NOTHING = "reading", "writing", "nothing"
+"""How a transaction begins: for one state of the store, alone in writing, or not: each statement is one by itself."""
+_BEGINS = {
+    "sqlite": {READING: "BEGIN", WRITING: "BEGIN IMMEDIATE"},
+    "postgresql": {READING: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", WRITING: "BEGIN"},
+}
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
@@ -60,47 +66,48 @@ def make_private_file(path: str | None) -> None:
 
 
 def engine_for(url: sqlalchemy.URL) -> Engine:
-    """Return an engine for an address of `address_of`; nothing is connected yet."""
+    """
+    Return an engine for an address of `address_of`; nothing is connected yet.
+
+    How a transaction begins is said by the execution option `begin` of its connection; `READING`, if it is not given.
+    """
     # `hide_parameters`: what is stored never stands in an error.
-    sizes = {"hide_parameters": True, "pool_size": 10, "max_overflow": 20}
+    options: dict[str, Any] = {"hide_parameters": True, "pool_size": 10, "max_overflow": 20}
     if url.get_backend_name() == "sqlite":
-        return _as_we_use_sqlite(sqlalchemy.create_engine(url, connect_args={"timeout": _BUSY_MS / 1000}, **sizes))
-    if sys.platform == "win32":
-        return sqlalchemy.create_engine(url, connect_args=_LINE, pool_pre_ping=True, **sizes)
-    return _without_lost_lines(sqlalchemy.create_engine(url, connect_args=_LINE, **sizes))
-
-
-def _as_we_use_sqlite(engine: Engine) -> Engine:
-    @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _: Any) -> None:
-        # Python's sqlite3 would begin transactions by itself, and too late: at the first write.
-        connection.isolation_level = None
-        for pragma in ("journal_mode = WAL", "secure_delete = ON", "foreign_keys = ON", "trusted_schema = OFF"):
-            connection.execute(f"PRAGMA {pragma}")
+        engine = sqlalchemy.create_engine(url, connect_args={"timeout": _BUSY_MS / 1000}, **options)
+        event.listen(engine, "connect", _prepare_sqlite)
+    else:
+        # Drivers would begin transactions by themselves, also round a single statement: a wait before it and one after it.
+        options |= {"isolation_level": "AUTOCOMMIT", "connect_args": _LINE}
+        # Windows has no `poll`.
+        engine = sqlalchemy.create_engine(url, pool_pre_ping=sys.platform == "win32", **options)
+        if sys.platform != "win32":
+            event.listen(engine, "checkout", _look_at_line)
+    begins = _BEGINS[engine.dialect.name]
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # None where each statement is a transaction by itself.
-        if (begin := connection.get_execution_options().get("begin", "BEGIN")) is not None:
-            connection.exec_driver_sql(begin)
+        begin = connection.get_execution_options().get("begin", READING)
+        if begin != NOTHING:
+            connection.exec_driver_sql(begins[begin])
 
     return engine
 
 
-def _without_lost_lines(engine: Engine) -> Engine:
-    """Have a connection of the pool looked at before it is used, without asking the server: that is a wait in each use."""
-
-    @event.listens_for(engine, "checkout")
-    def _checkout(connection: Any, record: Any, _: Any) -> None:
-        # On a line that was closed, or is lost (by `_LINE` the system knows), there is something to read; on an idle one not.
-        if connection.closed or _says_something(connection):
-            # The pool takes another one, or connects anew.
-            raise sqlalchemy.exc.DisconnectionError
-
-    return engine
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # Python's sqlite3 would begin transactions by itself, and too late: at the first write.
+    connection.isolation_level = None
+    for pragma in ("journal_mode = WAL", "secure_delete = ON", "foreign_keys = ON", "trusted_schema = OFF"):
+        connection.execute(f"PRAGMA {pragma}")
 
 
-def _says_something(connection: Any) -> bool:
-    looked = select.poll()
-    looked.register(connection.fileno(), select.POLLIN)
-    return bool(looked.poll(0))
+def _look_at_line(connection: Any, *_: Any) -> None:
+    """Refuse a connection of the pool that is lost, without asking the server: that would be a wait in each use."""
+    # On a line that was closed, or is lost (by `_LINE` the system knows), there is something to read; on an idle one not.
+    if not connection.closed:
+        looked = select.poll()
+        looked.register(connection.fileno(), select.POLLIN)
+        if not looked.poll(0):
+            return
+    # The pool takes another one, or connects anew.
+    raise sqlalchemy.exc.DisconnectionError
