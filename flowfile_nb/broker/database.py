@@ -86,7 +86,7 @@ class Store:
 
     @contextmanager
     def asking(self) -> Iterator[Connection]:
-        """Give a connection on which each statement is a transaction by itself: one wait for the store, where `reading` has three."""
+        """Give a connection on which each statement is a transaction by itself: one wait for the store and not three."""
         with _translated(), self._engine.connect() as connection:
             yield connection.execution_options(begin=NOTHING)
 

@@ -56,8 +56,7 @@ class Desk:
             if who is not None:
                 yield connection, who
                 return
-        with self._store.writing() as connection:
-            make_user(connection, caller.name)
+        self._make_known(caller)
         with self._store.reading() as connection:
             yield connection, _known(find_who(connection, caller))
 
@@ -71,13 +70,17 @@ class Desk:
                 who = find_who(connection, caller)
             yield connection, _known(who)
 
+    def _make_known(self, caller: Caller) -> None:
+        with self._store.writing() as connection:
+            make_user(connection, caller.name)
+
     def _keys(self) -> Keychain:
         return self._keeper.keys()
 
     def _note(  # noqa: PLR0913 - what an entry consists of
         self,
         connection: Connection | None,
-        who: Who,
+        who: Who | Caller,
         action: str,
         name: str,
         *,

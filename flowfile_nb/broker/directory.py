@@ -14,18 +14,19 @@ from flowfile_nb.errors import NotAllowedError
 
 MAX_NAME = 255
 
-# Put together once: that takes longer than to run it, and each use needs it.
-_ID = select(users.c.id).where(users.c.username == bindparam("name")).scalar_subquery()
-_REMOVED = select(revocations.c.group_id).where(revocations.c.user_id == _ID)
+# Put together once: that takes longer than to run it, and each use needs it. What they are filled with is `asked_of` a caller.
+ID_OF_CALLER = select(users.c.id).where(users.c.username == bindparam("caller")).scalar_subquery()
+_REMOVED = select(revocations.c.group_id).where(revocations.c.user_id == ID_OF_CALLER)
 _OF_THE_HUB = select(groups.c.id.label("group_id"), null().label("role")).where(
     groups.c.name.in_(bindparam("hub_groups", expanding=True)), groups.c.id.not_in(_REMOVED)
 )
-_OURS = select(memberships.c.group_id, memberships.c.role).where(memberships.c.user_id == _ID)
-_IN = union_all(_OURS, _OF_THE_HUB).subquery()
+_OURS = select(memberships.c.group_id, memberships.c.role).where(memberships.c.user_id == ID_OF_CALLER)
+GROUPS_OF_CALLER = union_all(_OURS, _OF_THE_HUB).subquery()
+"""`group_id` and `role`, which is NULL where the Hub has him in the group. That counts, unless he was removed from it here."""
 _WHO = (
-    select(users.c.id, users.c.disabled, users.c.is_admin, _IN.c.group_id, _IN.c.role)
-    .outerjoin(_IN, true())
-    .where(users.c.username == bindparam("name"))
+    select(users.c.id, users.c.disabled, users.c.is_admin, GROUPS_OF_CALLER.c.group_id, GROUPS_OF_CALLER.c.role)
+    .outerjoin(GROUPS_OF_CALLER, true())
+    .where(users.c.username == bindparam("caller"))
 )
 
 
@@ -45,25 +46,32 @@ def find_who(connection: Connection, caller: Caller) -> Who | None:
     """
     Return what the store knows of a caller; None for one who was never here.
 
-    The groups in which the Hub has him count, unless he was removed from that group here.
-
     Raises:
         NotAllowedError: If he was shut out.
     """
-    asked = {"name": findable(caller.name), "hub_groups": sorted(map(findable, caller.groups))}
-    rows = connection.execute(_WHO, asked).all()
+    rows = connection.execute(_WHO, asked_of(caller)).all()
     if not rows:
         return None
     user = rows[0]
-    if user.disabled:
-        raise NotAllowedError(
-            f"the user {caller.name!r} is shut out of the team's broker", hint="ask the broker's administrator"
-        )
+    require_let_in(caller, disabled=user.disabled)
     is_admin = caller.is_admin or bool(user.is_admin)
     # Where the Hub has him in a group of ours, the role counts that he has here.
     roles: dict[int, Role] = {row.group_id: "member" for row in rows if row.group_id is not None}
     roles |= {row.group_id: row.role for row in rows if row.role is not None}
     return Who(user.id, caller.name, is_admin, roles, caller.vouched_by, caller.groups)
+
+
+def asked_of(caller: Caller) -> dict[str, Any]:
+    """Return what `ID_OF_CALLER` and `GROUPS_OF_CALLER` are filled with."""
+    return {"caller": findable(caller.name), "hub_groups": sorted(map(findable, caller.groups))}
+
+
+def require_let_in(caller: Caller, *, disabled: bool | None) -> None:
+    """Raise NotAllowedError for a caller who was shut out."""
+    if disabled:
+        raise NotAllowedError(
+            f"the user {caller.name!r} is shut out of the team's broker", hint="ask the broker's administrator"
+        )
 
 
 def make_user(connection: Connection, name: str) -> int:

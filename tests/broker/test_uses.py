@@ -14,8 +14,8 @@ from notebooks.throwaway import Postgres
 from tests.broker.conftest import ALICE, BOB, BODY, VALUE, Clock, empty
 from tests.support.network import Link, link_to
 
-WAITS = 8
-"""For whose the token is; for what bob may use, three questions in a transaction; for the note before and the one after."""
+WAITS = 4
+"""For whose the token is, for what may be used by it, and for the notes before and after."""
 
 
 @pytest.fixture
