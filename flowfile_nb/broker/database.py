@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from flowfile_nb.broker import tables
 from flowfile_nb.broker.changes import CHANNEL, Changes
 from flowfile_nb.broker.store_engine import NOTHING, READING, WRITING, address_of, engine_for, make_private_file
-from flowfile_nb.broker.turns import Turns
+from flowfile_nb.broker.write_turns import WriteTurns
 from flowfile_nb.errors import BrokerError, FlowfileNbError, StoreError
 from flowfile_nb.storage.lock import exclusive
 from flowfile_nb.storage.paths import make_private_directory
@@ -40,7 +40,7 @@ class Store:
         self._engine = engine
         self.directory = directory
         self.changes = Changes(engine)
-        self._turns = Turns()
+        self._turns = WriteTurns()
 
     def __repr__(self) -> str:
         return f"<Store on {self._engine.dialect.name}>"

@@ -1,56 +1,47 @@
 """
-Whose turn it is to write to the store, among the threads of this process.
+Large requests of one caller are taken in one after the other; the others wait, and what they say stays unread.
 
-SQLite lets one write at a time, and whoever comes meanwhile sleeps and looks again: among many who write, some come late by
-seconds. Here they come in the order in which they have asked, and who takes something back goes before the others.
+To read a request takes the front's memory, and to understand it the one thread that answers everybody.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+
+LARGE_BYTES = 8 * 1024
+"""Of a body: a smaller one waits for nobody."""
 
 
 class Turns:
-    """One turn at a time. Methods may be called from any thread."""
+    """
+    Whose turn it is. Belongs to one event loop.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._taken = False
-        self._first: deque[threading.Event] = deque()
-        self._others: deque[threading.Event] = deque()
+    Args:
+        at_once: How many requests of one caller have their turn at the same time.
+    """
 
-    @property
-    def waiting(self) -> int:
-        """How many wait."""
-        return len(self._first) + len(self._others)
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._turns: dict[str, asyncio.Semaphore] = {}
+        # With those who wait.
+        self._count: dict[str, int] = {}
 
-    @contextmanager
-    def turn(self, *, first: bool = False) -> Iterator[None]:
-        """
-        Wait for a turn, which ends with the block. Not one within another: it would wait for itself.
-
-        Args:
-            first: Whether to go before all who do not say so. Of these, one has a turn after each such: nobody waits for ever.
-        """
-        mine = threading.Event()
-        with self._lock:
-            if self._taken:
-                (self._first if first else self._others).append(mine)
-            else:
-                self._taken = True
-                mine.set()
-        mine.wait()
+    async def take(self, name: str) -> None:
+        """Return when it is the caller's turn; `leave` ends it."""
+        turn = self._turns.setdefault(name, asyncio.Semaphore(self._at_once))
+        self._count[name] = self._count.get(name, 0) + 1
         try:
-            yield
-        finally:
-            self._hand_on(first)
+            await turn.acquire()
+        except BaseException:
+            self._forget(name)
+            raise
 
-    def _hand_on(self, went_first: bool) -> None:
-        with self._lock:
-            waiting = self._others if self._others and (went_first or not self._first) else self._first
-            self._taken = bool(waiting)
-            if waiting:
-                waiting.popleft().set()
+    def leave(self, name: str) -> None:
+        """End a turn."""
+        self._turns[name].release()
+        self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        self._count[name] -= 1
+        if not self._count[name]:
+            del self._count[name], self._turns[name]

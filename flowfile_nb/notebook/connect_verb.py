@@ -46,9 +46,11 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
         definition = Definition(args.name, cell.strip())
         _open(shell, args, definition, "%%connect")
         if args.save:
-            saved.keep(session.backend(), args.name, cell.strip(), _folder())
+            has_paths = saved.keep(session.backend(), args.name, cell.strip(), _folder())
             _note(definition)
             print(f"Saved. In another notebook:  %connect {args.name}" + (f" --as {args.as_}" if args.as_ else ""))
+            if has_paths:
+                print(f"Its relative paths are saved whole: they lead below {_folder()} from every folder.")
     else:
         _open_saved(shell, args)
     return None

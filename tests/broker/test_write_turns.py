@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from flowfile_nb.broker.turns import Turns
+from flowfile_nb.broker.write_turns import WriteTurns
 from tests.support.processes import until
 
 
 def served(asked: list[bool]) -> list[int]:
     """Have threads ask for a turn one after the other while it is taken, each with its `first`; return who got it when."""
-    turns, order = Turns(), list[int]()
+    turns, order = WriteTurns(), list[int]()
     threads = []
 
     def take(number: int) -> None:
@@ -47,7 +47,7 @@ def test_nobody_waits_for_ever_behind_those_who_go_first() -> None:
 
 def test_a_turn_ends_with_an_error_too() -> None:
     """Whoever fails while it is his turn leaves it to the next."""
-    turns = Turns()
+    turns = WriteTurns()
 
     with pytest.raises(ZeroDivisionError), turns.turn():
         _ = 1 / 0
