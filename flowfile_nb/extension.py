@@ -242,6 +242,10 @@ def _before_cell(info: Any) -> None:
     loaded = vars(shell)[_STATE]
     if loaded.guard is not None:
         loaded.guard.before_cell()
+    if "flowfile_nb.connections.held" in sys.modules:
+        from flowfile_nb.notebook.held_notice import look_after
+
+        look_after(shell, info.raw_cell)
     if loaded.watch is None:
         _watch_cells(shell)
     loaded.watch.look_at(info.raw_cell)
