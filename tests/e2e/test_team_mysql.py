@@ -223,6 +223,24 @@ def test_the_login_is_judged_before_it_is_shared(broker: Broker, mariadb: MariaD
     assert "MariaDB" in found["server"]
 
 
+def test_an_account_that_is_raised_during_a_session_is_judged_when_it_connects_again(mariadb: MariaDb) -> None:
+    """A member's statement gets no new connection of an account that reads the server's files by now."""
+    lent = _order(mariadb)
+    with running_broker() as own, mariadb.admin() as admin, admin.cursor() as cursor:
+        [backend] = own.ask(lent, "SELECT CONNECTION_ID() AS id").rows
+        cursor.execute("GRANT FILE ON *.* TO app@'127.0.0.1'")
+        try:
+            cursor.execute(f"KILL {backend['id']}")
+            refused = own.ask(lent, "SELECT 1").last
+        finally:
+            cursor.execute("REVOKE FILE ON *.* FROM app@'127.0.0.1'")
+        again = own.ask(lent, "SELECT 1 AS a").rows
+
+    assert refused["type"] == "NotAllowedError"
+    assert "FILE" in refused["message"]
+    assert again == [{"a": 1}]
+
+
 @pytest.mark.parametrize("grant", ["SELECT ON *.*", "SELECT ON mysql.*"])
 def test_a_login_that_reads_the_servers_passwords_is_named(broker: Broker, mariadb: MariaDb, grant: str) -> None:
     """Every user's are in the tables of `mysql`, and those of other servers in clear."""

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
-from flowfile_nb.broker.engines import LostError, OpeningError, Result, StatementError, StoppedError
+from flowfile_nb.broker.engines import LostError, OpeningError, Result, StaleError, StatementError, StoppedError
 from flowfile_nb.broker.engines.lines import notice_loss
 from flowfile_nb.broker.engines.literals import filled
 from flowfile_nb.broker.engines.reading import only_reads
@@ -60,11 +60,13 @@ class MySQL:
     def __init__(self, target: Target, value: str, limits: Limits) -> None:
         self._target, self._value, self._limits = target, value, limits
         self._connection: Any = None
+        self._is_new = False
         self._settings: list[str] = []
 
     def open(self) -> None:
         """Connect."""
         self._connection = self._connected()
+        self._is_new = True
         self._settings = ["autocommit = 1", f"NAMES {_CHARSET}"]
         seconds = self._limits.query_s
         for setting in (f"max_statement_time = {seconds:.3f}", f"max_execution_time = {round(seconds * 1000)}"):
@@ -83,6 +85,7 @@ class MySQL:
                 read_only=True,
             )
         self._ready(access)
+        self._is_new = False
         text = filled(statement, parameters, self._literal).rstrip(" \t\r\n;")
         whole = [False]
         try:
@@ -110,9 +113,11 @@ class MySQL:
 
     def problems(self) -> list[str]:
         """Return what the login may do that no share can hold in."""
-        with suppress(Exception):
+        if not self._is_new:
             # Rights on the whole server count for a connection as they were when it began.
-            self._connection.close()
+            with suppress(Exception):
+                self._connection.close()
+            self.open()
         self._ready("read")
         with self._connection.cursor() as cursor:
             cursor.execute("SHOW GRANTS")
@@ -162,7 +167,7 @@ class MySQL:
         except Exception:  # noqa: BLE001 - nothing has run yet
             with suppress(Exception):
                 self._connection.close()
-            self.open()
+            raise StaleError from None
         if access == "write" and self._target.database:
             self._connection.select_db(self._target.database)
         if access == "read":
