@@ -163,7 +163,7 @@ class Session:
     def _done(self, number: int, message: dict[str, Any]) -> dict[str, Any]:
         engine = self._opened()
         if message.get("ask") == "problems":
-            # PostgreSQL alone has something more to tell.
+            # Those have something more to tell whose dialect would ask for it by statements of the member's.
             first_asked: dict[str, Any] = getattr(engine, "first_asked", dict)()
             return {"problems": engine.problems(), "server": engine.server(), "first_asked": first_asked}
         if "request" in message:

@@ -14,8 +14,11 @@ from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Order, Target
 from flowfile_nb.team import dbapi
 from flowfile_nb.team.dialect import make_engine
+from flowfile_nb.team.entries import Offer
 from tests.support.broker import Broker, DirectCall, running_broker
 from tests.support.mariadb import MariaDb, is_installed, running_mariadb
+from tests.support.real_broker import running_real_broker
+from tests.support.shell import Shell
 
 pytestmark = [
     pytest.mark.e2e,
@@ -260,6 +263,40 @@ def test_the_logins_own_hash_is_not_shown(broker: Broker, mariadb: MariaDb, stat
 
     assert answer.last["type"] == "QueryError"
     assert "IDENTIFIED" not in str(answer.frames)
+
+
+@pytest.mark.parametrize("options", ["", " --no-test"])
+def test_the_record_shows_what_the_member_did(
+    mariadb: MariaDb, shell: Shell, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    """Not what SQLAlchemy asks before the first statement: the broker has told it that. Reflection knows the server as ever."""
+    with running_real_broker() as real:
+        owner, member = real.somebody(), real.somebody()
+        sharing = real.be("root", monkeypatch, admin=True).sharing
+        sharing.create("shoppers")
+        for user, role in ((owner, "owner"), (member, "member")):
+            sharing.set_member("shoppers", user, role)
+        keeper = real.be(owner, monkeypatch)
+        keeper.set("shop_pw", mariadb.password, replace=False)
+        keeper.save_connection(
+            "shop", f"mysql://{mariadb.user}:${{secret:shop_pw}}@{mariadb.host}:{mariadb.port}/{mariadb.database}"
+        )
+        keeper.sharing.share(Offer("connection", "shop", "shoppers"))
+
+        real.be(member, monkeypatch)
+        shell.run(f"%connect shop{options}")
+        shell.run(
+            "import sqlalchemy; sqlalchemy.inspect(shop).default_schema_name, shop.dialect.server_version_info >= (10,),"
+            " shop.dialect.is_mariadb"
+        )
+        known = shell.result
+        shell.run("with shop.connect() as c: c.exec_driver_sql('SELECT a FROM victim').fetchall()")
+        real.be(owner, monkeypatch)
+        shell.run("%secret log shop")
+
+    assert known == ("sales", True, True)
+    told = [row[5] for row in shell.result.rows if row[1] == member]
+    assert told == ["SELECT a FROM victim", "(the connection was tried)"]
 
 
 def test_a_failed_login_says_nothing_of_the_drivers(broker: Broker, mariadb: MariaDb) -> None:
