@@ -57,7 +57,9 @@ class PeerIdentity:
         self._admins = frozenset(admins)
         self._name_of = name_of
 
-    async def caller(self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str) -> Caller | None:
+    async def caller(
+        self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str, place: str = ""
+    ) -> Caller | None:
         """
         Return who calls; None over TCP, and with a token.
 
