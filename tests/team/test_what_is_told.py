@@ -209,9 +209,10 @@ def test_deleting_says_who_loses_it(two: Two, shell: Shell, monkeypatch: pytest.
     secret = shell.run("%secret delete prod_pw")
 
     assert "Delete the saved connection warehouse? Its secrets stay." in asked[0]
-    assert all(f"It is shared with {two.group}, who lose it." in question for question in asked)
+    assert f"It is shared with {two.group}, who lose it." in asked[0]
+    assert f"It is shared with {two.group} (reads), who lose it." in asked[1]
     assert f"Deleted warehouse. It was shared with {two.group}, who lose it." in connection
-    assert f"Deleted prod_pw. It was shared with {two.group}, who lose it." in secret
+    assert f"Deleted prod_pw. It was shared with {two.group} (reads), who lose it." in secret
 
 
 def test_nobody_loses_what_is_not_shared(two: Two, shell: Shell) -> None:

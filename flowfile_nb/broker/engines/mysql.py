@@ -138,7 +138,9 @@ class MySQL:
     def server(self) -> str:
         """Return the server's name and version."""
         with self.execute("SELECT version()", None, "read") as result:
-            version = str(next(result.batches).column(0)[0].as_py())
+            # To its end, or the connection is closed.
+            [batch] = result.batches
+        version = str(batch.column(0)[0].as_py())
         return version if "MariaDB" in version else f"MySQL {version}"
 
     def first_asked(self) -> dict[str, Any]:
@@ -148,7 +150,8 @@ class MySQL:
             " @@lower_case_table_names AS lower_case_table_names"
         )
         with self.execute(facts, None, "read") as result:
-            return dict(next(result.batches).to_pylist()[0])
+            [batch] = result.batches
+        return dict(batch.to_pylist()[0])
 
     def _reset(self, *, whole: bool, access: Access) -> None:
         """
