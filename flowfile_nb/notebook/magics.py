@@ -135,7 +135,7 @@ def _named(name: str) -> Secret:
     backend = session.backend()
     for why in backend.brokered([name]).values():
         print(why)
-        for promised in backend.describe(names=[name]).promises:
+        for promised in filter(None, backend.describe(names=[name]).promises):
             print(promised)
     return found
 
