@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ def connect(
     test: bool = True,
     as_: str | None = None,
     trust: bool = False,
+    save: str = "",
     **parts: Any,
 ) -> Any:
     """
@@ -44,11 +46,14 @@ def connect(
         test: Whether to open the connection once now and report what is wrong.
         as_: Another native form: `"duckdb"`, `"adbc"`, `"ibis"`, `"polars"` for files, or `"uri"`, a text that holds the value.
         trust: Open what a project's `connections.toml` says without having looked at it here, as `%connect NAME --trust` does.
+        save: A name to keep the description under once it has opened, as `%%connect NAME --save` does: then `connect(NAME)` and
+            `%connect NAME` open it. One of that name is replaced. It holds references, and no value.
         parts: The description's keys as arguments. A `Secret` is taken as a reference to itself.
 
     Raises:
         ConnectionSpecError: If the description cannot be understood, or holds a password in clear.
-        UsageError: If no connection is saved under that name, or it is a project's and nobody has agreed to it.
+        UsageError: If no connection is saved under that name, or it is a project's and nobody has agreed to it; if *save* is no
+            name for one.
         NoSuchSecretError: If it refers to a secret that does not exist.
         MissingDriverError: If a library is needed; the hint installs it.
         ConnectionFailedError: If the other side cannot be reached or refuses.
@@ -59,9 +64,19 @@ def connect(
     description = {**target, **parts} if isinstance(target, Mapping) else parts if target is None else target
     if parts and isinstance(target, str):
         raise UsageError("a connection is described by a text or by its parts, not by both", hint='connect("postgresql://…")')
-    if isinstance(target, str) and _NAME.fullmatch(target):
+    is_name = isinstance(target, str) and _NAME.fullmatch(target) is not None
+    if save:
+        _require_savable(save, is_saved=is_name)
+    if isinstance(target, str) and is_name:
         return _open_saved(target, test=test, as_=as_, trust=trust).native
-    return open_connection(description, test=test, as_=as_).native
+    opened = open_connection(description, test=test, as_=as_)
+    if save:
+        try:
+            _save(save, description)
+        except BaseException:
+            opened.close()
+            raise
+    return opened.native
 
 
 def open_connection(
@@ -132,6 +147,35 @@ def _open_saved(name: str, *, test: bool, as_: str | None, trust: bool) -> Opene
     with suppress(StoreError):
         saved.opened(backend, definition)
     return opened
+
+
+def _require_savable(name: str, *, is_saved: bool) -> None:
+    """Let a name pass under which a description can be kept; said before anything is opened."""
+    if is_saved:
+        raise UsageError("a saved connection is opened by its name, and not saved again", hint="leave  save=  out")
+    if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
+        raise UsageError(
+            f"{name!r} is no name for a connection: %connect binds it to a variable",
+            hint='for example  save="warehouse"',
+        )
+
+
+def _save(name: str, description: str | Mapping[str, Any]) -> None:
+    from flowfile_nb.connections import saved
+    from flowfile_nb.connections.spec import UrlSpec, read_spec
+    from flowfile_nb.connections.toml_text import toml_text
+
+    backend = session.backend()
+    if isinstance(description, str):
+        body = description.strip()
+    else:
+        # As a cell would say it: a `Secret` among the parts is a reference.
+        spec = read_spec(description)
+        body = spec.marked.restore(spec.marked.text) if isinstance(spec, UrlSpec) else toml_text(spec.parts).rstrip("\n")
+    saved.keep(backend, name, body, Path.cwd())
+    # As below.
+    with suppress(StoreError):
+        saved.opened(backend, saved.Definition(name, body))
 
 
 def reopen(description: str | Mapping[str, Any], timeout_s: float | None) -> Any:

@@ -107,8 +107,8 @@ def connect(line: str, cell: str | None = None) -> Any:
         --as FORM                 duckdb, adbc or ibis in place of the engine; duckdb or polars for places for files; uri is a
                                   text that holds the value
         --timeout SECONDS         how long to wait for the server (default 10); interrupting the cell works, too
-        --debug                   show the driver's own error as well, with known values masked; and later errors of statements
-                                  with all of their traceback, which else  %tb  shows
+        --debug                   show the driver's own error as well, with known values masked; and later errors of what is
+                                  bound with all of their traceback, which else  %tb  shows
 
     Other kinds, with Tab after  type = "  or in the first line:
     postgresql://app:%secret pw@db.example.com/sales?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem
@@ -146,7 +146,8 @@ def connect(line: str, cell: str | None = None) -> Any:
     %connect NAME --share GROUP   in a team: let a group open it;  --write  also to change data,  --manage  also to change it;
                                   without GROUP: with whom it is shared, and for what
     %connect NAME --unshare GROUP   ends that, and what runs by it
-    One that is shared with you opens by its name. Its engine sends statements to the broker, which has the credential.
+    One that is shared with you opens by its name. The broker has the credential: an engine sends statements to it, a filesystem
+    gets links to single objects from it, a client has it send the requests.
 
     connections.toml has one table for each connection, holds no values and is there to be committed: everybody brings their own
     secrets. It is looked for in the notebook's folder and above it up to the project's root (.git or pyproject.toml);
@@ -271,17 +272,17 @@ def _watch_inputs(shell: InteractiveShell) -> Any:
 
 
 def _watch_errors(shell: InteractiveShell) -> Any:
-    """Show an error that the database has with a statement in a few lines, where an engine of ours has sent it."""
+    """Show an error of a connection that was opened earlier in a few lines."""
     show: Any = shell.showtraceback
 
     def show_short(*args: Any, **options: Any) -> None:
         # While it is being handled; `%tb` asks again later, and gets all of it.
-        if args or "flowfile_nb.connections.statements" not in sys.modules or sys.exc_info()[1] is None:
+        if args or "flowfile_nb.connections" not in sys.modules or sys.exc_info()[1] is None:
             show(*args, **options)
             return
-        from flowfile_nb.notebook.statement_errors import show as show_statement
+        from flowfile_nb.notebook.later_errors import show as show_later
 
-        show_statement(shell, lambda: show(**options))
+        show_later(shell, lambda: show(**options))
 
     shell.showtraceback = show_short  # type: ignore[method-assign]
     return show_short

@@ -13,9 +13,11 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote_plus, unquote_to_bytes
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes
 
+from flowfile_nb.broker.api_names import OVERRIDES, names_in, overrides_method, readings
 from flowfile_nb.broker.model import Access, Target
+from flowfile_nb.broker.storage.names import has_dots
 from flowfile_nb.errors import LimitError, NotAllowedError, UsageError
 
 READING = ("GET", "HEAD")
@@ -40,8 +42,9 @@ _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 # A dot, a slash, a backslash, a per cent sign, a semicolon or a control character in disguise: who decodes it, or does so
 # twice, reads another path.
 _DISGUISED = re.compile(r"%(?:2[5efEF]|3[bB]|5[cC]|[01][0-9A-Fa-f]|7[fF])")
-_DOTS = re.compile(r"\.{1,2}(?:;.*)?")
-_QUERY = re.compile(r"(?:[!$-;=?-\[\]_a-z~|{}^`-]|%)*")
+# What some servers take for a slash, by the table with which their system writes a text in fewer characters.
+_NEARLY_SLASHES = re.compile("[\u2044\u2215\u2216\u29f5\u29f8\u29f9]")
+_QUERY = re.compile(r"(?:[!$&-;=?-\[\]_a-z~|{}^`-]|%[0-9A-Fa-f]{2})*")
 _VALUE = re.compile(r"[\t -~]*")
 # Neither who asks, nor for whom, nor how the connection is used, nor a part of an answer: an echo that comes in two parts holds
 # the credential in neither.
@@ -50,9 +53,6 @@ _HEADERS = {
     *("if-modified-since", "if-none-match", "if-unmodified-since", "prefer", "user-agent", "x-correlation-id", "x-request-id"),
     *("consistencylevel", "odata-maxversion", "odata-version"),
 }
-# By which some frameworks take one method for another.
-_OVERRIDES = {"_method", "x-http-method-override", "x-http-method", "x-method-override"}
-_FORM = re.compile(r"application/x-www-form-urlencoded|multipart/", re.IGNORECASE)
 
 
 def permitted(target: Target, access: Access, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def require_path(path: str) -> str:
         len(path) > MAX_TEXT
         or not _PATH.fullmatch(path)
         or _DISGUISED.search(path)
-        or any(_DOTS.fullmatch(segment) for segment in segments)
+        or has_dots(unquote(path))
         # An empty one between two slashes: some servers leave it out, and for some it begins the name of a host.
         or "" in segments[:-1]
         or not _is_plain(path)
@@ -112,7 +112,7 @@ def _is_plain(path: str) -> bool:
     except UnicodeDecodeError:
         return False
     alike = unicodedata.normalize("NFKC", text)
-    return all(alike.count(sign) == text.count(sign) for sign in "./\\%;")
+    return all(alike.count(sign) == text.count(sign) for sign in "./\\%;") and not _NEARLY_SLASHES.search(alike)
 
 
 def untried(target: Target) -> str:
@@ -165,11 +165,11 @@ def _require_below(target: Target, path: str) -> None:
 def _require_query(target: Target, query: str) -> None:
     if len(query) > MAX_TEXT or not _QUERY.fullmatch(query):
         raise UsageError("the query is too long, or not as it goes onto the wire", hint="client.get(path, params={…})")
-    fixed = {str(target.options.get("parameter", "")).lower(), *(name.lower() for name in target.options.get("params", {}))}
-    names = {unquote_plus(part.partition("=")[0]).lower() for part in re.split("[&;]", query) if part}
-    if names & (fixed - {""}):
+    attached = [target.options.get("parameter", ""), *target.options.get("params", {})]
+    names = names_in(query)
+    if names & {reading for name in attached if name for reading in readings(name)}:
         raise NotAllowedError("the query has a parameter that the broker attaches", hint="leave it out")
-    if names & _OVERRIDES:
+    if names & OVERRIDES:
         raise _override()
 
 
@@ -218,8 +218,7 @@ def _require_no_body(method: str, body: bytes) -> None:
 
 
 def _require_no_override(headers: list[tuple[str, str]], body: bytes) -> None:
-    kinds = [value.strip() for name, value in headers if name.lower() == "content-type"]
-    if any(map(_FORM.match, kinds)) and b"_method" in unquote_plus(body.decode("latin-1")).encode("latin-1", "replace"):
+    if overrides_method([value for name, value in headers if name.lower() == "content-type"], body):
         raise _override()
 
 

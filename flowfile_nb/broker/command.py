@@ -57,7 +57,11 @@ def add_options(serve: argparse.ArgumentParser, token: argparse.ArgumentParser) 
     add_limit_options(serve)
     serve.add_argument("--import", dest="import_from", metavar="PATH", help="take over a Flowfile Docker database, and end")
     serve.add_argument(
-        "--admin", action="append", default=[], metavar="USER", help="user of this host, or of the issuer, who may make groups"
+        "--admin",
+        action="append",
+        default=[],
+        metavar="USER",
+        help="user of this host, or of the issuer, who may make groups, by his name at the broker: alice, or host:alice",
     )
     serve.add_argument(
         "--same-users",
@@ -183,7 +187,7 @@ def _oidc(args: argparse.Namespace) -> Any:
     from flowfile_nb.broker.identities.oidc import Claims, OidcIdentity
 
     claims = Claims(args.oidc_audience, args.oidc_user_claim, args.oidc_groups_claim)
-    return OidcIdentity(IssuerKeys(args.oidc_issuer), claims, args.admin)
+    return OidcIdentity(IssuerKeys(args.oidc_issuer), claims)
 
 
 def _sockets(args: argparse.Namespace, environ: Mapping[str, str]) -> list[Any]:

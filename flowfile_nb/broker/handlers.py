@@ -18,6 +18,7 @@ from flowfile_nb.broker.routes import MANAGE, Route
 from flowfile_nb.broker.running import Running, in_thread
 from flowfile_nb.broker.schemas import MAX_BODY_BYTES, fields_of, require_fields
 from flowfile_nb.broker.team import Team
+from flowfile_nb.broker.turns import LARGE_BYTES, Turns
 from flowfile_nb.core.wire import WIRE_VERSION
 from flowfile_nb.errors import FlowfileNbError, UsageError
 
@@ -33,6 +34,7 @@ class Front(NamedTuple):
     running: Running
     guests: Guests
     sources: Sources
+    turns: Turns
 
 
 class TooLargeError(UsageError):
@@ -57,6 +59,7 @@ class ApiHandler(RequestHandler):
         self.methods = methods
         self._body = bytearray()
         self._gone: Callable[[], Any] | None = None
+        self._has_turn = False
 
     async def prepare(self) -> None:
         """Refuse before anything is read: an unknown caller, another version, too much."""
@@ -73,6 +76,7 @@ class ApiHandler(RequestHandler):
                 return
             if int(self.request.headers.get("Content-Length") or 0) > MAX_BODY_BYTES:
                 raise TooLargeError(f"a request's body holds {MAX_BODY_BYTES:,} bytes at most")
+            await self._take_turn()
         except FlowfileNbError as error:
             self._refuse_for(error)
 
@@ -99,8 +103,13 @@ class ApiHandler(RequestHandler):
 
     def on_connection_close(self) -> None:
         """End what the caller does not wait for any more."""
+        self._leave_turn()
         if self._gone is not None:
             self._gone()
+
+    def on_finish(self) -> None:
+        """Let another request of the caller's be taken in."""
+        self._leave_turn()
 
     def set_default_headers(self) -> None:
         """Let nothing on the way keep an answer, and no page show it."""
@@ -118,6 +127,7 @@ class ApiHandler(RequestHandler):
 
     def begin_frames(self) -> None:
         """Begin an answer of frames (`core.wire`)."""
+        self._leave_turn()
         self.set_header("Content-Type", "application/vnd.flowfile-nb.frames")
         # A proxy that collects an answer would hide the signs of life.
         self.set_header("X-Accel-Buffering", "no")
@@ -130,6 +140,21 @@ class ApiHandler(RequestHandler):
     def when_gone(self, act: Callable[[], Any]) -> None:
         """Have *act* called if the caller hangs up."""
         self._gone = act
+
+    async def _take_turn(self) -> None:
+        """Wait with a large body, and one of a length that is not said, until it is its caller's turn to be read."""
+        headers = self.request.headers
+        if "Transfer-Encoding" in headers or int(headers.get("Content-Length") or 0) > LARGE_BYTES:
+            await self.front.turns.take(self.caller.name)
+            self._has_turn = True
+
+    def _leave_turn(self) -> None:
+        """Let go what was read, and another request of the caller's be taken in."""
+        # Not when the collector comes by: a handler is part of a circle.
+        self._body.clear()
+        if self._has_turn:
+            self._has_turn = False
+            self.front.turns.leave(self.caller.name)
 
     async def _identified(self) -> Caller:
         connection: Any = self.request.connection

@@ -29,6 +29,8 @@ class Limits:
     connections: int = 4000
     """Of all callers to the broker. A descriptor each, beside those of the sessions."""
     connections_per_caller: int = 256
+    large_requests_per_caller: int = 2
+    """How many requests of one caller with a body of some size are read at once; the others wait."""
     silent_per_place: int = 256
     """How many connections from one address, or of one user of this host, may be open on which nothing was said yet."""
     stranger_s: float = 10

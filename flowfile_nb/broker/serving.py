@@ -28,6 +28,7 @@ from flowfile_nb.broker.running import Running, in_thread
 from flowfile_nb.broker.sessions import Sessions
 from flowfile_nb.broker.team import Team
 from flowfile_nb.broker.tokens_desk import PREFIX
+from flowfile_nb.broker.turns import Turns
 from flowfile_nb.errors import BrokerError, UsageError
 
 _PR_SET_DUMPABLE = 4
@@ -51,7 +52,7 @@ class Served(NamedTuple):
     same_users: str | None = None
     """Which sources speak of the same users, as `sources_of` takes it; None for what the store says."""
     admins: Sequence[str] = ()
-    """Users of this host who may make groups."""
+    """Users of this host, or of the issuer, who may make groups, by the names that they have here."""
     limits: Limits = Limits()
 
 
@@ -91,7 +92,7 @@ def identities_of(team: Team, served: Served) -> tuple[list[Identity], HubIdenti
         known.append(served.oidc)
     if hub is not None:
         known.append(hub)
-    known.append(PeerIdentity(served.admins))
+    known.append(PeerIdentity())
     return known, hub
 
 
@@ -106,7 +107,7 @@ async def serve(team: Team, served: Served) -> None:
         log.warning("%d uses were interrupted when the broker's process ended before; the audit says which", count)
     running.start()
     guests = Guests(served.limits)
-    front = Front(team, sessions, identities, running, guests, sources)
+    front = Front(team, sessions, identities, running, guests, sources, Turns(served.limits.large_requests_per_caller))
     application = make_application(front, served.prefix)
     server = listen(application, guests, served.sockets, served.tls)
     stop = asyncio.Event()
@@ -137,7 +138,8 @@ def _sources(team: Team, served: Served) -> Sources:
             "this store has users from before an issuer vouched for any: are the issuer's of the same names the same people?",
             hint="--same-users oidc,host  if they are;  --same-users none  if not: a user of this host is called host:NAME",
         )
-    found = sources_of(there, team.same_users() if served.same_users is None else served.same_users)
+    said = team.same_users() if served.same_users is None else served.same_users
+    found = sources_of(there, said, served.admins)
     if served.same_users is None and len(found.same & set(there)) > 1:
         logging.getLogger("flowfile_nb.broker").warning(
             "this store takes users of one name for one user, whichever of %s vouches;  --same-users none  ends that,"

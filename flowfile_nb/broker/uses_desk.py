@@ -17,6 +17,8 @@ from flowfile_nb.broker.tables import SECRET, bindings, secrets, uses
 _FRONT = "front "
 """What stands before the id of the process that a use was begun in."""
 _LATE_S = 60
+TOLD_TO_OWNER = "(told to its owner)"
+"""What a member is shown of a statement of his. A mask in it would tell which of a hundred thousand guesses is the value."""
 
 
 class UsesDesk(Desk):
@@ -94,9 +96,13 @@ class UsesDesk(Desk):
         """
         Return what was done with an own secret or connection of that name, also under a name that it had; oldest first.
 
-        Of another's of that name: what the caller did with it. Without a name: both, of all names.
+        Of another's of that name: what the caller did with it, but for his words. Without a name: both, of all names.
         """
-        return self._audit.of(caller.name, name) if name else self._audit.around(caller.name)
+        found = self._audit.of(caller.name, name) if name else self._audit.around(caller.name)
+        return [
+            entry._replace(statement=TOLD_TO_OWNER) if entry.statement and entry.owner != caller.name else entry
+            for entry in found
+        ]
 
     def require_audit(self) -> None:
         """Raise BrokerError unless uses can be written down now."""

@@ -19,6 +19,7 @@ import sys
 import threading
 from typing import IO, Any, cast
 
+from flowfile_nb.broker.addresses import leads_to_nobody
 from flowfile_nb.broker.api_definitions import is_api
 from flowfile_nb.broker.engines import (
     Api,
@@ -145,8 +146,7 @@ class Session:
             self._fail("CancelledError", "the statement was cancelled")
         elif isinstance(error, StatementError):
             hint = error.hint or (_NO_WRITE if error.read_only else "")
-            # A mask in the server's words would tell who has the database recite guesses which of them is right.
-            self._fail("QueryError", str(error), hint, code=error.code, scrubbed=not error.from_server)
+            self._fail("QueryError", str(error), hint, code=error.code, scrubbed=not error.clean)
         elif isinstance(error, ExchangeError):
             self._fail("ConnectionFailedError", str(error), code=error.code, detail=error.detail)
         elif isinstance(error, FlowfileNbError):
@@ -173,6 +173,9 @@ class Session:
     def _opened(self) -> Engine | Api:
         if self._engine is None:
             make = api_of if is_api(self._target.kind) else engine_of
+            # An API's session looks at each address itself.
+            if make is engine_of and leads_to_nobody(self._target.host):
+                raise OpeningError("nothing was sent: it leads to an address that no server of anybody's has", "metadata")
             engine: Engine | Api = make(self._target, self._value, self._limits)
             engine.open()
             if self._lent and not is_api(self._target.kind):

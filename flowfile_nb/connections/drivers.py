@@ -62,6 +62,17 @@ _DISTRIBUTIONS = {
     "trino": "flowfile-nb[trino]",
 }
 
+# What others call a kind, or what speaks another's protocol: what to write instead.
+_S3_ELSEWHERE = 'type = "s3",  endpoint_url = "https://{name}.example.com"'
+_ELSEWHERE = {
+    **dict.fromkeys(("ceph", "minio", "r2", "wasabi"), _S3_ELSEWHERE),
+    **dict.fromkeys(("aws", "s3a", "s3n"), 'type = "s3"'),
+    **dict.fromkeys(("adl", "adls", "azure", "wasb", "wasbs"), 'type = "abfs"'),
+    **dict.fromkeys(("gcp", "google"), 'type = "gs",  or  type = "bigquery"'),
+    **dict.fromkeys(("api", "rest"), 'type = "https"'),
+    **dict.fromkeys(("pg", "postgre", "psql"), 'type = "postgresql"'),
+}
+
 
 def missing(module: str, scheme: str) -> MissingDriverError:
     """Return the error for a library that is not installed: what needs it, and the exact command."""
@@ -89,8 +100,9 @@ def unknown_scheme(name: str, known: Sequence[str]) -> MissingDriverError | Unkn
     base = name.partition("+")[0]
     if base in _DISTRIBUTIONS:
         return missing(base, base)
-    near = get_close_matches(base.lower(), known, 1)
-    return UnknownSchemeError(
-        f"no connection of type {name!r} is known",
-        hint=f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}, and every SQLAlchemy dialect",
-    )
+    hint = f"known are {', '.join(known)}, and every SQLAlchemy dialect"
+    if (meant := _ELSEWHERE.get(base.lower())) is not None:
+        hint = f"did you mean  {meant.format(name=base.lower())}?"
+    elif near := get_close_matches(base.lower(), known, 1):
+        hint = f"did you mean {near[0]!r}?"
+    return UnknownSchemeError(f"no connection of type {name!r} is known", hint=hint)

@@ -34,6 +34,12 @@ _NAMES_ELSEWHERE = {
     **dict.fromkeys(("db", "db_name", "file", "filename", "path"), "database"),
     **dict.fromkeys(("login", "uid", "user_name"), "username"),
 }
+# How other tools describe a tunnel.
+_TUNNEL = re.compile(
+    r"(?:use_)?ssh(?:$|_?(?:tunnel|host|hostname|port|user|username|login|password|passphrase|p?key|private_key|proxy|config|address)\w*)"
+    r"|(?:ssh_?)?(?:tunnel|bastion|jump_?(?:host|server))(?:_\w+)?",
+    re.IGNORECASE,
+)
 # The drivers that tell what they take.
 _LISTED = {"psycopg", "pymysql"}
 # A URL may name several servers.
@@ -64,6 +70,7 @@ def require_known(url: URL, parts: Mapping[str, Any]) -> None:
     """
     _require_once(url)
     arguments = parts.get("connect_args", {})
+    _refuse_tunnel([*parts, *url.query, *(arguments if isinstance(arguments, Mapping) else ())])
     if not isinstance(arguments, Mapping):
         raise ConnectionSpecError("connect_args is a table", hint="[connect_args]   and below it  connect_timeout = 5")
     _require_tables(parts)
@@ -126,6 +133,15 @@ def _require_once(url: URL) -> None:
         part = _TWICE.get(key)
         if (isinstance(item, tuple) and key not in _SEVERAL) or (part is not None and getattr(url, part) is not None):
             raise ConnectionSpecError(f"the URL says {_shown(key)} twice", hint="leave one of the two out")
+
+
+def _refuse_tunnel(keys: Iterable[str]) -> None:
+    if found := next((key for key in keys if _TUNNEL.fullmatch(key)), None):
+        raise ConnectionSpecError(
+            f"{_shown(found)} is for an SSH tunnel, and a connection opens none",
+            hint="open it in a terminal:  ssh -N -L 5433:db.example.com:5432 me@bastion.example.com   and describe its end:"
+            '  host = "localhost"   port = 5433',
+        )
 
 
 def _require_tables(parts: Mapping[str, Any]) -> None:

@@ -21,6 +21,13 @@ _ALIASES = {
     "aws_region": "region",
     "region_name": "region",
     "endpoint": "endpoint_url",
+    "aws_endpoint_url": "endpoint_url",
+    # As s3fs and MinIO's client have it.
+    "key": "access_key_id",
+    "access_key": "access_key_id",
+    "secret": "secret_access_key",
+    "secret_key": "secret_access_key",
+    "token": "session_token",
 }
 
 

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from flowfile_nb.errors import UsageError
 
+MAX_NESTED = 100_000
+"""How many lists, dates and others that are no plain number or text a statement's parameters may hold."""
 _TAG = "$"
 _MAX_DEPTH = 8
 
@@ -64,8 +66,9 @@ def from_json(parameters: Any) -> list[Any] | dict[str, Any] | None:
     Return parameters as they were given to `to_json`.
 
     Raises:
-        UsageError: If it is nothing that `to_json` returns.
+        UsageError: If it is nothing that `to_json` returns, or more than `MAX_NESTED`.
     """
+    _require_few(parameters)
     try:
         if parameters is None:
             return None
@@ -78,8 +81,24 @@ def from_json(parameters: Any) -> list[Any] | dict[str, Any] | None:
     raise UsageError("the parameters of the statement cannot be read")
 
 
+def _require_few(parameters: Any) -> None:
+    """Raise UsageError for more than a broker, which reads them for somebody else, can read at once."""
+    found = 0
+    left = [parameters] if isinstance(parameters, (list, dict)) else []
+    while left:
+        items = left.pop()
+        nested = [one for one in (items.values() if isinstance(items, dict) else items) if isinstance(one, (list, dict))]
+        found += len(nested)
+        if found > MAX_NESTED:
+            raise UsageError(
+                f"a statement's parameters hold more than {MAX_NESTED:,} lists, dates or the like", hint="send them in parts"
+            )
+        left += nested
+
+
 def _write(item: Any, depth: int) -> Any:
-    if item is None or isinstance(item, bool):
+    # What most are, as they are.
+    if item is None or type(item) in {str, int, bool}:
         return item
     for known, (name, write) in _WRITERS.items():
         # `datetime` stands before `date`, whose class it is as well.

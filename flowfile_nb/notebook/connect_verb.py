@@ -53,9 +53,11 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
 
 
 def _keep(args: Namespace, definition: Definition) -> None:
-    saved.keep(session.backend(), args.name, definition.text, _folder())
+    has_paths = saved.keep(session.backend(), args.name, definition.text, _folder())
     _note(definition)
     print(f"Saved. In another notebook:  %connect {args.name}" + (f" --as {args.as_}" if args.as_ else ""))
+    if has_paths:
+        print(f"Its relative paths are saved whole: they lead below {_folder()} from every folder.")
     if session.team_in_use() is not None:
         from flowfile_nb.notebook.share_verbs import not_for_others_yet
 

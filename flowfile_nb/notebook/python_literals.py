@@ -24,6 +24,8 @@ from flowfile_nb.notebook.written_values import UNKNOWN, Names, items_of, leaves
 
 _PACKAGE = "flowfile_nb"
 _WHAT = ("connect", "secrets")
+# What `connect` takes beside a description.
+_NOT_DESCRIBED = {"as_", "save", "test", "trust"}
 _RUN_PYTHON = {"capture", "prun", "time", "timeit"}
 # Not the magic.
 _OURS = re.compile(r"(?<!%)\b(?:connect|secrets)\b")
@@ -140,7 +142,7 @@ class _Finder:
 
 def _refused_in_call(call: ast.Call, names: Names) -> Iterator[ast.expr]:
     """Return the arguments in which a password stands, or may stand where the description will be refused."""
-    described = [(one.arg, one.value) for one in call.keywords if one.arg is not None and one.arg not in {"test", "as_"}]
+    described = [(one.arg, one.value) for one in call.keywords if one.arg is not None and one.arg not in _NOT_DESCRIBED]
     for argument in call.args[:1]:
         text = text_of(argument, names)
         if isinstance(argument, ast.Dict):

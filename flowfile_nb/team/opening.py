@@ -136,6 +136,11 @@ def _note(found: TeamConnection) -> str:
     else:
         may = "reads and writes" if found.access == "write" else "reads only"
     promised = f" Through it: {found.guarantee}." if found.guarantee else ""
+    if found.kind.lower() in STORAGE:
+        # Behind the host, to which a user's name and a port may belong.
+        where = found.target.partition("://")[2].partition("/")[2]
+        variable = found.name if found.name.isidentifier() else "NAME"
+        promised += f' It is a filesystem, and its paths begin with the bucket:  {variable}.ls("{where}")'
     return f"{found.owner}'s, shared{through}: it {may}; the credential stays at the broker.{promised}"
 
 

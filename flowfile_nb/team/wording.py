@@ -26,7 +26,7 @@ def why_brokered(entry: SecretEntry, connections: Iterable[TeamConnection]) -> s
     if users:
         return f"{why}\nopen a connection that uses it:  " + "   ".join(f"%connect {quoted(name)}" for name in users)
     target = f", which has to lead to {_joined(entry.targets)}" if entry.targets else ""
-    return f"{why}\nwrite  %secret {quoted(entry.name)}  in the place of the password in a  %%connect NAME  cell{target}"
+    return f"{why}\nwrite  %secret {quoted(entry.name)}  in the place of the password or key in a  %%connect NAME  cell{target}"
 
 
 def with_whom(groups: Iterable[str], writers: Collection[str]) -> str:

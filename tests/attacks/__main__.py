@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.attacks import apis, storage  # noqa: F401 - put theirs among the others
+from tests.attacks import apis, guesses, storage  # noqa: F401 - put theirs among the others
 from tests.attacks.tried import ATTACKS
 from tests.attacks.trying import prepare, try_all
 from tests.support.postgres import running_postgres

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import httpx
 import psycopg
 
+from flowfile_nb.broker.schemas import MAX_BODY_BYTES
 from tests.support.front import House, Result
 from tests.support.processes import until
+from tests.support.unfinished import begun, resident_mib
 
 Act = Callable[[House], bool]
 NEW = "Chosen-by-bob-1"
@@ -365,6 +367,15 @@ for _name, _request in REQUESTS.items():
 @attack("fill the broker's memory with a request", "boundless")
 def _flood(house: House) -> bool:
     return house.bob.put("secrets", {"name": "bobs", "value": "x" * 3_000_000}).status_code != 413
+
+
+@attack("fill the broker's memory with many requests that are never finished", "reads_at_once")
+def _unfinished(house: House) -> bool:
+    before = resident_mib(house)
+    with ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(begun(house, house.tokens["bob"], MAX_BODY_BYTES))
+        return resident_mib(house) - before > 60
 
 
 @attack("take the broker's descriptors with connections that say nothing", "patient")

@@ -24,7 +24,7 @@ from flowfile_nb.broker import (
     secrets_desk,
     sharing,
 )
-from flowfile_nb.broker.engines import postgresql
+from flowfile_nb.broker.engines import literals, postgresql
 from flowfile_nb.broker.grants import reachable
 from flowfile_nb.broker.model import Caller
 from flowfile_nb.broker.pool import Pool
@@ -32,6 +32,8 @@ from flowfile_nb.broker.running import Running
 from flowfile_nb.broker.sessions import Sessions
 from flowfile_nb.broker.tables import SECRET, secrets
 from flowfile_nb.broker.tokens_desk import TokensDesk
+from flowfile_nb.broker.turns import Turns
+from flowfile_nb.broker.uses_desk import UsesDesk
 from flowfile_nb.core.crypto import token_owner
 from flowfile_nb.errors import NotAllowedError
 from tests.attacks.replacing import put
@@ -216,6 +218,31 @@ def untidy() -> None:
     put(postgresql.PostgreSQL, "_reset", rolled_back)
 
 
+def repeats_words() -> None:
+    """A member is shown in the record what he has asked, as it is written down."""
+    put(
+        UsesDesk,
+        "log",
+        lambda self, caller, name="": self._audit.of(caller.name, name) if name else self._audit.around(caller.name),
+    )
+
+
+def reads_at_once() -> None:
+    """What a caller begins to say is read, however much else of his is read already."""
+
+    async def take(self: Any, name: str) -> None:
+        """Wait for nobody."""
+
+    put(Turns, "take", take)
+    put(Turns, "leave", lambda self, name: None)
+
+
+def masks_own_words() -> None:
+    """What the broker itself says of a statement is masked as a driver's words are."""
+    real = literals.StatementError
+    put(literals, "StatementError", lambda message, hint="", clean=False: real(message, hint))
+
+
 def patient() -> None:
     """A connection is kept open for whoever says nothing on it."""
     put(guests.Guests, "arrive", lambda self, stream: True)
@@ -228,6 +255,7 @@ WEAKNESSES: dict[str, Callable[[], None]] = {
         *STORAGE_WEAKNESSES,
         *(reads_write, any_target, unproved_rows, all_manage, all_admins, no_owners, reveals_shared, credulous),
         *(remembers_tokens, lax, deaf, telltale, anybody_cancels, shares_superusers, boundless, patient, untidy),
+        *(repeats_words, masks_own_words, reads_at_once),
     )
 }
 

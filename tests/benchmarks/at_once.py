@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from _thread import _count as running_threads
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -18,8 +19,11 @@ def at_once(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
     What is imported before the fork is imported in all of them, so the jobs really meet.
 
     Raises:
-        BrokenError: If a job raised, or its process died.
+        BrokenError: If a job raised, or its process died; or if there are other threads here: a lock that one of them holds
+            at this moment, SQLite's on its memory for example, would be held in the fork for ever.
     """
+    if others := running_threads():
+        raise BrokenError(f"{others} other threads run in the process that is to fork")
     fork = multiprocessing.get_context("fork")
     gate, opener = os.pipe()
     started = []

@@ -37,8 +37,9 @@ def first_uses(processes: int, trials: int) -> list[float]:
         done = at_once([partial(_store_and_read, str(home), name_of(number)) for number in range(processes)])
         keys = {key for key, _ in done}
         require(len(keys) == 1, f"trial {trial}: {len(keys)} different keys")
+        # `peek` is not recorded: the record has a thread of its own when it is busy, and this process forks again.
         later = private_vault(home)
-        read = {name_of(number): later.reveal(name_of(number)) for number in range(processes)}
+        read = {name_of(number): later.peek(name_of(number)) for number in range(processes)}
         require(all(value == value_of(name) for name, value in read.items()), f"trial {trial}: a stored secret is lost")
         require(later.key.keychain().key_id in keys, f"trial {trial}: the key on disk is another one")
         slowest.append(max(seconds for _, seconds in done))

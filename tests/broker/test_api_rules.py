@@ -151,6 +151,8 @@ PATHS = {
     "above, half escaped": "/v1/.%2E/admin",
     "above, escaped twice": "/v1/%252e%252e/admin",
     "above with a parameter": "/v1/..;x=1/admin",
+    "above with a blank": "/v1/..%20/admin",
+    "above after a blank": "/v1/%20../admin",
     "here": "/v1/./users",
     "a slash in disguise": "/v1/..%2fadmin",
     "a backslash": "/v1/..\\admin",
@@ -171,6 +173,8 @@ PATHS = {
     "a dot that is longer than it has to be": "/v1/%c0%ae%c0%ae/admin",
     "a wide slash": "/v1/..%ef%bc%8fadmin",
     "wide dots": "/v1/%ef%bc%8e%ef%bc%8e/admin",
+    "a slash of mathematics": "/v1/x%e2%88%95..%e2%88%95admin",
+    "a slash of fractions": "/v1/x%e2%81%84..%e2%81%84admin",
     "a blank": "/v1/a b",
     "a broken escape": "/v1/%zz",
     "letters outside ASCII": "/v1/ä",
@@ -258,14 +262,20 @@ def test_headers_that_the_owner_has_fixed() -> None:
         )
 
 
-@pytest.mark.parametrize("query", ["tenant=8", "a=1&TENANT=8", "a=1;tenant=8", "%74enant=8", "_method=DELETE", "tenant"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("tenant=8", "a=1&TENANT=8", "a=1;tenant=8", "%74enant=8", "_method=DELETE", "tenant"),
+        *("tenant[]=8", "tenant%5B0%5D=8", "+tenant=8", "%20tenant=8", "tenant%00x=8", ".method=DELETE", "%5Bmethod=DELETE"),
+    ],
+)
 def test_queries_that_say_what_the_broker_says(query: str) -> None:
     """A parameter that is attached stands there once; none has the request taken for another."""
     with pytest.raises(NotAllowedError):
         ask('params = { tenant = "7" }', query=query)
 
 
-@pytest.mark.parametrize("query", ["a b", "a=1#x", "a\r\n", "ä", "x" * 9000])
+@pytest.mark.parametrize("query", ["a b", "a=1#x", "a\r\n", "ä", "x" * 9000, "%u0074enant=8", "100%"])
 def test_queries_that_are_none(query: str) -> None:
     """Neither blanks nor line breaks nor a fragment."""
     with pytest.raises(UsageError):
@@ -308,6 +318,26 @@ BODIES: dict[str, tuple[dict[str, Any], type[FlowfileNbError]]] = {
         },
         NotAllowedError,
     ),
+    "another method in what may be a form": (
+        {"method": "POST", "body": base64.b64encode(b"_method=DELETE").decode()},
+        NotAllowedError,
+    ),
+    "another method in a form, as PHP reads it": (
+        {
+            "method": "POST",
+            "headers": [["Content-Type", "application/x-www-form-urlencoded"]],
+            "body": base64.b64encode(b"a=1&.method=DELETE").decode(),
+        },
+        NotAllowedError,
+    ),
+    "another method in JSON": (
+        {
+            "method": "POST",
+            "headers": [["Content-Type", "application/json"]],
+            "body": base64.b64encode(b'{"\\u005fmethod": "DELETE"}').decode(),
+        },
+        NotAllowedError,
+    ),
     "headers that are no pairs": ({"headers": ["Accept"]}, UsageError),
     "too many headers": ({"headers": [["Accept", "x"]] * 65}, LimitError),
     "long headers": ({"headers": [["Accept", "x" * 9000]]}, LimitError),
@@ -319,6 +349,26 @@ def test_what_is_no_request(fields: dict[str, Any], kind: type[FlowfileNbError])
     """It is refused before a session is touched."""
     with pytest.raises(kind):
         ask('methods = ["GET", "POST"]', **fields)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"payment_method=card&shipping.method=post"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="payment_method"\r\n\r\ncard\r\n--x--',
+        ),
+        ("application/json", b'{"payment_method": "card", "note": "_method=DELETE"}'),
+        ("application/json", b"no JSON, _method"),
+        ("text/plain", b"_method=DELETE"),
+    ],
+)
+def test_bodies_that_name_a_method_of_another_kind(kind: str, body: bytes) -> None:
+    """A way to pay is none to ask."""
+    asked = ask('methods = ["POST"]', method="POST", headers=[["Content-Type", kind]], body=base64.b64encode(body).decode())
+
+    assert base64.b64decode(asked["body"]) == body
 
 
 @pytest.mark.parametrize(
@@ -337,6 +387,15 @@ def test_what_is_no_request(fields: dict[str, Any], kind: type[FlowfileNbError])
         ("64:ff9b::a9fe:a9fe", "api.example.com", True),
         ("fe80::1%eth0", "api.example.com", True),
         ("fd00:ec2::254", "api.example.com", True),
+        ("fd00:ec2::23", "api.example.com", True),
+        ("fd20:ce::254", "api.example.com", True),
+        ("168.63.129.16", "168.63.129.16", True),
+        ("64:ff9b:1::a9fe:a9fe", "api.example.com", True),
+        ("2002:a9fe:a9fe::1", "api.example.com", True),
+        ("::169.254.169.254", "api.example.com", True),
+        ("::127.0.0.1", "api.example.com", True),
+        ("fd12:3456::7", "api.example.com", False),
+        ("2002:5db8:d822::1", "api.example.com", False),
         ("0.0.0.0", "0.0.0.0", True),
         ("::", "::", True),
         ("224.0.0.1", "api.example.com", True),

@@ -14,6 +14,7 @@ from flowfile_nb.broker.database import open_store
 from flowfile_nb.broker.model import Outcome
 from flowfile_nb.broker.shown import LogEntry
 from flowfile_nb.broker.team import Team
+from flowfile_nb.broker.uses_desk import TOLD_TO_OWNER
 from flowfile_nb.errors import BrokerError, NoSuchConnectionError
 from tests.broker.conftest import ALICE, BOB, BODY, CAROL, VALUE, Clock
 
@@ -37,7 +38,7 @@ def test_a_use_is_written_down_before_and_after(shared: Team, tmp_path: Path) ->
     assert (ended.state, ended.rows, ended.bytes, ended.duration_s) == ("complete", 3, 99, 0.5)
     assert lines(tmp_path)[-1] == {key: item for key, item in ended._asdict().items() if item != ""}
     assert shared.secrets(ALICE)[0].used_at == int(begun.at)
-    assert shared.log(BOB, "warehouse") == [begun, ended]
+    assert shared.log(BOB, "warehouse") == [begun._replace(statement=TOLD_TO_OWNER), ended]
     assert shared.log(CAROL, "warehouse") == []
 
 
@@ -74,6 +75,16 @@ def test_no_value_is_in_the_record(shared: Team, tmp_path: Path) -> None:
         assert "[secret]" in record
         assert VALUE not in record
         assert "aHVudGVyMi" not in record
+
+
+@pytest.mark.parametrize("name", ["warehouse", ""])
+def test_what_a_member_has_guessed_is_not_repeated_to_him(shared: Team, name: str) -> None:
+    """Or he would see by the mask which of many guesses in one statement is the value."""
+    order = shared.order(BOB, connection="warehouse")
+    shared.begin_use(BOB, order, "q4", f"select 'wrong', '{VALUE}'")
+    shared.refuse_use(BOB, order, f"GET /v1/{VALUE}", "NotAllowedError")
+
+    assert {entry.statement for entry in shared.log(BOB, name) if entry.owner == "alice"} <= {TOLD_TO_OWNER, ""}
 
 
 def test_a_statement_is_cut() -> None:

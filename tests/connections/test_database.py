@@ -237,6 +237,9 @@ def test_duckdb_and_sqlite_need_no_server(tmp_path: Path) -> None:
     [
         ("nosuchthing://h/x", UnknownSchemeError, "postgresql"),
         ("gopher://example.com/api", UnknownSchemeError, "gopher"),
+        ('type = "minio"\nbucket = "sales"', UnknownSchemeError, 'type = "s3",  endpoint_url = "https://minio.example.com"'),
+        ("azure://container@account", UnknownSchemeError, 'type = "abfs"'),
+        ("aws://bucket", UnknownSchemeError, 'type = "s3"'),
         ("postgresql://app:%secret none@h/x", NoSuchSecretError, "%secret set none"),
         ("postgresql://h:port/x", ConnectionSpecError, "port"),
         ('type = "postgresql"\nport = "5432"', ConnectionSpecError, "port = 5432"),

@@ -159,6 +159,20 @@ def test_s3_in_one_line(s3: S3Server) -> None:
     assert lake.cat("sales/answer.csv") == b"answer\n42\n"
 
 
+@pytest.mark.parametrize(
+    "names",
+    [("key", "secret", "endpoint_url"), ("access_key", "secret_key", "endpoint"), ("aws_access_key_id", "secret", "endpoint")],
+)
+def test_s3_in_others_words(s3: S3Server, names: tuple[str, str, str]) -> None:
+    """As s3fs, MinIO's client and Amazon's call the keys."""
+    fnb.secrets["lake_key"], fnb.secrets["lake_id"] = s3.key, s3.key_id
+    key, secret, endpoint = names
+
+    lake = fnb.connect(type="s3", **{key: fnb.secrets["lake_id"], secret: fnb.secrets["lake_key"], endpoint: s3.url})
+
+    assert lake.cat("sales/answer.csv") == b"answer\n42\n"
+
+
 def test_the_key_is_read_when_a_request_is_signed(s3: S3Server) -> None:
     """A replaced key is used by the next request; a deleted one stops; the key's id may be a secret, too."""
     fnb.secrets["lake_key"], fnb.secrets["lake_id"] = s3.key, s3.key_id

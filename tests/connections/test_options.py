@@ -41,6 +41,11 @@ HERE = {"type": "postgresql", "host": "h"}
         ("postgresql://app@h/x?host=elsewhere", "'host' twice", "one of the two"),
         ("postgresql://app@h/x?dbname=y", "'dbname' twice", "one of the two"),
         ({**HERE, "connect_args": "x"}, "connect_args is a table", "[connect_args]"),
+        ({**HERE, "ssh_host": "bastion"}, "'ssh_host' is for an SSH tunnel", "ssh -N -L 5433:db.example.com:5432"),
+        ({**HERE, "ssh_tunnel": {"host": "bastion", "user": "me"}}, "'ssh_tunnel' is for", 'host = "localhost"   port = 5433'),
+        ({"type": "mssql", "host": "h", "bastion_host": "b"}, "'bastion_host' is for an SSH tunnel", "ssh -N"),
+        ({"type": "snowflake", "account": "a", "connect_args": {"ssh_user": "b"}}, "'ssh_user' is for an SSH tunnel", "ssh -N"),
+        ("mysql://app@h/x?ssh_host=bastion", "'ssh_host' is for an SSH tunnel", "ssh -N"),
         ({**HERE, "engine": {"isolation_level": "${secret:v}"}}, "cannot hold one", "in the place of a value"),
     ],
 )

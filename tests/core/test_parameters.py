@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowfile_nb.core.parameters import from_json, to_json
+from flowfile_nb.core.parameters import MAX_NESTED, from_json, to_json
 from flowfile_nb.errors import UsageError
 
 _ZONES = st.none() | st.integers(-1439, 1439).map(lambda minutes: dt.timezone(dt.timedelta(minutes=minutes)))
@@ -104,3 +104,13 @@ def test_what_was_not_written_so_is_refused(data: Any) -> None:
     """Whatever JSON arrives, it is parameters or our error."""
     with pytest.raises(UsageError, match="cannot be read"):
         from_json(data)
+
+
+@pytest.mark.parametrize("nested", [[], {"$": "date", "value": "2020-01-01"}])
+def test_there_are_so_many_lists_and_dates_and_no_more(nested: object) -> None:
+    """Each takes a broker time in which it answers nobody; plain numbers and texts are as many as a request holds."""
+    assert len(from_json([nested] * MAX_NESTED) or ()) == MAX_NESTED
+    assert len(from_json([1] * 4 * MAX_NESTED) or ()) == 4 * MAX_NESTED
+
+    with pytest.raises(UsageError, match="more than 100,000 lists"):
+        from_json({"a": [nested] * MAX_NESTED, "b": nested})

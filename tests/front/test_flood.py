@@ -14,7 +14,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from flowfile_nb.broker.identities.turns import AT_ONCE, FORGIVEN, PER_SUSPECT
+from flowfile_nb.broker.identities.questions import AT_ONCE, FORGIVEN, PER_SUSPECT
 from notebooks.throwaway import Postgres
 from tests.support.front import House, running_house
 from tests.support.http_server import Answer, Request, Server, running

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from flowfile_nb.broker.schemas import MAX_BODY_BYTES
 from notebooks.throwaway import Postgres
 from tests.support.front import House, Member, running_house
 from tests.support.processes import until
+from tests.support.unfinished import begun, resident_mib
 
 _HEALTH = b"GET /api/health HTTP/1.1\r\nHost: x\r\n\r\n"
 _OPTIONS = ("--connections-per-caller", "5", "--silent-connections", "8", "--silent-seconds", "2", "--connections", "40")
@@ -73,6 +75,22 @@ def test_silent_connections_give_way_to_new_ones(narrow: House) -> None:
 
     assert status in {403, 429}
     assert error["hint"]
+
+
+def test_a_callers_large_requests_are_read_one_after_the_other(reader: Postgres) -> None:
+    """Forty that nobody finishes take no memory of forty, and nobody's time; his small ones do not wait for them."""
+    with running_house(reader) as house, ExitStack() as stack:
+        before = resident_mib(house)
+        for _ in range(40):
+            stack.enter_context(begun(house, house.tokens["bob"], MAX_BODY_BYTES))
+
+        assert resident_mib(house) - before < 40
+        assert house.alice.put("secrets", {"name": "large", "value": "x" * 100_000}).status_code == 200
+        assert house.bob.get("secrets").status_code == 200
+
+        stack.close()
+        assert house.bob.put("secrets", {"name": "large", "value": "x" * 100_000}).status_code == 200
+        assert resident_mib(house) - before < 40
 
 
 def test_a_caller_has_so_many_connections_and_no_more(narrow: House) -> None:

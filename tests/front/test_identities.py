@@ -288,11 +288,8 @@ def test_the_kernel_of_the_host_says_who_connects(tmp_path: Any) -> None:
         assert peer == PeerCredentials(os.getpid(), os.getuid(), os.getgid())
         assert credentials_of(tcp) is None
 
-    identity = PeerIdentity(["bob"], {1001: "bob", 1002: "carol"}.get)
-    assert asyncio.run(identity.caller({}, PeerCredentials(1, 1001, 1), "use")) == Caller(
-        "bob", is_admin=True, vouched_by="peer"
-    )
-    assert asyncio.run(identity.caller({}, PeerCredentials(1, 1002, 1), "use")) == Caller("carol", vouched_by="peer")
+    identity = PeerIdentity({1001: "bob"}.get)
+    assert asyncio.run(identity.caller({}, PeerCredentials(1, 1001, 1), "use")) == Caller("bob", vouched_by="peer")
     assert asyncio.run(identity.caller({}, None, "use")) is None
     with pytest.raises(NotAllowedError):
         asyncio.run(identity.caller({}, PeerCredentials(1, 1003, 1), "use"))

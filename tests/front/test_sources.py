@@ -23,6 +23,7 @@ from flowfile_nb.core.crypto import generate_master_key
 from flowfile_nb.errors import NotAllowedError, UsageError
 from tests.front.test_identities import BOB, hub
 from tests.support.front import Front, Member
+from tests.support.issuer import AUDIENCE, running_issuer
 from tests.support.processes import until
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -94,6 +95,52 @@ def test_a_token_is_for_whom_the_operator_named() -> None:
         for name, seen in ((ME, []), (f"host:{ME}", ["his"])):
             with closing(Member("http://broker/", two.team.issue_token(name), uds=str(two.front.socket_path)).http) as http:
                 assert [one["name"] for one in http.get("api/secrets").json()["secrets"]] == seen
+
+
+def test_an_administrator_is_named_by_his_whole_name() -> None:
+    """Who is of this name on the host may make groups, and nobody of the Hub for being called so."""
+    with two_ways("--admin", f"host:{ME}") as two:
+        assert two.by_host.get("me").json()["is_admin"] is True
+        assert two.by_hub.get("me").json()["is_admin"] is False
+
+
+def test_an_administrator_of_the_issuers_is_nobody_of_the_host() -> None:
+    """Whoever makes accounts on the host would make himself an administrator by an account of that name."""
+    home = Path(tempfile.mkdtemp(prefix="ffo_"))
+    socket_path = home / "run" / "broker.sock"
+    key = generate_master_key().decode()
+    try:
+        with running_issuer() as issuer:
+            named = ["--oidc-user-claim", "preferred_username", "--admin", ME]
+            options = ["--oidc-issuer", issuer.url, "--oidc-audience", AUDIENCE, *named]
+            with closing(Front(home / "broker", key, options=options, socket_path=socket_path)) as front:
+                front.start()
+                until(lambda: listens(socket_path))
+                theirs, hosts = (Member("http://broker/", token, uds=str(socket_path)) for token in (issuer.token(ME), ""))
+                with closing(theirs.http), closing(hosts.http):
+                    told = [one.get("me").json() for one in (theirs, hosts)]
+                    assert [(one["name"], one["is_admin"]) for one in told] == [(ME, True), (f"host:{ME}", False)]
+                    assert hosts.post("groups", {"name": "bobs"}).status_code == 403
+    finally:
+        shutil.rmtree(home)
+
+
+def test_a_group_is_that_of_its_source() -> None:
+    """What is shared with the Hub's analysts is not the issuer's analysts', unless the operator says that they are the same."""
+    dora = Caller("dora", frozenset({"analysts"}), vouched_by="oidc")
+
+    assert sources_of(["hub", "oidc", "host"], "none").named(dora).groups == {"oidc:analysts"}
+    assert sources_of(["hub", "oidc", "host"], "hub,oidc").named(dora) == dora
+    assert sources_of(["oidc", "host"], "none").named(dora) == dora
+
+
+def test_an_administrator_that_nobody_can_be_is_refused() -> None:
+    """Beside a Hub a name that stands alone is the Hub's, which says itself who is one."""
+    with pytest.raises(UsageError, match="--admin anna names nobody") as caught:
+        sources_of(["hub", "oidc", "host"], "none", ["anna"])
+    assert caught.value.hint == "--admin oidc:anna  --admin host:anna"
+    assert sources_of(["hub", "host"], "hub,host", ["anna"]).named(Caller("anna", vouched_by="peer")).is_admin
+    assert not sources_of(["hub", "host"], "hub,host", ["anna"]).named(Caller("anna", vouched_by="hub")).is_admin
 
 
 def test_an_operator_says_that_they_are_the_same() -> None:

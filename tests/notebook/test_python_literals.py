@@ -105,6 +105,7 @@ def test_a_value_that_code_stores_is_forgotten(python: Shell, cell: str) -> None
         f'name = "{CANARY}"\nfnb.connect(f"postgresql://u:${{{{secret:pg}}}}@h/{{name}}")',
         f'fnb.connect(type="postgresql", host="{CANARY}", password=fnb.secrets["pg"])',
         f'fnb.connect(f"https://{{host}}/v1?day={CANARY}")',
+        f'fnb.connect(type="no such kind", save="{CANARY}")',
         f'fnb.connect(type="https", url="https://h/{CANARY}", test_path="{CANARY}", token=f"{{pw}}")',
     ],
 )

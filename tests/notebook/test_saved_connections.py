@@ -75,6 +75,47 @@ def test_python_opens_what_is_saved_by_its_name(shell: Shell, cloned: Path, type
     assert "did you mean 'warehouse'?" in unknown.value.hint
 
 
+def test_python_saves_what_it_opens(shell: Shell, project: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`save="NAME"` keeps it as a cell with `--save` would, with references: both open it by its name."""
+    fnb.secrets["pg"] = postgres.password
+    shell.run("import flowfile_nb as fnb")
+    parts = f'type="postgresql", host="{postgres.host}", port={postgres.port}, database="{postgres.database}"'
+    shell.run(f'fnb.connect({parts}, username="app", password=fnb.secrets["pg"], save="warehouse").dispose()')
+    shell.run('fnb.connect("sqlite:///here.db", save="local").dispose()')
+    shell.run('fnb.connect({"url": "sqlite:///here.db"}, save="third").dispose()')
+
+    assert shell.error is None, shell.shown
+    bodies = session.backend().connection_bodies()
+    assert "password = " in bodies["warehouse"]
+    assert postgres.password not in bodies["warehouse"]
+    assert bodies["local"] == bodies["third"] == f"sqlite:///{project}/notebooks/here.db"
+    monkeypatch.chdir(project)
+    assert "Connected: warehouse = postgresql://app@" in shell.run("%connect warehouse")
+    assert str(fnb.connect("local").url) == bodies["local"]
+    assert [row[5] for row in shell.run("%connect") and shell.result.rows] == ["just now"] * 3
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ('fnb.connect("sqlite://", save="my db")', "is no name for a connection"),
+        ('fnb.connect("sqlite://", save="class")', "is no name for a connection"),
+        ('fnb.connect("mine", save="other")', "not saved again"),
+        ('fnb.connect("postgresql://app@127.0.0.1:1/x", save="mine")', "could not open"),
+        ('fnb.connect("postgresql://app:hunter2@h/x", save="mine")', "in clear"),
+    ],
+)
+def test_python_saves_nothing_that_is_wrong(shell: Shell, call: str, words: str) -> None:
+    """A name that cannot be a variable, a name in place of a description, what does not open, a password."""
+    session.backend().save_connection("mine", "sqlite://")
+    shell.run("import flowfile_nb as fnb")
+
+    shell.run(call)
+
+    assert words in str(shell.error)
+    assert session.backend().connection_bodies() == {"mine": "sqlite://"}
+
+
 @pytest.mark.parametrize("answer", ["n", "", "yes please"])
 def test_anything_but_yes_is_no(shell: Shell, cloned: Path, typed: Typed, answer: str) -> None:
     """Nothing is opened, nothing is kept."""

@@ -255,6 +255,7 @@ def test_what_the_login_may_become_is_judged_too(
     assert any(problem in one for one in found["problems"]), found
 
 
+@pytest.mark.usefixtures("admin")
 @pytest.mark.parametrize("guess", [_OWN, "another word"])
 @pytest.mark.parametrize("statement", ["SELECT '{}'::int", 'SELECT "{}"', "SELECT '{}' FROM nowhere"])
 def test_an_error_does_not_tell_which_guess_is_right(broker: Broker, postgres: Postgres, statement: str, guess: str) -> None:
@@ -264,3 +265,24 @@ def test_an_error_does_not_tell_which_guess_is_right(broker: Broker, postgres: P
     message = broker.ask(_order(postgres, "read"), statement.format(typed)).last["message"]
 
     assert guess in message or typed in message
+
+
+@pytest.mark.usefixtures("admin")
+@pytest.mark.parametrize("guess", [_OWN, "another word"])
+def test_our_own_words_do_not_tell_which_guess_is_right(broker: Broker, postgres: Postgres, guess: str) -> None:
+    """Nor does what is said of a parameter by its name, which never reaches the database."""
+    message = broker.ask(_order(postgres, "read"), f"SELECT %({guess})s", {"other": 1}).last["message"]
+
+    assert guess in message
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mysql", "clickhouse", "clickhousedb", "trino", "s3"])
+@pytest.mark.parametrize("host", ["169.254.169.254", "168.63.129.16", "fd00:ec2::254"])
+def test_nothing_goes_where_a_cloud_tells_a_machine_its_keys(broker: Broker, postgres: Postgres, kind: str, host: str) -> None:
+    """Whoever saves a connection could have the broker knock there, by whatever language."""
+    options = {"region": "us-east-1", "addressing_style": "path"} if kind == "s3" else {}
+    target = Target(kind, host, 80, "latest/meta-data", "me", "", options)
+
+    told = broker.ask(order_for(postgres, target=target), "LIST latest/meta-data").last["message"]
+
+    assert told.startswith("nothing was sent")

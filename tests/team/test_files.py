@@ -142,6 +142,7 @@ def test_connect_binds_a_filesystem(team: Team, gate: Gate, shell: Shell) -> Non
     assert f"@127.0.0.1:{gate.url.rpartition(':')[2]}/sales/data" in shown
     assert f"{team.owner}'s, shared with {team.group}: it reads only; the credential stays at the broker." in shown
     assert "Through it: links to single objects below the prefix" in shown
+    assert 'its paths begin with the bucket:  lake.ls("sales/data")' in shown
     assert gate.key not in shown + repr(vars(session.opened["lake"].native))
     assert "Closed" in shell.run("%connect -x lake")
 

@@ -262,7 +262,7 @@ def test_what_is_used_elsewhere_is_no_use_of_ones_own(two: Two, shell: Shell) ->
 
 
 def test_a_member_sees_his_own_uses(two: Two, shell: Shell) -> None:
-    """Under the connection's name: nothing yet, then his use and his refusal; never another's."""
+    """Under the connection's name: nothing yet, then his use, its words told to the owner alone; never another's."""
     shell.run("import pandas as pd")
     two.be(two.member)
     shell.run("%secret log warehouse")
@@ -275,7 +275,8 @@ def test_a_member_sees_his_own_uses(two: Two, shell: Shell) -> None:
 
     assert error is None
     assert "Nothing of yours is recorded under this name." in before
-    assert "select 41 + 1" in after
+    assert "(told to its owner)" in after
+    assert "select 41 + 1" not in after
     assert all(line.split()[2] == two.member for line in after.split("\n")[2:] if line.startswith("20"))
 
 

@@ -244,10 +244,12 @@ def test_the_record_of_all_that_is_mine(
         shown[who] = repr(shell.result)
 
     used = [line for line in shown[owner].splitlines() if "SELECT answer + 1" in line]
+    his = [line.split()[:6] for line in shown[member].splitlines() if "(told to its owner)" in line]
     assert len(used) == 1
     assert used[0].split()[2:6] == [member, "use", owner, "warehouse"]
     assert "complete" in used[0]
-    assert used[0] in shown[member]
+    assert used[0].split()[:6] in his
+    assert "SELECT" not in shown[member]
     assert " share " in shown[owner]
     assert " share " not in shown[member]
     assert "Nothing is recorded of yours" not in shown[owner]

@@ -37,14 +37,13 @@ class StatementError(Exception):
         hint: What it advises.
         code: Its code for that.
         read_only: Whether it was refused since the share is to read.
-        from_server: Whether these are the words of a server, which has never had the value.
+        clean: Whether the value is surely not in these words: they are a server's, which has never had it, or ours. A mask in
+            what a caller had them repeat would tell him which of his guesses is right.
     """
 
-    def __init__(
-        self, message: str, hint: str = "", code: str = "", *, read_only: bool = False, from_server: bool = False
-    ) -> None:
+    def __init__(self, message: str, hint: str = "", code: str = "", *, read_only: bool = False, clean: bool = False) -> None:
         super().__init__(message)
-        self.hint, self.code, self.read_only, self.from_server = hint, code, read_only, from_server
+        self.hint, self.code, self.read_only, self.clean = hint, code, read_only, clean
 
 
 class OpeningError(Exception):

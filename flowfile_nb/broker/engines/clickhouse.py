@@ -198,7 +198,7 @@ def _translated(error: Exception) -> Exception:
     if not isinstance(error, ServerException):
         return StatementError(str(error).strip() or type(error).__name__)
     message = str(error.message).partition("Stack trace")[0].strip().removeprefix("DB::Exception: ")
-    return StatementError(message, "", str(error.code), read_only=error.code == _READ_ONLY, from_server=True)
+    return StatementError(message, "", str(error.code), read_only=error.code == _READ_ONLY, clean=True)
 
 
 def _schema(columns: Any) -> Any:

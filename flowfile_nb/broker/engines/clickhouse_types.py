@@ -50,7 +50,9 @@ def array_of(items: list[Any], field: Any) -> Any:
     if pa.types.is_string(field.type):
         if any(isinstance(item, bytes) for item in items):
             raise StatementError(
-                f"the column {field.name!r} holds bytes that are no text", f"have the database convert it:  hex({field.name})"
+                f"the column {field.name!r} holds bytes that are no text",
+                f"have the database convert it:  hex({field.name})",
+                clean=True,
             )
         items = [item if item is None or isinstance(item, str) else str(item) for item in items]
     return pa.array(items, field.type)

@@ -8,6 +8,7 @@ from typing import Any
 
 from flowfile_nb.broker.engines import StatementError
 
+_SHOWN = 200
 # As every driver of this style reads them, also between quotes and in comments: `%%` is one `%`.
 _PLACE = re.compile(r"%(?:(?P<percent>%)|(?P<next>s)|\((?P<name>[^)]+)\)s|)")
 
@@ -32,7 +33,7 @@ def filled(statement: str, parameters: Any, literal: Callable[[Any], str]) -> st
             if place["name"]:
                 return literal(parameters[place["name"]])
         except (StopIteration, KeyError, TypeError):
-            raise StatementError(f"no value was given for the statement's {place[0]}") from None
+            raise StatementError(f"no value was given for the statement's {place[0][:_SHOWN]}", clean=True) from None
         raise StatementError("a lone % in a statement with parameters", "write %% for one per cent sign, %s for a value")
 
     text = _PLACE.sub(fill, statement)

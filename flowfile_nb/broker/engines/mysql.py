@@ -251,7 +251,7 @@ def _translated(error: Exception) -> Exception:
     if code in _OUT_OF_TIME:
         message = f"{message}: the statement took too long"
     return StatementError(
-        message, "", str(code or ""), read_only=code == _READ_ONLY, from_server=bool(code) and code not in _DRIVERS_OWN
+        message, "", str(code or ""), read_only=code == _READ_ONLY, clean=bool(code) and code not in _DRIVERS_OWN
     )
 
 

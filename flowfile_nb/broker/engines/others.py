@@ -168,6 +168,7 @@ def _array(items: list[Any], field: Any) -> Any:
         raise StatementError(
             f"a later row of the column {field.name!r} is of another type than the first {_ROWS}",
             f"have the database convert it:  CAST({field.name} AS …)",
+            clean=True,
         ) from None
 
 

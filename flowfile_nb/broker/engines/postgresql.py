@@ -272,4 +272,4 @@ def _translated(error: Exception) -> Exception:
     words = (said["text"] if said else message).strip()
     if code == "42601" and "multiple commands" in words:
         plain = "one statement at a time"
-    return StatementError(words, plain, code, read_only=code == _READ_ONLY, from_server=bool(code))
+    return StatementError(words, plain, code, read_only=code == _READ_ONLY, clean=bool(code))

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from flowfile_nb.broker.identities import bearer
-from flowfile_nb.broker.identities.turns import Turns
+from flowfile_nb.broker.identities.questions import Questions
 from flowfile_nb.broker.model import Caller, PeerCredentials
 from flowfile_nb.broker.running import SilentError
 from flowfile_nb.errors import BrokerError, NotAllowedError
@@ -42,7 +42,7 @@ class HubIdentity:
         self._own_token = own_token
         self._grace_s = grace_s
         self._silent_since: dict[str, float] = {}
-        self._turns = Turns()
+        self._questions = Questions()
 
     def __repr__(self) -> str:
         return f"HubIdentity({self._api!r})"
@@ -66,13 +66,13 @@ class HubIdentity:
         token = bearer(headers)
         if token is None:
             return None
-        async with self._turns.turn(place, token):
+        async with self._questions.turn(place, token):
             try:
                 caller = await self._recognised(token)
             except NotAllowedError:
-                self._turns.refuse(place, token)
+                self._questions.refuse(place, token)
                 raise
-            self._turns.recognise(token)
+            self._questions.recognise(token)
         # It answers: a silence that ends what runs begins after this.
         self._silent_since.pop(caller.name, None)
         return caller

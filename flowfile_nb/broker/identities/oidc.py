@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from flowfile_nb.broker.identities import bearer
@@ -41,13 +41,11 @@ class OidcIdentity:
     Args:
         keys: The issuer's.
         claims: What is asked of a token.
-        admins: Names of those who may create groups.
     """
 
-    def __init__(self, keys: IssuerKeys, claims: Claims, admins: Collection[str] = ()) -> None:
+    def __init__(self, keys: IssuerKeys, claims: Claims) -> None:
         self._keys = keys
         self._claims = claims
-        self._admins = frozenset(admins)
 
     def __repr__(self) -> str:
         return f"OidcIdentity({self._keys.issuer!r})"
@@ -78,7 +76,7 @@ class OidcIdentity:
             )
         if self._claims.user == "email" and said.get("email_verified") is not True:
             raise NotAllowedError("the issuer has not verified this token's address", hint="have the issuer verify it")
-        return Caller(name, self._groups(said), name in self._admins, "oidc", float(said["exp"]) + _CLOCKS_DIFFER_S)
+        return Caller(name, self._groups(said), vouched_by="oidc", ends_at=float(said["exp"]) + _CLOCKS_DIFFER_S)
 
     def _groups(self, said: Mapping[str, Any]) -> frozenset[str]:
         groups = said.get(self._claims.groups, []) if self._claims.groups else []

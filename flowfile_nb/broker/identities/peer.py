@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 from flowfile_nb.broker.identities import bearer
 from flowfile_nb.broker.model import Caller, PeerCredentials
@@ -49,12 +49,10 @@ class PeerIdentity:
     The users of this host by their own names.
 
     Args:
-        admins: Names of those who may create groups.
         name_of: Returns the name of a user id.
     """
 
-    def __init__(self, admins: Collection[str] = (), name_of: Callable[[int], str | None] = system_name) -> None:
-        self._admins = frozenset(admins)
+    def __init__(self, name_of: Callable[[int], str | None] = system_name) -> None:
         self._name_of = name_of
 
     async def caller(
@@ -79,4 +77,4 @@ class PeerIdentity:
                 f"the user id {peer.uid} has no name on the broker's host",
                 hint="the broker and its callers need the same users",
             )
-        return Caller(name, is_admin=name in self._admins, vouched_by="peer")
+        return Caller(name, vouched_by="peer")

@@ -209,6 +209,7 @@ def require_permitted(root: str, method: str, path: str, access: Access) -> None
             f"{path[:_SHOWN]!r} is not within {root!r}, which is what is shared here",
             f"paths begin with  {root}/",
             "AccessDenied",
+            clean=True,
         )
     if method in WRITES and access != "write":
         raise StatementError("through this connection nothing is written or deleted", code="AccessDenied", read_only=True)
@@ -220,4 +221,4 @@ def not_installed(extra: str) -> OpeningError:
 
 
 def _nothing_at(path: str) -> StatementError:
-    return StatementError(f"there is nothing at {path[:_SHOWN]!r}", "list what is there:  fs.ls(…)", "NoSuchKey")
+    return StatementError(f"there is nothing at {path[:_SHOWN]!r}", "list what is there:  fs.ls(…)", "NoSuchKey", clean=True)

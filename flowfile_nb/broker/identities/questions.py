@@ -86,7 +86,7 @@ class _Queue:
             self.waiting.pop(turn.key, None)
 
 
-class Turns:
+class Questions:
     """
     Who is asked about next. Belongs to one event loop at a time.
 
@@ -104,7 +104,7 @@ class Turns:
         self._suspect = _Queue(PER_SUSPECT, _OF_SUSPECTS)
 
     def __repr__(self) -> str:
-        return "<Turns>"
+        return "<Questions>"
 
     @asynccontextmanager
     async def turn(self, place: str, token: str) -> AsyncIterator[None]:
