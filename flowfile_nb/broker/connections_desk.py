@@ -130,7 +130,7 @@ class ConnectionsDesk(Desk):
             NoSuchConnectionError: If the caller can use none of that name.
             NotAllowedError: If it was shared with him for use only.
         """
-        with self._changing(caller) as (connection, who):
+        with self._changing(caller, first=True) as (connection, who):
             row, rows = self._reach(connection, who, name)
             if not manageable(row, rows):
                 raise NotAllowedError(f"{name!r} belongs to {row.owner!r}, who shared it for use", hint="ask its owner")

@@ -181,11 +181,15 @@ class ApiHandler(RequestHandler):
                 self.finish({} if said is None and not self._headers_written else said)
 
     async def _do(self, route: Route, fields: dict[str, Any]) -> Any:
-        # Without a key nothing is answered: what cannot be kept is not begun either.
-        await in_thread(self.front.team.require_key)
         if iscoroutinefunction(route.act):
+            # What it does needs the key, and begins with that.
             return await route.act(self, fields)
-        return await in_thread(route.act, self.front.team, self.caller, fields)
+        return await in_thread(self._act, route, fields)
+
+    def _act(self, route: Route, fields: dict[str, Any]) -> Any:
+        # Without a key nothing is answered: what cannot be kept is not begun either.
+        self.front.team.require_key()
+        return route.act(self.front.team, self.caller, fields)
 
     def _query(self, route: Route) -> dict[str, Any]:
         if self._body:

@@ -61,6 +61,10 @@ class Order(NamedTuple):
     target: Target
     value: str
     access: Access
+    secret_id: int = 0
+    """Of the credential's row in the store."""
+    used_at: int | None = None
+    """When the store says that it was last used, in seconds since 1970."""
 
     def __repr__(self) -> str:
         return f"Order({self.caller!r}, {self.connection!r} of {self.owner!r}, {self.access})"

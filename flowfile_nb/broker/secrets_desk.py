@@ -124,7 +124,7 @@ class SecretsDesk(Desk):
 
     def delete_secret(self, caller: Caller, name: str) -> None:
         """Delete an own secret with its shares and targets. Raises NoSuchSecretError."""
-        with self._changing(caller) as (connection, who):
+        with self._changing(caller, first=True) as (connection, who):
             known = self._own(connection, who, name)
             # All of it: a later secret may get the same id.
             remove_grants(connection, SECRET, known.id)

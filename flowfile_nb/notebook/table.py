@@ -8,6 +8,7 @@ from html import escape
 
 from flowfile_nb.backend import Listing
 from flowfile_nb.core.moments import duration
+from flowfile_nb.core.spelling import spelled
 
 
 class Table:
@@ -40,7 +41,8 @@ class Table:
             return note
         head = "".join(f"<th scope='col' style='text-align:left'>{escape(cell)}</th>" for cell in self.header)
         body = "".join(
-            "<tr>" + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
+            "<tr>" + "".join(f"<td style='text-align:left'>{escape(spelled(cell))}</td>" for cell in row) + "</tr>"
+            for row in self.rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
 
