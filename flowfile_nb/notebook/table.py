@@ -66,7 +66,9 @@ def secrets_table(secrets: Listing) -> Table:
     # Without a team the two in the middle are not there.
     told = {title: column for title, column in columns.items() if len(column) == len(secrets.names)}
     rows = list(zip(*told.values(), strict=True))
-    return Table(tuple(told), rows, "" if rows else "No secrets yet. Add one:  %secret set NAME")
+    # Below the table, each once: most shares are promised the same.
+    promised = dict.fromkeys(line for text in secrets.promises for line in text.splitlines())
+    return Table(tuple(told), rows, "\n".join(promised) if rows else "No secrets yet. Add one:  %secret set NAME")
 
 
 def age(seconds: int | None) -> str:

@@ -11,8 +11,21 @@ from flowfile_nb.errors import BrokerError
 
 BROKERED = "brokered"
 HERE = "in this kernel"
+MAY = {"read": "reads", "write": "reads and writes"}
+"""What a group does with what is shared with it, by the access."""
 
 What = Literal["secret", "connection"]
+
+
+class Promise(NamedTuple):
+    """What the broker promises of the uses by a share, at one kind of target."""
+
+    access: str
+    kind: str
+    guarantee: str
+
+    def __str__(self) -> str:
+        return f"{MAY.get(self.access, self.access)}, at {self.kind}: {self.guarantee}"
 
 
 class SecretEntry(NamedTuple):
@@ -29,6 +42,10 @@ class SecretEntry(NamedTuple):
     used_at: int | None
     targets: tuple[str, ...]
     """Where its owner lets it go, to be read."""
+    writers: tuple[str, ...] = ()
+    """Those of *groups* that may write with it."""
+    promises: tuple[Promise, ...] = ()
+    """Of one's own, of all its shares; of somebody else's, of the caller's own uses."""
 
     @property
     def own(self) -> bool:
@@ -137,6 +154,8 @@ def _secret(one: Mapping[str, Any]) -> SecretEntry:
         updated_at=_moment(one.get("updated_at")),
         used_at=_moment(one.get("used_at")),
         targets=tuple(map(spelled, one.get("targets") or ())),
+        writers=tuple(one.get("writers") or ()),
+        promises=tuple(Promise(*map(str, promise)) for promise in one.get("promises") or ()),
     )
 
 
@@ -155,6 +174,7 @@ def _connection(one: Mapping[str, Any]) -> TeamConnection:
         body=one.get("body"),
         guarantee=one.get("guarantee") or "",
         writers=tuple(one.get("writers") or ()),
+        unfixed=one.get("unfixed") or "",
     )
 
 

@@ -112,9 +112,9 @@ def test_the_list_says_who_owns_and_how_it_is_used(shared: Double, be: Be, shell
     members = repr(shell.result)
 
     assert owners.split("\n")[0].split("  ")[0] == "name"
-    assert owners.split("\n")[2].split()[:5] == ["prod_pw", "alice", "analysts", "in", "this"]
+    assert owners.split("\n")[2].split()[:5] == ["prod_pw", "alice", "analysts", "(reads)", "in"]
     assert members.split("\n")[2].split()[:5] == ["mine", "bob", "in", "this", "kernel"]
-    assert members.split("\n")[3].split()[:5] == ["prod_pw", "alice", "alice", "analysts", "brokered"]
+    assert members.split("\n")[3].split()[:6] == ["prod_pw", "alice", "alice", "analysts", "(reads)", "brokered"]
 
 
 def test_a_shared_secret_has_no_value_to_see(shared: Double, be: Be, shell: Shell) -> None:
