@@ -43,6 +43,8 @@ PATHS = {
     "up, escaped twice": "/v1/%252e%252e/admin",
     "up, with a parameter": "/v1/..;x=1/admin",
     "an escaped slash": "/v1/..%2fadmin",
+    "an escaped slash after a name": "/v1/group%2f..%2f..%2fadmin",
+    "an escaped slash after the base": "/v1%2f..%2fadmin",
     "an escaped backslash": "/v1/..%5cadmin",
     "a backslash": "/v1/..\\admin",
     "a longer name": "/v10/users",
