@@ -72,6 +72,8 @@ def permitted(target: Target, access: Access, fields: Mapping[str, Any]) -> dict
         UsageError, LimitError: If it is no request.
     """
     path, query = require_path(fields["path"]), fields["query"]
+    if (fields["timeout_s"] or 0) < 0:
+        raise UsageError("a request waits no time below zero", hint="timeout=10")
     _require_method(target, access, fields["method"])
     _require_below(target, path)
     _require_query(target, query)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from flowfile_nb.backend import TeamConnection
+from flowfile_nb.core.spelling import spelled
 from flowfile_nb.errors import BrokerError
 
 BROKERED = "brokered"
@@ -152,7 +153,7 @@ def _secret(one: Mapping[str, Any]) -> SecretEntry:
         mode=one["mode"],
         updated_at=_moment(one.get("updated_at")),
         used_at=_moment(one.get("used_at")),
-        targets=tuple(one.get("targets") or ()),
+        targets=tuple(map(spelled, one.get("targets") or ())),
         writers=tuple(one.get("writers") or ()),
         promises=tuple(Promise(*map(str, promise)) for promise in one.get("promises") or ()),
     )
@@ -165,7 +166,8 @@ def _connection(one: Mapping[str, Any]) -> TeamConnection:
         own=not one.get("shared_by"),
         groups=tuple(one.get("groups") or ()),
         kind=one["kind"],
-        target=one["target"],
+        # Others have chosen the words of it.
+        target=spelled(one["target"]),
         permission=one.get("permission") or "",
         access=one.get("access") or "",
         secrets=tuple(one.get("secrets") or ()),
@@ -178,7 +180,7 @@ def _connection(one: Mapping[str, Any]) -> TeamConnection:
 
 def _group(one: Mapping[str, Any]) -> Group:
     members = tuple(Member(member["name"], member["role"]) for member in one["members"])
-    return Group(one["name"], one.get("description") or "", one.get("role") or "", members)
+    return Group(one["name"], spelled(one.get("description") or ""), one.get("role") or "", members)
 
 
 def _me(one: Mapping[str, Any]) -> Me:

@@ -368,6 +368,7 @@ BODIES: dict[str, tuple[dict[str, Any], type[FlowfileNbError]]] = {
         },
         NotAllowedError,
     ),
+    "no time": ({"timeout_s": -1}, UsageError),
     "headers that are no pairs": ({"headers": ["Accept"]}, UsageError),
     "too many headers": ({"headers": [["Accept", "x"]] * 65}, LimitError),
     "long headers": ({"headers": [["Accept", "x" * 9000]]}, LimitError),
