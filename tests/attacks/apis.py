@@ -44,6 +44,8 @@ PATHS = {
     "up, with a parameter": "/v1/..;x=1/admin",
     "up, with a blank": "/v1/..%20/admin",
     "an escaped slash": "/v1/..%2fadmin",
+    "an escaped slash after a name": "/v1/group%2f..%2f..%2fadmin",
+    "an escaped slash after the base": "/v1%2f..%2fadmin",
     "an escaped backslash": "/v1/..%5cadmin",
     "a backslash": "/v1/..\\admin",
     "a longer name": "/v10/users",
