@@ -107,8 +107,8 @@ def connect(line: str, cell: str | None = None) -> Any:
         --as FORM                 duckdb, adbc or ibis in place of the engine; duckdb or polars for places for files; uri is a
                                   text that holds the value
         --timeout SECONDS         how long to wait for the server (default 10); interrupting the cell works, too
-        --debug                   show the driver's own error as well, with known values masked; and later errors of statements
-                                  with all of their traceback, which else  %tb  shows
+        --debug                   show the driver's own error as well, with known values masked; and later errors of what is
+                                  bound with all of their traceback, which else  %tb  shows
 
     Other kinds, with Tab after  type = "  or in the first line:
     postgresql://app:%secret pw@db.example.com/sales?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem
@@ -158,7 +158,9 @@ def connect(line: str, cell: str | None = None) -> Any:
     For  s3, gs, abfs, sftp  it is an fsspec filesystem:  pandas.read_parquet("s3://bucket/a.parquet", filesystem=lake)
     For  https://…  it is an httpx.Client, for  type = "kafka"  a maker of confluent-kafka's clients.
     The password is read from the store at each new database connection, never kept in the engine: a replaced one is used by the
-    next connection, and idle ones are dropped. Sent to another process, it opens anew with that one's own secrets.
+    next connection, and idle ones are dropped. What --as duckdb, adbc, ibis has open is looked at before each cell: without its
+    secret it is cut off; with another one DuckDB attaches anew, ADBC and Ibis are closed and say so. Sent to another process, a
+    connection opens anew with that one's own secrets.
     """
     from flowfile_nb.notebook import magics
 
@@ -242,6 +244,10 @@ def _before_cell(info: Any) -> None:
     loaded = vars(shell)[_STATE]
     if loaded.guard is not None:
         loaded.guard.before_cell()
+    if "flowfile_nb.connections.held" in sys.modules:
+        from flowfile_nb.notebook.held_notice import look_after
+
+        look_after(shell, info.raw_cell)
     if loaded.watch is None:
         _watch_cells(shell)
     loaded.watch.look_at(info.raw_cell)
@@ -272,17 +278,17 @@ def _watch_inputs(shell: InteractiveShell) -> Any:
 
 
 def _watch_errors(shell: InteractiveShell) -> Any:
-    """Show an error that the database has with a statement in a few lines, where an engine of ours has sent it."""
+    """Show an error of a connection that was opened earlier in a few lines."""
     show: Any = shell.showtraceback
 
     def show_short(*args: Any, **options: Any) -> None:
         # While it is being handled; `%tb` asks again later, and gets all of it.
-        if args or "flowfile_nb.connections.statements" not in sys.modules or sys.exc_info()[1] is None:
+        if args or "flowfile_nb.connections" not in sys.modules or sys.exc_info()[1] is None:
             show(*args, **options)
             return
-        from flowfile_nb.notebook.statement_errors import show as show_statement
+        from flowfile_nb.notebook.later_errors import show as show_later
 
-        show_statement(shell, lambda: show(**options))
+        show_later(shell, lambda: show(**options))
 
     shell.showtraceback = show_short  # type: ignore[method-assign]
     return show_short

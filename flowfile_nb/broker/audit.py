@@ -30,6 +30,7 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 KEPT_FILES = 5
 """Beside the one that is written: `audit.jsonl.1` is the newest of them."""
 _TRIM_EVERY = 500
+_INSERT = tables.audit.insert()
 _SHOWN = 1_000
 
 
@@ -72,7 +73,7 @@ class Audit:
         if connection is not None:
             self._insert(connection, entry)
             return
-        with self._store.writing(durable=False) as own:
+        with self._store.noting() as own:
             self._insert(own, entry)
 
     def require(self) -> None:
@@ -111,7 +112,7 @@ class Audit:
         query = select(table.c.id, table.c.caller, table.c.query_id, table.c.state).where(table.c.query_id != "")
         with self._store.reading() as connection:
             # In a stream, and without statements: the table may be larger than what this process shall have.
-            for row in connection.execution_options(stream_results=True).execute(query.order_by(table.c.id)):
+            for row in connection.execute(query.order_by(table.c.id).execution_options(stream_results=True)):
                 of_id = begun.setdefault((row.caller, row.query_id), [])
                 if row.state == "started":
                     of_id.append(row.id)
@@ -157,13 +158,13 @@ class Audit:
 
     def _insert(self, connection: Connection, entry: LogEntry) -> None:
         table = tables.audit
-        connection.execute(table.insert().values(**entry._asdict()))
+        connection.execute(_INSERT, entry._asdict())
         with self._lock:
             self._since_trim += 1
             if trim := self._since_trim >= _TRIM_EVERY:
                 self._since_trim = 0
         if trim:
-            newest = connection.execute(select(func.max(table.c.id))).scalar() or 0
+            newest = select(func.max(table.c.id)).scalar_subquery()
             connection.execute(delete(table).where(table.c.id <= newest - self._max_rows))
 
 

@@ -4,51 +4,43 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine, event, select, text, update
+from sqlalchemy import Connection, Engine, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flowfile_nb.broker import tables
 from flowfile_nb.broker.changes import CHANNEL, Changes
+from flowfile_nb.broker.store_engine import NOTHING, READING, WRITING, address_of, engine_for, make_private_file
+from flowfile_nb.broker.write_turns import WriteTurns
 from flowfile_nb.errors import BrokerError, FlowfileNbError, StoreError
 from flowfile_nb.storage.lock import exclusive
 from flowfile_nb.storage.paths import make_private_directory
 
 POLICY = "policy"
 """The fact that counts changes of what is allowed."""
-_BUSY_MS = 15_000
 # Any number does that nobody else takes as an advisory lock in the same database.
 _MIGRATION_LOCK = 7_205_311_006
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-# A line that is lost without a word is known for that after ten seconds: whoever listens on it would hear nothing for ever.
-_LINE = {
-    "connect_timeout": 10,
-    "keepalives_idle": 4,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-}
-_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
 class Store:
     """
     An open store; its methods may be called from any thread.
 
-    Every statement stands in a transaction: `reading` for what only looks, `writing` for the rest. Errors of the database
-    become BrokerError there, without their text: that can hold a row's values or the store's own address.
+    Every statement stands in a transaction: `reading` for what only looks, `writing` for what changes something, `asking` and
+    `noting` for what is one statement. Errors of the database become BrokerError there, without their text: that can hold a
+    row's values or the store's own address.
     """
 
     def __init__(self, engine: Engine, directory: str) -> None:
         self._engine = engine
         self.directory = directory
         self.changes = Changes(engine)
+        self._turns = WriteTurns()
 
     def __repr__(self) -> str:
         return f"<Store on {self._engine.dialect.name}>"
@@ -68,24 +60,21 @@ class Store:
     def reading(self) -> Iterator[Connection]:
         """Give a connection in a transaction that sees one state of the store."""
         with _translated(), self._engine.connect() as connection:
-            yield connection if self.is_sqlite else connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection.execution_options(begin=READING)
 
     @contextmanager
-    def writing(self, *, policy: bool = False, durable: bool = True) -> Iterator[Connection]:
+    def writing(self, *, policy: bool = False, first: bool = False) -> Iterator[Connection]:
         """
         Give a connection in a transaction that is alone in writing, and commit it at the end of the block.
 
         Args:
             policy: Whether what is allowed changes: all replicas ask anew then what still is.
-            durable: Whether the commit is on disk at the end even if this host stops; a note of a use need not be.
+            first: Whether it goes before what waits to be written: something is taken back.
         """
-        with _translated(), self._engine.connect() as connection:
+        with self._turns.turn(first=first), _translated(), self._engine.connect() as connection:
             if self.is_sqlite:
-                # Straight to the driver: inside a transaction SQLite does not take it.
-                driver: Any = connection.connection.driver_connection
-                driver.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-                connection.execution_options(writing=True)
-            with connection.begin():
+                _driver_of(connection).execute("PRAGMA synchronous = FULL")
+            with connection.execution_options(begin=WRITING).begin():
                 if policy and not self.is_sqlite:
                     # One change of policy at a time: two that each look first and then write could both find an owner left.
                     connection.execute(select(tables.facts).where(tables.facts.c.name == POLICY).with_for_update())
@@ -94,6 +83,20 @@ class Store:
                     self._count_change(connection)
         if policy:
             self.changes.tell()
+
+    @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """Give a connection on which each statement is a transaction by itself: one wait for the store and not three."""
+        with _translated(), self._engine.connect() as connection:
+            yield connection.execution_options(begin=NOTHING)
+
+    @contextmanager
+    def noting(self) -> Iterator[Connection]:
+        """Give a connection as `asking`, for a note of a use: that need not be on disk if this host stops."""
+        with self._turns.turn() if self.is_sqlite else nullcontext(), self.asking() as connection:
+            if self.is_sqlite:
+                _driver_of(connection).execute("PRAGMA synchronous = NORMAL")
+            yield connection
 
     def fact(self, connection: Connection, name: str) -> str | None:
         """Return a fact of the store as a whole."""
@@ -154,10 +157,10 @@ def open_store(url: str, directory: str) -> Store:
     """
     _require_not_flowfiles(url, directory)
     make_private_directory(directory)
-    target = _url(f"sqlite:///{os.path.join(directory, 'team.db')}" if url == "sqlite" else url)
+    target = address_of(f"sqlite:///{os.path.join(directory, 'team.db')}" if url == "sqlite" else url)
     if target.get_backend_name() == "sqlite":
-        _make_private_file(target.database)
-    engine = _engine(target)
+        make_private_file(target.database)
+    engine = engine_for(target)
     store = Store(engine, directory)
     try:
         if store.is_sqlite:
@@ -196,76 +199,21 @@ def _require_not_flowfiles(given: str, directory: str) -> None:
         )
 
 
-def _url(given: str) -> sqlalchemy.URL:
-    try:
-        url = sqlalchemy.make_url(given)
-        driver = _DRIVERS[url.get_backend_name()]
-    except (sqlalchemy.exc.ArgumentError, ValueError, KeyError):
-        raise StoreError(
-            "the address of the broker's store is not one that is understood",
-            hint="--store sqlite   or   --store postgresql://user@host/database   (its password in PGPASSWORD or ~/.pgpass)",
-        ) from None
-    return url.set(drivername=driver)
-
-
-def _make_private_file(path: str | None) -> None:
-    """Make the database's file 0600 from its first moment; refuse one that others can read."""
-    if not path or path == ":memory:" or path.startswith("file:"):
-        raise StoreError("the broker's store must be a file", hint="--store sqlite:////var/lib/flowfile-nb/team.db")
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        mode = stat.S_IMODE(os.stat(path).st_mode)
-        if sys.platform != "win32" and mode & 0o077:
-            raise StoreError(
-                f"{path} can be read by others on this host (mode {mode:04o})", hint=f"chmod 600 '{path}'"
-            ) from None
-    except OSError as error:
-        raise StoreError(f"cannot make {path}: {error.strerror}", hint="make its folder writable for the broker") from None
-
-
-def _engine(url: sqlalchemy.URL) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        # `hide_parameters`: what is stored never stands in an error.
-        return sqlalchemy.create_engine(
-            url, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args=_LINE
-        )
-    engine = sqlalchemy.create_engine(
-        url, hide_parameters=True, pool_size=10, max_overflow=20, connect_args={"timeout": _BUSY_MS / 1000}
-    )
-
-    @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _: Any) -> None:
-        # Python's sqlite3 would begin transactions by itself, and too late: at the first write.
-        connection.isolation_level = None
-        for pragma in ("journal_mode = WAL", "secure_delete = ON", "foreign_keys = ON", "trusted_schema = OFF"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        if options.get("isolation_level") == "AUTOCOMMIT":
-            # Whoever looks out for changes would see the store for ever as it was when the transaction began.
-            return
-        writing = options.get("writing")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-    return engine
-
-
 def _migrate(engine: Engine) -> None:
     from flowfile_nb.broker.migrations import HEAD, upgrade, version
 
     with engine.connect() as connection:
         if version(connection) == HEAD:
             return
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.execution_options(writing=True)
-        with connection.begin():
-            if engine.dialect.name != "sqlite":
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-            upgrade(connection)
+    with engine.connect() as connection, connection.execution_options(begin=WRITING).begin():
+        if engine.dialect.name != "sqlite":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+        upgrade(connection)
+
+
+def _driver_of(connection: Connection) -> Any:
+    """Return the driver's connection, for what SQLite does not take inside a transaction."""
+    return connection.connection.driver_connection
 
 
 @contextmanager

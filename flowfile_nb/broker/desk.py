@@ -56,20 +56,23 @@ class Desk:
             if who is not None:
                 yield connection, who
                 return
-        with self._store.writing() as connection:
-            make_user(connection, caller.name)
+        self._make_known(caller)
         with self._store.reading() as connection:
             yield connection, _known(find_who(connection, caller))
 
     @contextmanager
-    def _changing(self, caller: Caller) -> Iterator[tuple[Connection, Who]]:
-        """Give a writing transaction that changes what is allowed, and who calls."""
-        with self._store.writing(policy=True) as connection:
+    def _changing(self, caller: Caller, *, first: bool = False) -> Iterator[tuple[Connection, Who]]:
+        """Give a writing transaction that changes what is allowed, and who calls; what takes something back goes first."""
+        with self._store.writing(policy=True, first=first) as connection:
             who = find_who(connection, caller)
             if who is None:
                 make_user(connection, caller.name)
                 who = find_who(connection, caller)
             yield connection, _known(who)
+
+    def _make_known(self, caller: Caller) -> None:
+        with self._store.writing() as connection:
+            make_user(connection, caller.name)
 
     def _keys(self) -> Keychain:
         return self._keeper.keys()
@@ -77,7 +80,7 @@ class Desk:
     def _note(  # noqa: PLR0913 - what an entry consists of
         self,
         connection: Connection | None,
-        who: Who,
+        who: Who | Caller,
         action: str,
         name: str,
         *,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Integer, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, null, select, true, union_all
 
 from flowfile_nb.broker.database import findable, insert
 from flowfile_nb.broker.model import Caller, Role
@@ -15,12 +14,19 @@ from flowfile_nb.errors import NotAllowedError
 
 MAX_NAME = 255
 
-# Put together once: that takes longer than to run them, and each use needs them.
-_KNOWN = select(users.c.id, users.c.disabled, users.c.is_admin).where(users.c.username == bindparam("name"))
-_REMOVED = select(revocations.c.group_id).where(revocations.c.user_id == bindparam("who", type_=Integer))
-_OF_THE_HUB = select(groups.c.id).where(groups.c.name.in_(bindparam("names", expanding=True)), groups.c.id.not_in(_REMOVED))
-_MEMBERSHIPS = select(memberships.c.group_id, memberships.c.role).where(
-    memberships.c.user_id == bindparam("who", type_=Integer)
+# Put together once: that takes longer than to run it, and each use needs it. What they are filled with is `asked_of` a caller.
+ID_OF_CALLER = select(users.c.id).where(users.c.username == bindparam("caller")).scalar_subquery()
+_REMOVED = select(revocations.c.group_id).where(revocations.c.user_id == ID_OF_CALLER)
+_OF_THE_HUB = select(groups.c.id.label("group_id"), null().label("role")).where(
+    groups.c.name.in_(bindparam("hub_groups", expanding=True)), groups.c.id.not_in(_REMOVED)
+)
+_OURS = select(memberships.c.group_id, memberships.c.role).where(memberships.c.user_id == ID_OF_CALLER)
+GROUPS_OF_CALLER = union_all(_OURS, _OF_THE_HUB).subquery()
+"""`group_id` and `role`, which is NULL where the Hub has him in the group. That counts, unless he was removed from it here."""
+_WHO = (
+    select(users.c.id, users.c.disabled, users.c.is_admin, GROUPS_OF_CALLER.c.group_id, GROUPS_OF_CALLER.c.role)
+    .outerjoin(GROUPS_OF_CALLER, true())
+    .where(users.c.username == bindparam("caller"))
 )
 
 
@@ -43,29 +49,29 @@ def find_who(connection: Connection, caller: Caller) -> Who | None:
     Raises:
         NotAllowedError: If he was shut out.
     """
-    user = connection.execute(_KNOWN, {"name": findable(caller.name)}).one_or_none()
-    if user is None:
+    rows = connection.execute(_WHO, asked_of(caller)).all()
+    if not rows:
         return None
-    if user.disabled:
+    user = rows[0]
+    require_let_in(caller, disabled=user.disabled)
+    is_admin = caller.is_admin or bool(user.is_admin)
+    # Where the Hub has him in a group of ours, the role counts that he has here.
+    roles: dict[int, Role] = {row.group_id: "member" for row in rows if row.group_id is not None}
+    roles |= {row.group_id: row.role for row in rows if row.role is not None}
+    return Who(user.id, caller.name, is_admin, roles, caller.vouched_by, caller.groups)
+
+
+def asked_of(caller: Caller) -> dict[str, Any]:
+    """Return what `ID_OF_CALLER` and `GROUPS_OF_CALLER` are filled with."""
+    return {"caller": findable(caller.name), "hub_groups": sorted(map(findable, caller.groups))}
+
+
+def require_let_in(caller: Caller, *, disabled: bool | None) -> None:
+    """Raise NotAllowedError for a caller who was shut out."""
+    if disabled:
         raise NotAllowedError(
             f"the user {caller.name!r} is shut out of the team's broker", hint="ask the broker's administrator"
         )
-    is_admin = caller.is_admin or bool(user.is_admin)
-    return Who(user.id, caller.name, is_admin, roles(connection, user.id, caller.groups), caller.vouched_by, caller.groups)
-
-
-def roles(connection: Connection, user_id: int, hub_groups: Iterable[str]) -> dict[int, Role]:
-    """
-    Return a user's role in each group he is in.
-
-    Args:
-        connection: A transaction of the store.
-        user_id: Whose.
-        hub_groups: Names of groups in which the Hub has him: they count, unless he was removed from that group here.
-    """
-    theirs = {"who": user_id, "names": sorted(map(findable, hub_groups))}
-    found: dict[int, Role] = dict.fromkeys(connection.execute(_OF_THE_HUB, theirs).scalars(), "member")
-    return found | {row.group_id: row.role for row in connection.execute(_MEMBERSHIPS, {"who": user_id})}
 
 
 def make_user(connection: Connection, name: str) -> int:

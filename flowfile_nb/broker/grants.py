@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -47,7 +47,7 @@ def reachable(connection: Connection, who: Who, kind: str, name: str | None = No
         Rows of the table, with `owner_id`, `owner`, `grant_id`, `permission`, `access`, `granted_by` and `group_name`; these
         last are None for one's own.
     """
-    asked = {"who": who.id, "groups": sorted(who.groups)}
+    asked: dict[str, Any] = {"who": who.id, "groups": sorted(who.groups)}
     if name is not None:
         asked["name"] = findable(name)
     return list(connection.execute(_reachable(kind, named=name is not None), asked))
@@ -55,14 +55,29 @@ def reachable(connection: Connection, who: Who, kind: str, name: str | None = No
 
 @cache
 def _reachable(kind: str, *, named: bool) -> Select[Any]:
-    """Return the statement of `reachable`. To put it together takes longer than to run it, and each use needs it."""
+    """Return the statement of `reachable`. To put it together takes longer than to run it."""
+    who: Any = bindparam("who", type_=Integer)
+    in_groups: Any = bindparam("groups", expanding=True)
+    query = reach(kind, who, in_groups, (lambda table: table.c.name == bindparam("name")) if named else None)
+    return query.order_by(*granted_first(query.selected_columns, who))
+
+
+def reach(kind: str, who: Any, in_groups: Any, which: Callable[[Table], Any] | None = None) -> Select[Any]:
+    """
+    Return the question for what somebody may use, in no order.
+
+    Args:
+        kind: `SECRET` or `CONNECTION`.
+        who: His id, in SQL.
+        in_groups: The ids of his groups, in SQL.
+        which: Returns what holds for those rows of the table that are asked for; all, if not given.
+    """
     table, owner = _TABLES[kind]
-    who = bindparam("who", type_=Integer)
     granters = users.alias("granters")
     granted = and_(
         grants.c.resource_type == kind,
         grants.c.resource_id == table.c.id,
-        grants.c.group_id.in_(bindparam("groups", expanding=True)),
+        grants.c.group_id.in_(in_groups),
         owner != who,
     )
     query = (
@@ -82,15 +97,19 @@ def _reachable(kind: str, *, named: bool) -> Select[Any]:
         .outerjoin(groups, groups.c.id == grants.c.group_id)
         .outerjoin(granters, granters.c.id == grants.c.granted_by)
         .where((owner == who) | grants.c.id.is_not(None))
-        .order_by(
-            case((owner == who, 0), else_=1),
-            table.c.id,
-            case((grant_access.c.access == "write", 0), else_=1),
-            case((grants.c.permission == "manage", 0), else_=1),
-            grants.c.id,
-        )
     )
-    return query.where(table.c.name == bindparam("name")) if named else query
+    return query if which is None else query.where(which(table))
+
+
+def granted_first(found: Any, who: Any) -> list[Any]:
+    """Return the order of what `reach` finds: own first, then by id; of one's grants the widest first."""
+    return [
+        case((found.of == who, 0), else_=1),
+        found.id,
+        case((found.access == "write", 0), else_=1),
+        case((found.permission == "manage", 0), else_=1),
+        found.grant_id,
+    ]
 
 
 def access_of(row: Any) -> Access:
@@ -163,6 +182,16 @@ def targets_of(connection: Connection, secret_ids: Iterable[int]) -> dict[int, l
     for row in connection.execute(query):
         found.setdefault(row.secret_id, []).append(row)
     return found
+
+
+def fixed_by(connection: Connection, connection_ids: Iterable[int]) -> dict[int, Any]:
+    """Return what each saved connection fixes, by its id: the `target`, and `name` and `user_id` of the secret."""
+    query = (
+        select(bindings.c.connection_id, bindings.c.target, secrets.c.name, secrets.c.user_id)
+        .join(secrets, secrets.c.id == bindings.c.secret_id)
+        .where(bindings.c.connection_id.in_(sorted(connection_ids)))
+    )
+    return {row.connection_id: row for row in connection.execute(query)}
 
 
 def _remove(connection: Connection, which: list[Any]) -> int:

@@ -96,7 +96,7 @@ class GroupsDesk(Desk):
 
     def delete_group(self, caller: Caller, name: str) -> None:
         """Delete a group, and with it all that was shared with it. Raises NoSuchGroupError, NotAllowedError."""
-        with self._changing(caller) as (connection, who):
+        with self._changing(caller, first=True) as (connection, who):
             group = self._led(connection, who, name, owner_only=True)
             remove_group(connection, group.id)
             self._note(connection, who, "delete group", name)
@@ -152,7 +152,7 @@ class GroupsDesk(Desk):
             NoSuchGroupError, NotAllowedError: As `add_member`. To leave oneself needs no role.
             GroupError: If he is not in it, or is its last owner.
         """
-        with self._changing(caller) as (connection, who):
+        with self._changing(caller, first=True) as (connection, who):
             known = self._seen(connection, who, group)
             there = user_named(connection, user)
             role = None if there is None else _role_of(connection, known.id, there.id)

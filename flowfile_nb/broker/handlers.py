@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tornado.web import RequestHandler, stream_request_body
 
-from flowfile_nb.broker.guests import Guests
+from flowfile_nb.broker.guests import Guests, place_of
 from flowfile_nb.broker.identities import identify
 from flowfile_nb.broker.identities.peer import credentials_of
 from flowfile_nb.broker.identities.sources import Sources
@@ -21,6 +21,8 @@ from flowfile_nb.broker.team import Team
 from flowfile_nb.broker.turns import LARGE_BYTES, Turns
 from flowfile_nb.core.wire import WIRE_VERSION
 from flowfile_nb.errors import FlowfileNbError, UsageError
+
+_RETRY_AFTER_S = 2
 
 
 class Front(NamedTuple):
@@ -161,7 +163,8 @@ class ApiHandler(RequestHandler):
         self.front.guests.heard(stream)
         peer = credentials_of(stream.socket)
         scope = MANAGE if route is None else route.scope
-        caller = self.front.sources.named(await identify(self.front.identities, self.request.headers, peer, scope))
+        identified = identify(self.front.identities, self.request.headers, peer, scope, place_of(stream.socket))
+        caller = self.front.sources.named(await identified)
         self.front.guests.introduce(stream, caller.name)
         return caller
 
@@ -178,11 +181,15 @@ class ApiHandler(RequestHandler):
                 self.finish({} if said is None and not self._headers_written else said)
 
     async def _do(self, route: Route, fields: dict[str, Any]) -> Any:
-        # Without a key nothing is answered: what cannot be kept is not begun either.
-        await in_thread(self.front.team.require_key)
         if iscoroutinefunction(route.act):
+            # What it does needs the key, and begins with that.
             return await route.act(self, fields)
-        return await in_thread(route.act, self.front.team, self.caller, fields)
+        return await in_thread(self._act, route, fields)
+
+    def _act(self, route: Route, fields: dict[str, Any]) -> Any:
+        # Without a key nothing is answered: what cannot be kept is not begun either.
+        self.front.team.require_key()
+        return route.act(self.front.team, self.caller, fields)
 
     def _query(self, route: Route) -> dict[str, Any]:
         if self._body:
@@ -212,6 +219,9 @@ class ApiHandler(RequestHandler):
         if status == 403 and not hasattr(self, "caller"):
             status = 401
             self.set_header("WWW-Authenticate", "Bearer")
+        if status in {429, 503} and not hasattr(self, "caller"):
+            # Nobody was recognised, and nothing was begun: the same request may be sent again.
+            self.set_header("Retry-After", str(_RETRY_AFTER_S))
         self._refuse(status, UsageError(error.message, hint=error.hint) if isinstance(error, TooLargeError) else error)
 
     def _refuse(self, status: int, error: FlowfileNbError) -> None:

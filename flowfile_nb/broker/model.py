@@ -61,6 +61,10 @@ class Order(NamedTuple):
     target: Target
     value: str
     access: Access
+    secret_id: int = 0
+    """Of the credential's row in the store."""
+    used_at: int | None = None
+    """When the store says that it was last used, in seconds since 1970."""
 
     def __repr__(self) -> str:
         return f"Order({self.caller!r}, {self.connection!r} of {self.owner!r}, {self.access})"
@@ -126,14 +130,18 @@ class Sessions(Protocol):
 class Identity(Protocol):
     """One way of knowing who calls."""
 
-    async def caller(self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str) -> Caller | None:
+    async def caller(
+        self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str, place: str = ""
+    ) -> Caller | None:
         """
         Return who calls, or None where this way does not apply to the request.
 
-        *scope* is what the request needs, where a credential may be for less than all: `use` or `manage`.
+        *scope* is what the request needs, where a credential may be for less than all: `use` or `manage`; *place* is where
+        it comes from, for those who have many to ask about at once.
 
         Raises:
             NotAllowedError: If the credential is there and is not good.
+            LimitError: If too many wait to be asked about. The request is refused then.
             BrokerError: If whoever vouches does not answer. The request is refused then.
         """
 

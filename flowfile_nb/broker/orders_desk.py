@@ -14,12 +14,11 @@ from sqlalchemy import Connection, select
 
 from flowfile_nb.broker.connections_desk import no_such_connection
 from flowfile_nb.broker.definitions import definition_of, place, require_safe
-from flowfile_nb.broker.desk import own_secret
-from flowfile_nb.broker.directory import Who, find_who
-from flowfile_nb.broker.grants import access_of, reachable
+from flowfile_nb.broker.grants import access_of
 from flowfile_nb.broker.keeping import binding_of, require_binding, target_from, unseal
 from flowfile_nb.broker.model import Caller, Definition, Order, Target
-from flowfile_nb.broker.tables import CONNECTION, SECRET, bindings, tokens
+from flowfile_nb.broker.tables import CONNECTION, SECRET, tokens
+from flowfile_nb.broker.usable import Binding, Credential, Usable, find_usable
 from flowfile_nb.broker.uses_desk import UsesDesk
 from flowfile_nb.core.crypto import Keychain
 from flowfile_nb.errors import BindingError, FlowfileNbError, NotAllowedError, UsageError
@@ -32,9 +31,10 @@ _NOWHERE = Target("postgresql", "localhost", 5432, "", "", "prefer", {})
 class _Found(NamedTuple):
     """What a caller may use: the row that grants it, the sealed credential, and what fixes its target."""
 
-    row: Any
-    secret: Any
-    binding: Any
+    row: Usable
+    secret: Credential | None
+    secret_name: str
+    binding: Binding | None
     target: Target
     session: str
     is_fixed: bool
@@ -70,15 +70,14 @@ class OrdersDesk(UsesDesk):
             raise UsageError("a use names a connection, or describes one", hint="one of the two")
         keys = self._keys()
         definition = None if description is None else definition_of(description)
-        with self._looking(caller) as (store, who):
-            found = self._saved(store, who, str(connection)) if definition is None else self._described(store, who, definition)
+        found = self._saved(caller, str(connection)) if definition is None else self._described(caller, definition)
         asked = str(connection) if definition is None else definition.secret
         try:
-            order = self._open(keys, who, found, asked)
+            order = self._open(keys, caller, found, asked)
         except FlowfileNbError as error:
             owner = found.row.owner if found else ""
-            secret = found.secret.name if found and found.secret is not None else ""
-            self._note(None, who, "refused", asked, owner=owner, secret=secret, detail=type(error).__name__)
+            secret = found.secret_name if found else ""
+            self._note(None, caller, "refused", asked, owner=owner, secret=secret, detail=type(error).__name__)
             raise
         self._vouch(caller)
         return order
@@ -94,11 +93,8 @@ class OrdersDesk(UsesDesk):
         if caller is None or self.has_ended(caller):
             return False
         try:
-            with self._store.reading() as connection:
-                if not self._token_holds(connection, voucher):
-                    return False
-                who = find_who(connection, caller)
-                return who is not None and self._still(connection, who, (kind, int(resource)), order)
+            with self._store.asking() as connection:
+                return self._token_holds(connection, voucher) and self._still(connection, caller, (kind, int(resource)), order)
         except FlowfileNbError:
             return False
 
@@ -138,51 +134,54 @@ class OrdersDesk(UsesDesk):
             caller = caller._replace(ends_at=max(before.ends_at, caller.ends_at))
         self._vouched[caller.name, caller.vouched_by] = caller
 
-    def _saved(self, connection: Connection, who: Who, name: str) -> _Found | None:
-        rows = reachable(connection, who, CONNECTION, name)
-        row = rows[0] if rows else None
-        definition = None
-        if row is not None:
-            definition = definition_of(row.body)
-        owner_id, secret_name = (row.of, definition.secret) if row is not None and definition else (_NOBODY, name)
-        # Asked also where there is nothing to ask for.
-        secret = own_secret(connection, owner_id, secret_name)
-        query = select(bindings).where(
-            bindings.c.connection_id == (row.id if row is not None else _NOBODY),
-            bindings.c.secret_id == (secret.id if secret is not None else _NOBODY),
-        )
-        binding = connection.execute(query).one_or_none()
-        if row is None or definition is None:
+    def _saved(self, caller: Caller, name: str) -> _Found | None:
+        rows = self._usable(caller, CONNECTION, name)
+        if not rows:
             return None
-        return _Found(row, secret, binding, definition.target, name, binding is not None)
+        row = rows[0]
+        definition = definition_of(row.body)
+        secret, binding = row.credential, row.binding
+        if secret is None or (secret.user_id, secret.name) != (row.owner_id, definition.secret):
+            # The description refers to another one by now, to which nothing is fixed.
+            secret = binding = None
+        return _Found(row, secret, definition.secret, binding, definition.target, name, binding is not None)
 
-    def _described(self, connection: Connection, who: Who, definition: Definition) -> _Found | None:
-        rows = reachable(connection, who, SECRET, definition.secret)
-        row = rows[0] if rows else None
-        query = select(bindings).where(bindings.c.secret_id == (row.id if row is not None else _NOBODY)).order_by(bindings.c.id)
-        targets = connection.execute(query).all()
-        bound = [each for each in targets if target_from(each.target) == definition.target]
-        if row is None:
+    def _described(self, caller: Caller, definition: Definition) -> _Found | None:
+        rows = self._usable(caller, SECRET, definition.secret)
+        if not rows:
             return None
-        binding = bound[0] if bound else None
+        row = rows[0]
+        # One row for each grant and each target.
+        fixed = [each.binding for each in rows if (each.id, each.grant_id) == (row.id, row.grant_id) and each.binding]
+        binding = next((one for one in fixed if target_from(one.target) == definition.target), None)
         # The number tells apart what looks alike here and differs in an option.
         session = f"{place(definition.target)} by {row.name}#{binding.id if binding else 0}"
-        return _Found(row, row, binding, definition.target, session, bool(targets))
+        return _Found(row, row.credential, row.name, binding, definition.target, session, bool(fixed))
 
-    def _open(self, keys: Keychain, who: Who, found: _Found | None, asked: str) -> Order:
+    def _usable(self, caller: Caller, kind: str, name: str) -> list[Usable]:
+        with self._store.asking() as connection:
+            found = find_usable(connection, caller, kind, name=name)
+        if found is None:
+            self._make_known(caller)
+            with self._store.asking() as connection:
+                found = find_usable(connection, caller, kind, name=name)
+        return found or []
+
+    def _open(self, keys: Keychain, caller: Caller, found: _Found | None, asked: str) -> Order:
         if found is None or found.secret is None or found.binding is None:
             self._decoy(keys)
             if found is None:
                 raise no_such_connection(asked, [])
             raise _not_fixed(found)
         require_binding(keys, found.secret, found.binding, found.target)
-        if found.row.owner != who.name:
+        row = found.row
+        if row.owner != caller.name:
             # Also what was bound to another target since it was shared.
             require_safe(found.target)
         value = unseal(keys, found.secret.encrypted_value, found.secret.user_id)
-        kind = SECRET if found.row is found.secret else CONNECTION
-        grant = f"{kind}/{found.row.id}/{who.vouched_by}"
-        return Order(who.name, found.row.owner, found.session, grant, found.target, value, access_of(found.row))
+        grant = f"{row.kind}/{row.id}/{caller.vouched_by}"
+        of_secret = (found.secret.id, row.used_at)
+        return Order(caller.name, row.owner, found.session, grant, found.target, value, access_of(row), *of_secret)
 
     def _decoy(self, keys: Keychain) -> None:
         """Do the work that an order takes, on a credential of nobody's."""
@@ -196,14 +195,13 @@ class OrdersDesk(UsesDesk):
         binding_of(keys, decoy, _NOBODY, _NOWHERE)
         unseal(keys, decoy.encrypted_value, _NOBODY)
 
-    def _still(self, connection: Connection, who: Who, resource: tuple[str, int], order: Order) -> bool:
+    def _still(self, connection: Connection, caller: Caller, resource: tuple[str, int], order: Order) -> bool:
         kind, resource_id = resource
-        rows = [row for row in reachable(connection, who, kind) if row.id == resource_id and row.owner == order.owner]
+        found = find_usable(connection, caller, kind, resource_id=resource_id) or []
+        rows = [row for row in found if row.owner == order.owner]
         if not rows or (order.access == "write" and access_of(rows[0]) != "write"):
             return False
-        column = bindings.c.secret_id if kind == SECRET else bindings.c.connection_id
-        fixed = connection.execute(select(bindings.c.target).where(column == resource_id)).scalars()
-        return any(target_from(target) == order.target for target in fixed)
+        return any(row.binding is not None and target_from(row.binding.target) == order.target for row in rows)
 
     def _token_holds(self, connection: Connection, voucher: str) -> bool:
         kind, _, number = voucher.partition(":")
@@ -215,12 +213,12 @@ class OrdersDesk(UsesDesk):
 
 
 def _not_fixed(found: _Found) -> NotAllowedError:
-    if found.row is found.secret and not found.is_fixed:
+    if found.row.kind == SECRET and not found.is_fixed:
         return BindingError(
             f"{found.row.name!r} may be used nowhere: its owner has no saved connection with it any more",
             hint=f"{found.row.owner!r} saves one and enters it again:  %%connect NAME --save   %secret set NAME --replace",
         )
-    if found.row is found.secret:
+    if found.row.kind == SECRET:
         return BindingError(
             f"{found.row.name!r} may not be used for {place(found.target)}: {found.row.owner!r} has fixed other targets",
             hint="ask for them; each part counts: host, port, database, user, and how it is encrypted",

@@ -110,7 +110,7 @@ class SharingDesk(Desk):
             NoSuchSecretError, NoSuchConnectionError: As `share`.
             NoSuchGroupError: If it is not shared with a group of that name.
         """
-        with self._changing(caller) as (connection, who):
+        with self._changing(caller, first=True) as (connection, who):
             row = self._manageable(connection, who, what, name)
             known = group_named(connection, group)
             if known is None or not remove_grants(connection, _KINDS[what], row.id, known.id):

@@ -7,7 +7,7 @@ import hmac
 import secrets as random
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from flowfile_nb.broker.desk import Desk
 from flowfile_nb.broker.directory import make_user, user_named
@@ -25,6 +25,12 @@ MANAGE = "manage"
 """To change and share too, and to read one's own values."""
 _SCOPES = (USE, MANAGE)
 _NOTED_EVERY_S = 60
+# Put together once: each request needs it.
+_OF_HASH = (
+    select(tokens, users.c.username, users.c.is_admin, users.c.disabled)
+    .join(users, users.c.id == tokens.c.user_id)
+    .where(tokens.c.hash == bindparam("digest"))
+)
 
 
 class TokensDesk(Desk):
@@ -67,7 +73,7 @@ class TokensDesk(Desk):
 
     def revoke_token(self, token_id: int, *, by: str = "operator") -> bool:
         """Make a token worthless at once, for what runs by it too; return whether there was one of that id."""
-        with self._store.writing(policy=True) as connection:
+        with self._store.writing(policy=True, first=True) as connection:
             gone = connection.execute(delete(tokens).where(tokens.c.id == token_id)).rowcount > 0
             self._audit.record(LogEntry(self._now(), by, "operator", "revoke token", "", str(token_id), ""), connection)
         return gone
@@ -93,9 +99,8 @@ class TokensDesk(Desk):
             NotAllowedError: If there is no such token, it has expired, was revoked, or does not reach for *scope*.
         """
         digest = _hash(text)
-        query = select(tokens, users.c.username, users.c.is_admin, users.c.disabled).join(users, users.c.id == tokens.c.user_id)
-        with self._store.reading() as connection:
-            row = connection.execute(query.where(tokens.c.hash == digest)).one_or_none()
+        with self._store.asking() as connection:
+            row = connection.execute(_OF_HASH, {"digest": digest}).one_or_none()
         now = self._now()
         holds = row is not None and hmac.compare_digest(row.hash, digest) and not row.disabled
         if row is None or not holds or (row.expires_at is not None and row.expires_at <= now):
@@ -106,7 +111,7 @@ class TokensDesk(Desk):
         if scope not in row.scopes:
             raise NotAllowedError(f"this token is not for that: it does not reach for {scope!r}", hint="use one that does")
         if row.last_used_at is None or now - row.last_used_at >= _NOTED_EVERY_S:
-            with self._store.writing(durable=False) as connection:
+            with self._store.noting() as connection:
                 connection.execute(update(tokens).where(tokens.c.id == row.id).values(last_used_at=int(now)))
         return Caller(row.username, is_admin=bool(row.is_admin), vouched_by=f"token:{row.id}", ends_at=row.expires_at)
 
@@ -119,7 +124,7 @@ class TokensDesk(Desk):
         self._set(user, "disabled", shut, by)
 
     def _set(self, user: str, column: str, fact: bool, by: str) -> None:
-        with self._store.writing(policy=True) as connection:
+        with self._store.writing(policy=True, first=True) as connection:
             if user_named(connection, user) is None:
                 make_user(connection, user)
             connection.execute(update(users).where(users.c.username == user).values({column: fact}))

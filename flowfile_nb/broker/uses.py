@@ -19,7 +19,8 @@ from flowfile_nb.core.wire import error_frame
 from flowfile_nb.errors import FlowfileNbError, NotAllowedError, UsageError
 
 Fields = dict[str, Any]
-Run = Callable[[Order, Any], Awaitable[Outcome]]
+Prepare = Callable[[Order], tuple[str, Any]]
+Run = Callable[[Order, Any, Any], Awaitable[Outcome]]
 _WARNING = "warning:"
 _ASKED = "(the connection was tried)"
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
@@ -45,58 +46,71 @@ async def query(request: Request, fields: Fields) -> None:
     """Run one statement; the answer is frames."""
     parameters = from_json(fields["parameters"])
 
-    async def run(order: Order, send: Any) -> Outcome:
-        outcome: Outcome = await request.front.sessions.run(fields["id"], order, fields["statement"], parameters, send)
+    def prepare(order: Order) -> tuple[str, str]:
+        if is_api(order.target.kind):
+            raise UsageError("this connection leads to an HTTP API, which takes no statements", hint='NAME.get("path")')
+        return fields["statement"], fields["statement"]
+
+    async def run(order: Order, statement: str, send: Any) -> Outcome:
+        outcome: Outcome = await request.front.sessions.run(fields["id"], order, statement, parameters, send)
         return outcome
 
-    order = await _permitted(request, fields)
-    if is_api(order.target.kind):
-        raise UsageError("this connection leads to an HTTP API, which takes no statements", hint='NAME.get("path")')
-    await _use(request, order, fields["id"], fields["statement"], run)
+    await _use(request, fields, prepare, run)
 
 
 async def ask_api(request: Request, fields: Fields) -> None:
     """Send one request to an API; the answer is frames."""
-    order = await _permitted(request, fields)
-    if not is_api(order.target.kind):
-        raise UsageError("this connection leads to a database, which takes no requests", hint="pandas.read_sql(…, NAME)")
-    try:
-        asked = api_rules.permitted(order.target, order.access, fields)
-    except FlowfileNbError as error:
-        tried = f"{fields['method']} {fields['path'][: api_rules.TOLD_PATH]}"
-        await in_thread(request.front.team.refuse_use, request.caller, order, tried, type(error).__name__)
-        raise
 
-    async def run(order: Order, send: Any) -> Outcome:
+    def prepare(order: Order) -> tuple[str, dict[str, Any]]:
+        if not is_api(order.target.kind):
+            raise UsageError("this connection leads to a database, which takes no requests", hint="pandas.read_sql(…, NAME)")
+        try:
+            asked = api_rules.permitted(order.target, order.access, fields)
+        except FlowfileNbError as error:
+            tried = f"{fields['method']} {fields['path'][: api_rules.TOLD_PATH]}"
+            request.front.team.refuse_use(request.caller, order, tried, type(error).__name__)
+            raise
+        return api_rules.told(asked), asked
+
+    async def run(order: Order, asked: dict[str, Any], send: Any) -> Outcome:
         outcome: Outcome = await request.front.sessions.request(fields["id"], order, asked, send)
         return outcome
 
-    await _use(request, order, fields["id"], api_rules.told(asked), run)
+    await _use(request, fields, prepare, run)
 
 
-async def _permitted(request: Request, fields: Fields) -> Order:
+async def _use(request: Request, fields: Fields, prepare: Prepare, run: Run) -> None:
+    """
+    Have a use permitted, write it down, make it, and write down how it ended.
+
+    Args:
+        request: Who asks.
+        fields: What for.
+        prepare: Returns what is written down of it, and what is asked; raises where the connection is not for that.
+        run: Makes it.
+    """
+    import asyncio
+
     require_one_target(fields)
     if not fields["id"] or not set(fields["id"]) <= _ID_CHARACTERS:
         raise UsageError("the field 'id' holds letters, digits, - and _")
-    order: Order = await in_thread(
-        request.front.team.order, request.caller, connection=fields["connection"], description=fields["description"]
-    )
-    return order
+    front, caller, number = request.front, request.caller, fields["id"]
 
+    def begin() -> tuple[Order, Any]:
+        order: Order = front.team.order(caller, connection=fields["connection"], description=fields["description"])
+        told, asked = prepare(order)
+        front.team.begin_use(caller, order, number, told)
+        return order, asked
 
-async def _use(request: Request, order: Order, number: str, statement: str, run: Run) -> None:
-    """Write down a use, make it, and write down how it ended."""
-    import asyncio
-
-    front, caller = request.front, request.caller
-    await in_thread(front.team.begin_use, caller, order, number, statement)
+    # In one go: each change to a thread and back is a wait, in every use.
+    order, asked = await in_thread(begin)
     loop = asyncio.get_running_loop()
     request.begin_frames()
     request.when_gone(lambda: loop.create_task(front.sessions.cancel(number, caller.name)))
     outcome = Outcome("failed", 0, 0, 0.0, "BrokerError")
     try:
         with front.running.by(caller):
-            outcome = await run(order, request.send)
+            outcome = await run(order, asked, request.send)
     except Exception as error:  # noqa: BLE001 - the answer has begun: its end must say that it is none
         failure = unforeseen(error)
         await request.send(error_frame(type(failure).__name__, failure.message, failure.hint))

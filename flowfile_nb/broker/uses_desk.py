@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection
 
 from flowfile_nb.broker.audit import without
 from flowfile_nb.broker.database import insert
@@ -12,11 +12,12 @@ from flowfile_nb.broker.desk import Desk
 from flowfile_nb.broker.fronts import Presence
 from flowfile_nb.broker.model import Caller, Order, Outcome
 from flowfile_nb.broker.shown import LogEntry
-from flowfile_nb.broker.tables import SECRET, bindings, secrets, uses
+from flowfile_nb.broker.tables import SECRET, uses
 
 _FRONT = "front "
 """What stands before the id of the process that a use was begun in."""
 _LATE_S = 60
+_KEPT_EVERY_S = 60
 TOLD_TO_OWNER = "(told to its owner)"
 """What a member is shown of a statement of his. A mask in it would tell which of a hundred thousand guesses is the value."""
 
@@ -63,18 +64,9 @@ class UsesDesk(Desk):
         """
         entry = self._entry(caller, order, query_id)._replace(statement=without(statement, order.value), state="started")
         entry = entry._replace(detail=f"{_FRONT}{self._presence.id}")
-        with self._store.writing(durable=False) as connection:
+        with self._store.noting() as connection:
+            self._keep_when_used(connection, order)
             self._audit.record(entry, connection)
-            kind, resource, _ = order.grant.split("/", 2)
-            named = select(secrets.c.id)
-            if kind == SECRET:
-                named = named.where(secrets.c.id == int(resource))
-            else:
-                bound = select(bindings.c.secret_id).where(bindings.c.connection_id == int(resource))
-                named = named.where(secrets.c.id.in_(bound))
-            for secret_id in connection.execute(named).scalars().all():
-                row = insert(connection, uses).values(secret_id=secret_id, used_at=int(self._now()))
-                connection.execute(row.on_conflict_do_update(index_elements=["secret_id"], set_={"used_at": int(self._now())}))
 
     def end_use(self, caller: Caller, order: Order, query_id: str, outcome: Outcome) -> None:
         """Write down how a statement ended. Raises BrokerError if that cannot be written."""
@@ -107,6 +99,13 @@ class UsesDesk(Desk):
     def require_audit(self) -> None:
         """Raise BrokerError unless uses can be written down now."""
         self._audit.require()
+
+    def _keep_when_used(self, connection: Connection, order: Order) -> None:
+        """Keep for its owner when a secret was last used, to the minute: the audit has each use."""
+        now = int(self._now())
+        if order.used_at is None or now - order.used_at >= _KEPT_EVERY_S:
+            row = insert(connection, uses).values(secret_id=order.secret_id, used_at=now)
+            connection.execute(row.on_conflict_do_update(index_elements=["secret_id"], set_={"used_at": now}))
 
     def _entry(self, caller: Caller, order: Order, query_id: str) -> LogEntry:
         secret = order.connection.rpartition(" by ")[2].rpartition("#")[0] if order.grant.startswith(f"{SECRET}/") else ""

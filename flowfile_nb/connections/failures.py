@@ -6,7 +6,10 @@ import re
 
 from flowfile_nb.connections.access import TIMEOUT_S, Access
 from flowfile_nb.core.names import quoted
-from flowfile_nb.errors import ConnectionFailedError
+from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError
+
+USE = "could not use"
+"""How an error of a connection that was opened earlier begins."""
 
 _NETWORK = "check host and port, the VPN, and whether the server is up"
 _REFUSED = "the server refused the user or the password"
@@ -68,6 +71,11 @@ _CAUSES = (
         r"invalidaccesskeyid|signaturedoesnotmatch|invalid_(?:client|grant)|(?:expired|invalid)token|authenticationfailed",
         "the service refused the key",
         "check the key's id; to store another key:  {replace}",
+    ),
+    (
+        r"requesttimetooskewed|request has expired|requestexpired",
+        "the service refused the request's time",
+        "set this machine's clock: it is off by minutes",
     ),
     (
         r"database (?:\"[^\"]*\"|\S+) (?:does not|doesn't) exist|unknown.database|cannot open database|ora-12514|dpy-6001",
@@ -211,14 +219,9 @@ def explain(
     """
     # SQLAlchemy wraps the driver's error, and a driver those of others, down to the system's.
     driver = getattr(error, "orig", None) or error
-    texts = [_text(each) for each in (_of_system(driver), driver) if each is not None]
-    used = f" with secret {', '.join(map(access.named, secrets))}" if secrets else ""
-    what, remedy = next(
-        ((what, remedy) for text in texts for pattern, what, remedy in _CAUSES if re.search(pattern, text)),
-        (
-            f"the driver raised {type(error).__name__}",
-            "check every part of it;  --debug  shows the driver's own words",
-        ),
+    what, remedy = cause_of(driver) or (
+        f"the driver raised {type(error).__name__}",
+        "check every part of it;  --debug  shows the driver's own words",
     )
     if server is not None and what in _PERHAPS_TLS:
         from flowfile_nb.connections.tls_probe import begins_with_tls
@@ -227,10 +230,26 @@ def explain(
             what, remedy = _TLS_FIRST, _BEGIN_WITH_TLS
     replace = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
     return ConnectionFailedError(
-        f"could not open {target}{used}: {what}",
+        f"could not open {target}{with_secrets(secrets, access)}: {what}",
         hint=remedy.replace("{replace}", access.remedy or replace),
         driver=access.shown(error),
     )
+
+
+def cause_of(error: BaseException) -> tuple[str, str] | None:
+    """Return what a library's error means, and what to do, with `{replace}` for what stores another; None if unknown."""
+    texts = [_text(each) for each in (_of_system(error), error) if each is not None]
+    return next(((what, remedy) for text in texts for pattern, what, remedy in _CAUSES if re.search(pattern, text)), None)
+
+
+def of_use(found: FlowfileNbError) -> tuple[str, str]:
+    """Return what happened and what to do, where the error of opening is one of a connection that was open."""
+    return found.message.replace("could not open", USE, 1), found.hint
+
+
+def with_secrets(names: list[str], access: Access) -> str:
+    """Return which secrets were used, each with its age, to stand behind a target; empty if none were."""
+    return f" with secret {', '.join(map(access.named, names))}" if names else ""
 
 
 def chain(error: BaseException | None) -> list[BaseException]:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from flowfile_nb.connections.failures import explain
+from flowfile_nb.connections.failures import explain, of_use, with_secrets
 from flowfile_nb.connections.http_description import EXAMPLE
 from flowfile_nb.connections.http_transport import ApiClient, origin, proxy_of
 from flowfile_nb.connections.tls_probe import begins_with_tls
@@ -57,12 +57,56 @@ def target(client: ApiClient) -> str:
     return unquote(str(client.base_url)).rstrip("/")
 
 
+def explained_later(client: ApiClient, error: BaseException) -> tuple[str, str] | None:
+    """
+    Return what happened with a request of a later cell, in one line, and what to do; None where all of it is to be shown.
+
+    Args:
+        client: The one that has sent it.
+        error: httpx's: a status that `raise_for_status` does not let pass, or that there was no answer.
+    """
+    binding = client.late_binding
+    if binding.access.debug:
+        return None
+    if isinstance(error, httpx.HTTPStatusError):
+        return _of_status(client, error.response)
+    if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout)):
+        return (
+            f"{target(client)} did not answer within {client.timeout.read:g} s",
+            "to wait longer:  NAME.get(path, timeout=60),  or  timeout = 60  in its description",
+        )
+    if isinstance(error, (httpx.TransportError, OSError)):
+        return of_use(_explained(error, client))
+    return None
+
+
+def _of_status(client: ApiClient, response: httpx.Response) -> tuple[str, str]:
+    status, request = response.status_code, response.request
+    asked = f"{request.method} {unquote(request.url.path)}"
+    if origin(request.url) != origin(client.base_url):
+        # A redirect has led there, without what is attached.
+        return f"{request.url.host} answered {status} to {asked}, and was not shown the credential", "check where it is to lead"
+    if status in {401, 403}:
+        names = client.late_binding.attachments.names()
+        used = with_secrets(names, client.late_binding.access)
+        another = f"store another:  %secret set {quoted(names[0])} --replace" if names else f"describe one:  {EXAMPLE}"
+        allowed = "whoever runs it can allow it; or " if status == 403 else ""
+        return f"{target(client)} refused the credential{used}: it answered {status} to {asked}", allowed + another
+    said = f"{target(client)} answered {status} to {asked}"
+    if status == 429:
+        wait = response.headers.get("Retry-After", "")
+        return said, "it takes fewer requests at a time: " + (f"wait {wait} s" if wait.isdigit() else "wait, and ask again")
+    if response.is_server_error:
+        return said, "the server has a problem; try again later"
+    return said, "check the path, and what is sent"
+
+
 def _ask(client: ApiClient, path: str) -> None:
     # Whatever the limit of later requests is, this one is part of opening.
     response = client.get(path, follow_redirects=True, timeout=client.timeout.connect)
     names = client.late_binding.attachments.names()
     if response.status_code in {401, 403}:
-        used = f" with secret {', '.join(map(client.late_binding.access.named, names))}" if names else ""
+        used = with_secrets(names, client.late_binding.access)
         raise ConnectionFailedError(
             f"{target(client)} refused the credential{used}: it answered {response.status_code} to {path}",
             hint=f"store another:  %secret set {quoted(names[0])} --replace" if names else f"describe one:  {EXAMPLE}",

@@ -12,7 +12,7 @@ import base64
 import os
 import ssl
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 from urllib.request import getproxies, proxy_bypass
 
@@ -20,6 +20,7 @@ import httpx
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.http_oauth import ClientCredentials
+from flowfile_nb.connections.later import answered
 from flowfile_nb.core.names import quoted
 from flowfile_nb.core.references import fill, names_in
 from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError
@@ -55,6 +56,18 @@ class ApiClient(httpx.Client):
         self.late_binding = transport
         self.test_path = test_path
         transport.begin(self.base_url)
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send as httpx does."""
+        response = super().send(request, **options)
+        answered(response, self)
+        return response
+
+    def explain_later(self, error: BaseException) -> tuple[str, str] | None:
+        """Return what happened with a request of a later cell, and what to do; see `later`."""
+        from flowfile_nb.connections.http_check import explained_later
+
+        return explained_later(self, error)
 
     def __repr__(self) -> str:
         return f"<httpx.Client {self.base_url}>"

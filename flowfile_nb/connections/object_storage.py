@@ -14,15 +14,16 @@ from typing import Any, ClassVar, NamedTuple
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import missing
-from flowfile_nb.connections.failures import chain, explain
+from flowfile_nb.connections.failures import USE, cause_of, explain, of_use, with_secrets
 from flowfile_nb.connections.keys import Key
+from flowfile_nb.connections.later import EXPLAIN
 from flowfile_nb.connections.portable import make_portable
 from flowfile_nb.connections.spec import Spec
+from flowfile_nb.connections.storage_errors import first_of, is_known, is_of_path
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, parts_of
+from flowfile_nb.connections.told import shortened
+from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError, MissingDriverError
-
-# What a service says to somebody it knows, who may not list everything: the key is right.
-_KNOWN = ("accessdenied", "access denied", "authorizationpermissionmismatch", "authorizationfailure", "does not have")
 
 
 class Place(NamedTuple):
@@ -68,7 +69,7 @@ class ObjectStorage(ABC):
         try:
             import_module(self.library)
             plain, arguments = self.arguments(parts, self._credentials)
-            native = _guarded(plain)(**_options(parts, arguments), **arguments, skip_instance_cache=True)
+            native = _guarded(plain, self)(**_options(parts, arguments), **arguments, skip_instance_cache=True)
         except (FlowfileNbError, KeyboardInterrupt):
             raise
         except ModuleNotFoundError:
@@ -91,11 +92,11 @@ class ObjectStorage(ABC):
             self.close(filesystem)
             raise
         except Exception as error:  # noqa: BLE001 - as above
-            if _is_known(error):
+            if is_known(error):
                 self.note = f"The key is known, and may not list {self._place.root or 'everything'}."
                 return
             self.close(filesystem)
-            raise self.explained(_first(error)) from None
+            raise self.explained(first_of(error)) from None
 
     def target(self, filesystem: Any) -> str:
         """Return where a filesystem leads, such as `s3://sales/2026`."""
@@ -127,6 +128,27 @@ class ObjectStorage(ABC):
     def ask(self, filesystem: Any) -> None:
         """Ask for what the description names, within the time that opening may take. Raises what the library raises."""
 
+    def later(self, error: BaseException) -> tuple[str, str] | None:
+        """Return what happened with a library's error in a later cell, and what to do; None where all of it is to be shown."""
+        place, names, access = self._place, self._credentials.names, self._credentials.access
+        if access.debug:
+            return None
+        if is_of_path(error):
+            where = place.root or place.path or "/"
+            return f"{shortened(str(error))}   (in {place.text})", f'what is there:  NAME.ls("{where}")'
+        first = first_of(error)
+        used = f"{USE} {place.text}{with_secrets(names, access)}"
+        if is_known(error):
+            return f"{used}: the key is known, and may not do that", "whoever runs the storage can allow it"
+        # One that stands alone is a server's of files: what is said of a database's file would not be true.
+        if not isinstance(first, PermissionError) and cause_of(first) is not None:
+            return of_use(self.explained(first))
+        if isinstance(error, PermissionError):
+            another = f";  to store another key:  %secret set {quoted(names[0])} --replace" if names else ""
+            what = "that is refused: the login is not good any more, or may not do that"
+            return f"{used}: {what}", f"whoever runs the storage can tell which{another}"
+        return f"{used}: {shortened(str(error)) or type(error).__name__}", ""
+
     def explained(self, error: BaseException) -> FlowfileNbError:
         """Return our error for a library's."""
         place, names, access = self._place, self._credentials.names, self._credentials.access
@@ -157,24 +179,12 @@ def _options(parts: Parts, arguments: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _guarded(plain: type) -> type:
-    """Return the library's class without what would carry a filesystem elsewhere with its arguments."""
+def _guarded(plain: type, storage: ObjectStorage) -> type:
+    """Return the library's class without what would carry a filesystem elsewhere, and with what explains its errors."""
 
     def refuse(self: object, *args: object, **options: object) -> Any:
         raise TypeError("this filesystem is not written as JSON: pickle it, or open it where it is used:  %connect NAME")
 
     refused = dict.fromkeys(("__reduce__", "__reduce_ex__", "to_json", "to_dict"), refuse)
-    return type(plain.__name__, (plain,), {**refused, "__module__": plain.__module__, "__doc__": plain.__doc__})
-
-
-def _first(error: BaseException) -> BaseException:
-    """Return the service's own error where the library has put another round it, whose text says less."""
-    errors = chain(error)
-    said = [one for one in errors if getattr(one, "error_code", None)]
-    said += [one for one in reversed(errors) if hasattr(one, "response")]
-    return said[0] if said else error
-
-
-def _is_known(error: BaseException) -> bool:
-    text = " ".join(f"{type(one).__name__} {one} {getattr(one, 'error_code', '')}" for one in chain(error)).lower()
-    return any(said in text for said in _KNOWN)
+    own = {**refused, EXPLAIN: lambda _, error: storage.later(error), "__module__": plain.__module__, "__doc__": plain.__doc__}
+    return type(plain.__name__, (plain,), own)

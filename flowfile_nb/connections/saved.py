@@ -183,14 +183,16 @@ def question(definition: Definition) -> str:
     )
 
 
-def keep(backend: SecretBackend, name: str, body: str, folder: Path) -> None:
+def keep(backend: SecretBackend, name: str, body: str, folder: Path) -> bool:
     """
-    Save a definition; relative paths in it begin in *folder*, wherever it is opened.
+    Save a definition; relative paths in it begin in *folder*, wherever it is opened. Return whether it has such paths.
 
     Raises:
         ConnectionSpecError, LiteralPasswordError: If it cannot be understood, or holds a password in clear.
     """
-    backend.save_connection(name, str(anchored(body, folder)))
+    kept = str(anchored(body, folder))
+    backend.save_connection(name, kept)
+    return kept != body
 
 
 def export(backend: SecretBackend, definitions: list[Definition], path: Path) -> None:

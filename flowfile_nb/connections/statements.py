@@ -7,16 +7,15 @@ An exception that went through an engine of ours is remembered as such. It is ra
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
+from flowfile_nb.connections.told import Told, shortened
 from flowfile_nb.errors import FlowfileNbError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine, ExceptionContext
 
-_MOST_LINES = 12
-_MOST_CHARACTERS = 1_000
 # (what the database says, what to do); the first that matches counts. `NAME` is the engine's variable.
 _REMEDIES = (
     (
@@ -63,19 +62,6 @@ _REMEDIES = (
 _LOST = "the connection was lost; run the cell again, and a new one is opened"
 
 
-class Told(NamedTuple):
-    """What can be told of an error of the database."""
-
-    said: str
-    """The database's own words, shortened where they are very long."""
-    statement: str
-    """The statement, where those words do not quote it; parameters are never part of it."""
-    remedy: str
-    """What to do, in one line; `NAME` stands for the engine."""
-    engine: Any
-    """A weak reference to the engine."""
-
-
 _told: WeakKeyDictionary[BaseException, Told] = WeakKeyDictionary()
 
 
@@ -109,8 +95,8 @@ def _remember(context: ExceptionContext) -> None:
     remedy = next((remedy for pattern, remedy in _REMEDIES if re.search(pattern, lowered)), "")
     quotes = any(len(line) > 5 and line.strip() in said for line in statement.splitlines())
     _told[raised] = Told(
-        _short(said),
-        "" if quotes else _short(statement),
+        shortened(said),
+        "" if quotes else shortened(statement),
         _LOST if context.is_disconnect else hint or remedy,
         ref(context.engine) if context.engine is not None else lambda: None,
     )
@@ -121,9 +107,3 @@ def _words(error: BaseException) -> str:
     arguments: tuple[object, ...] = error.args
     text = arguments[1] if len(arguments) > 1 and isinstance(arguments[0], int) else str(error)
     return (text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)).strip() or type(error).__name__
-
-
-def _short(text: str) -> str:
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    shown = "\n".join(lines[:_MOST_LINES])[:_MOST_CHARACTERS]
-    return shown if shown == "\n".join(lines) else f"{shown} …"

@@ -46,12 +46,23 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
         definition = Definition(args.name, cell.strip())
         _open(shell, args, definition, "%%connect")
         if args.save:
-            saved.keep(session.backend(), args.name, cell.strip(), _folder())
-            _note(definition)
-            print(f"Saved. In another notebook:  %connect {args.name}" + (f" --as {args.as_}" if args.as_ else ""))
+            _keep(args, definition)
     else:
         _open_saved(shell, args)
     return None
+
+
+def _keep(args: Namespace, definition: Definition) -> None:
+    has_paths = saved.keep(session.backend(), args.name, definition.text, _folder())
+    _note(definition)
+    print(f"Saved. In another notebook:  %connect {args.name}" + (f" --as {args.as_}" if args.as_ else ""))
+    if has_paths:
+        print(f"Its relative paths are saved whole: they lead below {_folder()} from every folder.")
+    if session.team_in_use() is not None:
+        from flowfile_nb.notebook.share_verbs import not_for_others_yet
+
+        if told := not_for_others_yet(args.name):
+            print(told)
 
 
 def _require_sense(args: Namespace, cell: str | None) -> None:

@@ -54,9 +54,12 @@ def reads_write() -> None:
 def any_target() -> None:
     """A shared secret goes wherever a description says."""
 
-    def described(self: Any, connection: Any, who: Any, definition: Any) -> Any:
-        rows = reachable(connection, who, SECRET, definition.secret)
-        return orders_desk._Found(rows[0], rows[0], object(), definition.target, "described", True) if rows else None
+    def described(self: Any, caller: Caller, definition: Any) -> Any:
+        rows = self._usable(caller, SECRET, definition.secret)
+        if not rows:
+            return None
+        row = rows[0]
+        return orders_desk._Found(row, row.credential, row.name, row.binding, definition.target, "described", True)
 
     put(orders_desk.OrdersDesk, "_described", described)
     put(orders_desk.OrdersDesk, "_still", lambda *_: True)
@@ -85,8 +88,7 @@ def all_admins() -> None:
         return who and who._replace(is_admin=True)
 
     real = directory.find_who
-    for module in (desk, orders_desk):
-        put(module, "find_who", find)
+    put(desk, "find_who", find)
 
 
 def no_owners() -> None:
@@ -176,10 +178,11 @@ def telltale() -> None:
 
     real = orders_desk.OrdersDesk._saved
 
-    def saved(self: Any, connection: Any, who: Any, name: str) -> Any:
-        found = real(self, connection, who, name)
-        if found is None and connection.execute(select(connections.c.id).where(connections.c.name == name)).first():
-            raise NotAllowedError(f"the connection {name!r} is not yours")
+    def saved(self: Any, caller: Caller, name: str) -> Any:
+        found = real(self, caller, name)
+        with self._store.asking() as connection:
+            if found is None and connection.execute(select(connections.c.id).where(connections.c.name == name)).first():
+                raise NotAllowedError(f"the connection {name!r} is not yours")
         return found
 
     put(orders_desk.OrdersDesk, "_saved", saved)

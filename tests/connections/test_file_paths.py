@@ -60,7 +60,8 @@ def test_a_saved_one_from_another_folder(
     shell: Shell, there: Path, elsewhere: Path, body: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It opens the file that was meant where it was saved; what else stands in its text stays."""
-    shell.run(f"%%connect answer --save\n{body}")
+    said = shell.run(f"%%connect answer --save\n{body}")
+    assert f"Its relative paths are saved whole: they lead below {there} from every folder." in said
     shell.run("%connect -x answer")
     monkeypatch.chdir(elsewhere)
 

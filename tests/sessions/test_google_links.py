@@ -163,3 +163,28 @@ def test_what_is_wrong_is_said(broker: Broker, google: Server, account: rsa.RSAP
 
     assert says in failed["message"]
     assert "PRIVATE" not in str(failed)
+
+
+@pytest.mark.parametrize(
+    ("url", "tls"),
+    [
+        ("https://169.254.169.254/token", ""),
+        ("https://[fd20:ce::254]/token", ""),
+        ("http://login.example.com/token", "verify-full"),
+        ("https://127.0.0.1/token", "verify-full"),
+        ("file:///etc/passwd", ""),
+        ("", ""),
+    ],
+)
+def test_a_key_names_no_server_of_the_brokers_own(
+    broker: Broker, google: Server, account: rsa.RSAPrivateKey, url: str, tls: str
+) -> None:
+    """Who owns a key could have the broker ask whatever it reaches and he does not."""
+    permitted = order(google, account)
+    key = json.loads(permitted.value) | {"token_uri": url}
+    host = "storage.example.com" if tls else "127.0.0.1"
+    elsewhere = permitted._replace(value=json.dumps(key), target=permitted.target._replace(tls=tls, host=host))
+
+    told = broker.ask(elsewhere, "LIST sales/data").last["message"]
+
+    assert "the key names a server for its tokens that the broker does not ask" in told

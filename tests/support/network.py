@@ -20,10 +20,14 @@ class Link:
 
     Args:
         port: Where it leads.
+
+    Attributes:
+        asked: How many pieces have gone there. Where each waits for its answer, that is how often somebody has waited.
     """
 
     def __init__(self, port: int) -> None:
         self._target = port
+        self.asked = 0
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._open: set[socket.socket] = set()
@@ -70,16 +74,17 @@ class Link:
                 self._open.add(far)
                 for one in (near, far):
                     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
-                back = threading.Thread(target=self._carry, args=(far, near), daemon=True)
+                back = threading.Thread(target=self._carry, args=(far, near, 0), daemon=True)
                 back.start()
-                self._carry(near, far)
+                self._carry(near, far, 1)
                 back.join()
             self._open.discard(far)
         self._open.discard(near)
 
-    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+    def _carry(self, source: socket.socket, sink: socket.socket, counted: int) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(_PIECE_BYTES):
+                self.asked += counted
                 self._flowing.wait()
                 sink.sendall(data)
         with contextlib.suppress(OSError):

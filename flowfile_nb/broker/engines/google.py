@@ -7,7 +7,9 @@ import datetime as dt
 import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
+from flowfile_nb.broker.addresses import leads_to_nobody, refusal_of
 from flowfile_nb.broker.engines import LostError, OpeningError, StatementError
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Target
@@ -15,6 +17,7 @@ from flowfile_nb.broker.storage.links import Entry, Link, not_installed
 
 T = TypeVar("T")
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+_SCHEMES = {"http", "https"}
 _READ_S = 30
 _NO_OBJECT, _NO_LOGIN, _NOT_ALLOWED = 404, 401, 403
 _REASONS = {_NO_OBJECT: "there is no bucket of that name", _NO_LOGIN: "the storage refused the key"}
@@ -81,12 +84,29 @@ class Google:
         except ModuleNotFoundError:
             raise not_installed("gcs") from None
         try:
-            login = Credentials.from_service_account_info(json.loads(self._value), scopes=[_SCOPE])
-        except (ValueError, TypeError, AttributeError) as error:
+            key = json.loads(self._value)
+            self._require_token_server(str(key["token_uri"]))
+            login = Credentials.from_service_account_info(key, scopes=[_SCOPE])
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
             # The library's own text can quote the key.
             raise OpeningError("the secret is not a service account's key", type(error).__name__) from None
         client = Client(project="none", credentials=login, client_options={"api_endpoint": self._url})
         return client.bucket(self._name)
+
+    def _require_token_server(self, url: str) -> None:
+        """
+        Raise OpeningError unless the server that the key itself names for its tokens is asked by TLS, and is somebody's.
+
+        An emulator's, over http, may be one of this host's.
+        """
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if (
+            parts.scheme not in ({"https"} if self._target.tls else _SCHEMES)
+            or leads_to_nobody(host)
+            or refusal_of(host, pinned=self._target.host)
+        ):
+            raise OpeningError("the key names a server for its tokens that the broker does not ask", "token_uri")
 
 
 def _said(ask: Callable[[], T]) -> T:

@@ -1,0 +1,77 @@
+"""
+Errors that a filesystem or an API's client of ours has in a later cell: which connection it was is found out when one is shown.
+
+What is raised is the library's own exception, with its traceback and all that led to it: nothing is wrapped round a request.
+That traceback went through the object that was bound, whose class has a method `explain_later`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+from flowfile_nb.connections.told import Told
+from flowfile_nb.errors import FlowfileNbError
+
+EXPLAIN = "explain_later"
+"""The method of a bound object's class: it gets the error, and returns what happened and what to do, or None."""
+# How the libraries call the object that they ask.
+_NAMES = ("self", "obj", "fs", "filesystem")
+_INSTALLED = {"dist-packages", "site-packages"}
+# Whose exceptions are about a connection, beside the operating system's; a wrong argument is shown as ever.
+_LIBRARIES = {
+    *("aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "httpcore", "httpx", "paramiko", "requests"),
+    "s3fs",
+}
+_asked: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def answered(response: Any, client: Any) -> None:
+    """Remember which client an answer is one's of: what is raised for its status goes through no client."""
+    _asked[response] = client
+
+
+def told_of(error: BaseException | None) -> Told | None:
+    """Return what can be told of an exception that went through an object of ours; None of everybody else's."""
+    if error is None or not _is_of_library(error):
+        return None
+    bound = next(_bound_to(error), None)
+    explained: tuple[str, str] | None = None if bound is None else getattr(bound, EXPLAIN)(error)
+    return None if explained is None else Told(explained[0], "", explained[1], ref(bound))
+
+
+def _is_of_library(error: BaseException) -> bool:
+    """Return whether an exception is a library's or the operating system's, and not one that says by itself how it is shown."""
+    if isinstance(error, FlowfileNbError):
+        return False
+    return isinstance(error, (OSError, EOFError)) or type(error).__module__.partition(".")[0] in _LIBRARIES
+
+
+def _bound_to(error: BaseException) -> Iterator[Any]:
+    response = getattr(error, "response", None)
+    try:
+        client = None if response is None else _asked.get(response)
+    except TypeError:
+        # A response of botocore's is a dictionary.
+        client = None
+    if client is not None:
+        yield client
+    yield from _went_through(error.__traceback__)
+
+
+def _went_through(traceback: TracebackType | None) -> Iterator[Any]:
+    while traceback is not None:
+        frame = traceback.tb_frame
+        # In a user's own function a variable of such a name says nothing.
+        if _INSTALLED & set(Path(frame.f_code.co_filename).parts):
+            for name in _NAMES:
+                value = frame.f_locals.get(name)
+                if type(value).__module__ == "pyarrow._fs":
+                    # PyArrow puts its own round a filesystem.
+                    value = getattr(getattr(value, "handler", None), "fs", None)
+                if EXPLAIN in vars(type(value)):
+                    yield value
+        traceback = traceback.tb_next
