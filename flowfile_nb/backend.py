@@ -22,6 +22,8 @@ class Listing(NamedTuple):
     """The groups that each is shared with, in one text; none at all where nothing is shared from here."""
     modes: Sequence[str] = ()
     """Where each value is when it is used: `in this kernel`, or `brokered`; none at all where all are in this kernel."""
+    promises: Sequence[str] = ()
+    """What is promised of each one's shares, a line for each access and kind of target; none at all where nothing is shared."""
 
 
 class Finding(NamedTuple):
@@ -78,6 +80,8 @@ class TeamConnection(NamedTuple):
     """What statements can do by it at the database; empty where nothing is said of that."""
     writers: tuple[str, ...] = ()
     """Of one's own, those of the groups that it is shared with for writing."""
+    unfixed: str = ""
+    """The secret that its owner has to enter (again) before others can use it; empty where nothing is in the way."""
 
 
 class Known(NamedTuple):

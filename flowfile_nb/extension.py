@@ -158,7 +158,9 @@ def connect(line: str, cell: str | None = None) -> Any:
     For  s3, gs, abfs, sftp  it is an fsspec filesystem:  pandas.read_parquet("s3://bucket/a.parquet", filesystem=lake)
     For  https://…  it is an httpx.Client, for  type = "kafka"  a maker of confluent-kafka's clients.
     The password is read from the store at each new database connection, never kept in the engine: a replaced one is used by the
-    next connection, and idle ones are dropped. Sent to another process, it opens anew with that one's own secrets.
+    next connection, and idle ones are dropped. What --as duckdb, adbc, ibis has open is looked at before each cell: without its
+    secret it is cut off; with another one DuckDB attaches anew, ADBC and Ibis are closed and say so. Sent to another process, a
+    connection opens anew with that one's own secrets.
     """
     from flowfile_nb.notebook import magics
 
@@ -242,6 +244,10 @@ def _before_cell(info: Any) -> None:
     loaded = vars(shell)[_STATE]
     if loaded.guard is not None:
         loaded.guard.before_cell()
+    if "flowfile_nb.connections.held" in sys.modules:
+        from flowfile_nb.notebook.held_notice import look_after
+
+        look_after(shell, info.raw_cell)
     if loaded.watch is None:
         _watch_cells(shell)
     loaded.watch.look_at(info.raw_cell)

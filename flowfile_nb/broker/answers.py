@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from flowfile_nb.broker.limits import MIB, Limits
 from flowfile_nb.broker.model import Outcome
 from flowfile_nb.core import wire
+from flowfile_nb.core.spelling import spelled
 
 _log = logging.getLogger("flowfile_nb.broker")
 
@@ -68,7 +69,9 @@ async def hand_on_error(frame: wire.Frame, sender: Sender) -> dict[str, Any]:
     reference = ""
     if detail:
         reference = secrets.token_hex(4)
-        _log.warning("session failed, reference %s: %s: %s", reference, facts["message"], detail)
+        # In one line: a server that somebody connects to could write others of its own.
+        said = spelled(f"{facts['message']}: {detail}", lines=False)
+        _log.warning("session failed, reference %s: %s", reference, said)
         facts["message"] += f"  (reference {reference} in the broker's log)"
     await sender.send(wire.error_frame(kind, facts["message"], facts["hint"], reference, facts["code"]))
     state = {"LimitError": "limit", "CancelledError": "cancelled"}.get(kind, "failed")

@@ -39,9 +39,12 @@ _TOLD_NAMES = 20
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
-# A dot, a slash, a backslash, a per cent sign, a semicolon or a control character in disguise: who decodes it, or does so
-# twice, reads another path.
-_DISGUISED = re.compile(r"%(?:2[5efEF]|3[bB]|5[cC]|[01][0-9A-Fa-f]|7[fF])")
+# A dot, a backslash, a per cent sign, a semicolon or a control character in disguise: who decodes it, or does so twice, reads
+# another path.
+_DISGUISED = re.compile(r"%(?:2[5eE]|3[bB]|5[cC]|[01][0-9A-Fa-f]|7[fF])")
+# A slash within a name, as in GitLab's `projects/group%2Fname`. Servers that take it for any other slash read a path that lies
+# below the same ones: those are compared with the slashes that are none but slashes.
+_SLASH_OF_NAME = re.compile("%2F", re.IGNORECASE)
 # What some servers take for a slash, by the table with which their system writes a text in fewer characters.
 _NEARLY_SLASHES = re.compile("[\u2044\u2215\u2216\u29f5\u29f8\u29f9]")
 _QUERY = re.compile(r"(?:[!$&-;=?-\[\]_a-z~|{}^`-]|%[0-9A-Fa-f]{2})*")
@@ -69,6 +72,8 @@ def permitted(target: Target, access: Access, fields: Mapping[str, Any]) -> dict
         UsageError, LimitError: If it is no request.
     """
     path, query = require_path(fields["path"]), fields["query"]
+    if (fields["timeout_s"] or 0) < 0:
+        raise UsageError("a request waits no time below zero", hint="timeout=10")
     _require_method(target, access, fields["method"])
     _require_below(target, path)
     _require_query(target, query)
@@ -87,8 +92,13 @@ def permitted(target: Target, access: Access, fields: Mapping[str, Any]) -> dict
 
 
 def require_path(path: str) -> str:
-    """Return a path that every server reads as the same. Raises NotAllowedError."""
-    segments = path.split("/")[1:]
+    """
+    Return a path that every server reads as the same, or, if there is an escaped slash in it, as one below the same paths.
+
+    Raises:
+        NotAllowedError: For any other.
+    """
+    segments = _SLASH_OF_NAME.sub("/", path).split("/")[1:]
     if (
         len(path) > MAX_TEXT
         or not _PATH.fullmatch(path)
@@ -99,7 +109,7 @@ def require_path(path: str) -> str:
         or not _is_plain(path)
     ):
         raise NotAllowedError(
-            "the broker sends no path with  ..  or  //  in it, or with an escaped  .  /  \\  ;  or  %",
+            "the broker sends no path with  ..  or  //  in it, also escaped, or with an escaped  .  \\  ;  or  %",
             hint="write the path as the API's documentation has it",
         )
     return path

@@ -11,9 +11,9 @@ from flowfile_nb.broker.definitions import definition_of, place
 from flowfile_nb.broker.desk import Desk, secrets_of
 from flowfile_nb.broker.directory import Who
 from flowfile_nb.broker.engines import guarantee_of
-from flowfile_nb.broker.grants import access_of, manageable, reachable, remove_grants, shares_of
+from flowfile_nb.broker.grants import access_of, fixed_by, manageable, reachable, remove_grants, shares_of
 from flowfile_nb.broker.keeping import canonical, saved_by_proof
-from flowfile_nb.broker.model import Caller
+from flowfile_nb.broker.model import Caller, Definition
 from flowfile_nb.broker.quotas import require_room
 from flowfile_nb.broker.shown import ConnectionInfo
 from flowfile_nb.broker.tables import CONNECTION, SECRET, bindings, connections, secrets
@@ -39,6 +39,7 @@ class ConnectionsDesk(Desk):
         with self._looking(caller) as (connection, who):
             rows = reachable(connection, who, CONNECTION)
             shares = shares_of(connection, CONNECTION, {row.id for row in rows if row.grant_id is None})
+            fixed = fixed_by(connection, {row.id for row in rows})
         found: dict[str, tuple[int, ConnectionInfo]] = {}
         for row in rows:
             if row.name in found:
@@ -47,19 +48,22 @@ class ConnectionsDesk(Desk):
                     info.groups.append(row.group_name)
                 continue
             own = row.grant_id is None
-            kind, target = described(row.body)
+            definition = _definition_of(row.body)
+            target = None if definition is None else definition.target
+            kind = _scheme_of(row.body) if target is None else target.kind
             info = ConnectionInfo(
                 row.name,
                 row.owner,
                 "" if own else row.granted_by or "",
                 [share.group for share in shares.get(row.id, [])] if own else [row.group_name],
                 kind,
-                target,
+                "" if target is None else place(target),
                 "owner" if own else "manage" if manageable(row, rows) else "use",
                 access_of(row),
                 secrets_of(row.body),
                 "" if own else guarantee_of(kind, access_of(row)),
                 [share.group for share in shares.get(row.id, []) if share.access == "write"],
+                "" if definition is None or _is_fixed(definition, row, fixed.get(row.id)) else definition.secret,
             )
             found[row.name] = row.id, info
         return [info for _, info in found.values()]
@@ -143,9 +147,8 @@ class ConnectionsDesk(Desk):
 
     def _rebind(self, connection: Any, keys: Any, saved: Any, known: Any) -> bool:
         """Fix the credential to what was saved, where that needs nobody's consent; return whether it is fixed to that."""
-        try:
-            definition = definition_of(saved.body)
-        except (ConnectionSpecError, NotAllowedError, MissingDriverError):
+        definition = _definition_of(saved.body)
+        if definition is None:
             connection.execute(delete(bindings).where(bindings.c.connection_id == saved.id))
             return False
         secret = connection.execute(
@@ -165,17 +168,28 @@ class ConnectionsDesk(Desk):
         return not lent and self._bind(connection, keys, saved)
 
 
-def described(body: str) -> tuple[str, str]:
-    """Return the kind of a description, and where it leads in one line without values."""
+def _definition_of(body: str) -> Definition | None:
+    """Return what a description means for the broker; None where it serves no such connection."""
     try:
-        target = definition_of(body).target
-        return target.kind, place(target)
+        return definition_of(body)
     except (ConnectionSpecError, NotAllowedError, MissingDriverError):
-        pass
+        return None
+
+
+def _scheme_of(body: str) -> str:
     try:
-        return scheme_of(read_spec(body)).partition("+")[0], ""
+        return scheme_of(read_spec(body)).partition("+")[0]
     except ConnectionSpecError:
-        return "", ""
+        return ""
+
+
+def _is_fixed(definition: Definition, saved: Any, fixed: Any) -> bool:
+    """Return whether the owner's secret of that name is fixed to just the target that the description has now."""
+    return (
+        fixed is not None
+        and (fixed.user_id, fixed.name) == (saved.of, definition.secret)
+        and fixed.target == canonical(definition.target)
+    )
 
 
 def no_such_connection(name: str, known: list[str]) -> NoSuchConnectionError:

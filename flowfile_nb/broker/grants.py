@@ -184,6 +184,16 @@ def targets_of(connection: Connection, secret_ids: Iterable[int]) -> dict[int, l
     return found
 
 
+def fixed_by(connection: Connection, connection_ids: Iterable[int]) -> dict[int, Any]:
+    """Return what each saved connection fixes, by its id: the `target`, and `name` and `user_id` of the secret."""
+    query = (
+        select(bindings.c.connection_id, bindings.c.target, secrets.c.name, secrets.c.user_id)
+        .join(secrets, secrets.c.id == bindings.c.secret_id)
+        .where(bindings.c.connection_id.in_(sorted(connection_ids)))
+    )
+    return {row.connection_id: row for row in connection.execute(query)}
+
+
 def _remove(connection: Connection, which: list[Any]) -> int:
     ids = list(connection.execute(select(grants.c.id).where(*which)).scalars())
     connection.execute(delete(grant_access).where(grant_access.c.grant_id.in_(ids)))

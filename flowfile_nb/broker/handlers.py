@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tornado.web import RequestHandler, stream_request_body
 
-from flowfile_nb.broker.guests import Guests
+from flowfile_nb.broker.guests import Guests, place_of
 from flowfile_nb.broker.identities import identify
 from flowfile_nb.broker.identities.peer import credentials_of
 from flowfile_nb.broker.identities.sources import Sources
@@ -22,6 +22,8 @@ from flowfile_nb.broker.threads import in_thread
 from flowfile_nb.broker.turns import LARGE_BYTES, Turns
 from flowfile_nb.core.wire import WIRE_VERSION
 from flowfile_nb.errors import FlowfileNbError, UsageError
+
+_RETRY_AFTER_S = 2
 
 
 class Front(NamedTuple):
@@ -162,7 +164,8 @@ class ApiHandler(RequestHandler):
         self.front.guests.heard(stream)
         peer = credentials_of(stream.socket)
         scope = MANAGE if route is None else route.scope
-        caller = self.front.sources.named(await identify(self.front.identities, self.request.headers, peer, scope))
+        identified = identify(self.front.identities, self.request.headers, peer, scope, place_of(stream.socket))
+        caller = self.front.sources.named(await identified)
         self.front.guests.introduce(stream, caller.name)
         return caller
 
@@ -217,6 +220,9 @@ class ApiHandler(RequestHandler):
         if status == 403 and not hasattr(self, "caller"):
             status = 401
             self.set_header("WWW-Authenticate", "Bearer")
+        if status in {429, 503} and not hasattr(self, "caller"):
+            # Nobody was recognised, and nothing was begun: the same request may be sent again.
+            self.set_header("Retry-After", str(_RETRY_AFTER_S))
         self._refuse(status, UsageError(error.message, hint=error.hint) if isinstance(error, TooLargeError) else error)
 
     def _refuse(self, status: int, error: FlowfileNbError) -> None:

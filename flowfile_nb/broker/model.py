@@ -130,14 +130,18 @@ class Sessions(Protocol):
 class Identity(Protocol):
     """One way of knowing who calls."""
 
-    async def caller(self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str) -> Caller | None:
+    async def caller(
+        self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str, place: str = ""
+    ) -> Caller | None:
         """
         Return who calls, or None where this way does not apply to the request.
 
-        *scope* is what the request needs, where a credential may be for less than all: `use` or `manage`.
+        *scope* is what the request needs, where a credential may be for less than all: `use` or `manage`; *place* is where
+        it comes from, for those who have many to ask about at once.
 
         Raises:
             NotAllowedError: If the credential is there and is not good.
+            LimitError: If too many wait to be asked about. The request is refused then.
             BrokerError: If whoever vouches does not answer. The request is refused then.
         """
 

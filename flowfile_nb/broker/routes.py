@@ -71,7 +71,7 @@ TEAM_ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "connections"): Route({}, lambda team, caller, _: {"connections": _rows(team.connections(caller))}, USE),
     ("PUT", "connections"): Route(
         {"name": NAME, "body": DESCRIPTION},
-        lambda team, caller, given: {"replaced": bool(team.save_connection(caller, given["name"], given["body"]))},
+        lambda team, caller, given: {"fixed": team.save_connection(caller, given["name"], given["body"])},
     ),
     ("POST", "connections/delete"): Route(NAMED, lambda team, caller, given: team.delete_connection(caller, given["name"])),
     ("POST", "connections/body"): Route(

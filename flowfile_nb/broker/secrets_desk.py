@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import delete, select, update
@@ -9,11 +10,12 @@ from sqlalchemy import delete, select, update
 from flowfile_nb.broker.definitions import place
 from flowfile_nb.broker.desk import Desk, own_secret
 from flowfile_nb.broker.directory import Who
-from flowfile_nb.broker.grants import reachable, remove_grants, shares_of, targets_of
+from flowfile_nb.broker.engines import guarantee_of
+from flowfile_nb.broker.grants import access_of, reachable, remove_grants, shares_of, targets_of
 from flowfile_nb.broker.keeping import binding_of, target_from, unseal
-from flowfile_nb.broker.model import Caller
+from flowfile_nb.broker.model import Access, Caller
 from flowfile_nb.broker.quotas import require_room, require_small
-from flowfile_nb.broker.shown import SecretInfo
+from flowfile_nb.broker.shown import Promise, SecretInfo
 from flowfile_nb.broker.tables import SECRET, bindings, secrets, uses
 from flowfile_nb.core.crypto import token_times
 from flowfile_nb.core.names import quoted, require_name, require_value, suggest
@@ -37,8 +39,13 @@ class SecretsDesk(Desk):
             if info is not None:
                 if info.id == row.id and row.group_name:
                     info.groups.append(row.group_name)
+                    if access_of(row) == "write":
+                        info.writers.append(row.group_name)
                 continue
             own = row.grant_id is None
+            # Of another's the first row is the widest, and what the caller may is as wide.
+            accesses = {share.access for share in shares.get(row.id, [])} if own else {access_of(row)}
+            bound = [target_from(each.target) for each in targets.get(row.id, [])]
             found[row.name] = SecretInfo(
                 row.id,
                 row.name,
@@ -48,7 +55,11 @@ class SecretsDesk(Desk):
                 "in this kernel" if own else "brokered",
                 token_times([row.encrypted_value or ""])[0],
                 used.get(row.id),
-                list(dict.fromkeys(place(target_from(bound.target)) for bound in targets.get(row.id, []))),
+                list(dict.fromkeys(map(place, bound))),
+                [share.group for share in shares.get(row.id, []) if share.access == "write"]
+                if own
+                else [row.group_name] * (access_of(row) == "write"),
+                _promises(accesses, dict.fromkeys(target.kind for target in bound)),
             )
         return list(found.values())
 
@@ -158,3 +169,9 @@ class SecretsDesk(Desk):
             f"no secret named {name!r}",
             hint=f"did you mean {near!r}?  List yours:  %secret list" if near else "list yours:  %secret list",
         )
+
+
+def _promises(accesses: Iterable[Access], kinds: Iterable[str]) -> list[Promise]:
+    """Return what is promised of shares for *accesses* at targets of *kinds*, where something is known of that."""
+    found = [Promise(access, kind, guarantee_of(kind, access)) for access in sorted(accesses) for kind in kinds]
+    return [promise for promise in found if promise.guarantee]

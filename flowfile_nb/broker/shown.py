@@ -10,6 +10,15 @@ Mode = Literal["in this kernel", "brokered"]
 What = Literal["secret", "connection"]
 
 
+class Promise(NamedTuple):
+    """What is promised of the uses by a share, at one kind of target."""
+
+    access: Access
+    kind: str
+    """Of the target: `postgresql`, `https` …"""
+    guarantee: str
+
+
 class SecretInfo(NamedTuple):
     """A secret that is the caller's own, or that he may use."""
 
@@ -27,6 +36,10 @@ class SecretInfo(NamedTuple):
     """By the broker, in seconds since 1970."""
     targets: list[str]
     """Where it may go: `postgresql://app@db.example.com:5432/sales`."""
+    writers: list[str]
+    """Those of *groups* that may write with it."""
+    promises: list[Promise]
+    """Of one's own, of all its shares; of another's, of the caller's own uses."""
 
 
 class ConnectionInfo(NamedTuple):
@@ -46,6 +59,8 @@ class ConnectionInfo(NamedTuple):
     """What statements can do by it at the database; empty for one's own, and for what is no database."""
     writers: list[str]
     """Of one's own, those of *groups* that may write with it; empty for another's, where *access* says it."""
+    unfixed: str
+    """The secret that its owner has to enter (again) before others can use the connection: none is fixed to its target yet."""
 
 
 class ShareInfo(NamedTuple):

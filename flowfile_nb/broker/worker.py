@@ -27,6 +27,7 @@ from flowfile_nb.broker.engines import (
     ExchangeError,
     LostError,
     OpeningError,
+    StaleError,
     StatementError,
     StoppedError,
     api_of,
@@ -152,9 +153,17 @@ class Session:
             self._fail(type(error).__name__, error.message, error.hint)
 
     def _run(self, number: int, message: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self._done(number, message)
+        except StaleError:
+            # Nothing has run. What opens the next one judges the account again.
+            self._engine = None
+            return self._done(number, message)
+
+    def _done(self, number: int, message: dict[str, Any]) -> dict[str, Any]:
         engine = self._opened()
         if message.get("ask") == "problems":
-            # PostgreSQL alone has something more to tell.
+            # Those have something more to tell whose dialect would ask for it by statements of the member's.
             first_asked: dict[str, Any] = getattr(engine, "first_asked", dict)()
             return {"problems": engine.problems(), "server": engine.server(), "first_asked": first_asked}
         if "request" in message:
@@ -231,7 +240,8 @@ def _require_lendable(engine: Engine | Api) -> None:
     """
     Raise NotAllowedError if the account may do more than a share can hold in.
 
-    It was asked when it was shared; since then its owner may have fixed another one, or its administrator have raised it.
+    It was asked when it was shared; since then its owner may have fixed another one, or its administrator have raised it. So
+    it is asked at each opening, of which a session may have several.
     """
     if refused := [problem for problem in engine.problems() if not problem.startswith(_WARNING)]:
         raise NotAllowedError(

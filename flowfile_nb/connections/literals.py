@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flowfile_nb.connections.mistyped import meant_credential
+from flowfile_nb.connections.mistyped import is_authorization, meant_credential
 from flowfile_nb.core.references import StandIns, names_in
 from flowfile_nb.errors import ConnectionSpecError, LiteralPasswordError
 
@@ -22,6 +22,8 @@ _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _HEADER = re.compile(
     r"(?:authorization|cookie|(?:^|[-_])(?:(?:api|access|auth|subscription)-?key|token|secret))$", re.IGNORECASE
 )
+# What stands before a credential in a header, whatever that is called.
+_SCHEME = re.compile(r"(?:basic|bearer)\s+\S+", re.IGNORECASE)
 # In an ODBC string, a DSN, a storage account's connection string, the query of a signed URL.
 _EMBEDDED = re.compile(
     r"(?:^|[;&?\s'\"])(?:\w*password|passwd|pwd|accountkey|sharedaccesskey|sharedaccesssignature|sig)\s*=\s*(?P<value>\{(?:[^}]|\}\})*|[^;&\s]+)",
@@ -67,6 +69,8 @@ def refuse_literals(parts: Mapping[str, Any], path: str = "", *, of_api: bool = 
         _refuse_literal(str(key), item, f"{path}{key}", secret=secret)
         if not secret and not of_api:
             _refuse_mistyped(str(key), item, path)
+        elif not secret and path == "headers.":
+            _refuse_in_header(str(key), item)
 
 
 def refuse_literals_in_url(marked: StandIns) -> None:
@@ -106,6 +110,20 @@ def _refuse_mistyped(key: str, item: Any, path: str) -> None:
             f"what stands under {path}{key} may be a password in clear, and no such key is known; nothing was opened",
             hint=f"did you mean {meant!r}?  Store the value:  %secret set my_pw   and write  {meant} = %secret my_pw",
         )
+
+
+def _refuse_in_header(name: str, item: Any) -> None:
+    """Refuse a credential in a header that is called otherwise than it should be, or by a name of the API's own."""
+    if not isinstance(item, str) or names_in(item):
+        return
+    if is_authorization(name):
+        raise LiteralPasswordError(
+            f"what stands under headers.{name} may be a password in clear, and no such header is known; nothing was opened",
+            hint="did you mean 'Authorization'?  Store the value:  %secret set my_pw   and write"
+            '  Authorization = "Bearer %secret my_pw"',
+        )
+    if _SCHEME.fullmatch(item):
+        raise _literal_password(f"headers.{name}")
 
 
 def _refuse_literal(key: str, item: Any, path: str, *, secret: bool) -> None:

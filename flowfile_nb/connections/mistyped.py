@@ -35,6 +35,16 @@ def meant_credential(key: str) -> str | None:
     return None
 
 
+def is_authorization(header: str) -> bool:
+    """
+    Return whether a header's name is `Authorization` with a typing mistake or two in it, or as it is spelt in England.
+
+    >>> is_authorization("Authorisation"), is_authorization("Authorizaton"), is_authorization("Author")
+    (True, True, False)
+    """
+    return _distance(header.lower(), "authorization") <= 2
+
+
 def _distance(one: str, other: str) -> int:
     """Return how many letters are missing, too many, wrong, or two of them the wrong way round (optimal string alignment)."""
     if abs(len(one) - len(other)) > 2:

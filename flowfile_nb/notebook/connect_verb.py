@@ -13,7 +13,7 @@ from flowfile_nb.connecting import open_definition
 from flowfile_nb.connections import Opened, saved
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.core.names import quoted, suggest
-from flowfile_nb.errors import ConnectionFailedError, NoPromptError, StoreError, UsageError
+from flowfile_nb.errors import ConnectionFailedError, NoPromptError, NotAllowedError, StoreError, UsageError
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.variable import require_free, require_variable, variable_of
 from flowfile_nb.notebook.waiting import said_if_slow
@@ -46,14 +46,23 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
         definition = Definition(args.name, cell.strip())
         _open(shell, args, definition, "%%connect")
         if args.save:
-            has_paths = saved.keep(session.backend(), args.name, cell.strip(), _folder())
-            _note(definition)
-            print(f"Saved. In another notebook:  %connect {args.name}" + (f" --as {args.as_}" if args.as_ else ""))
-            if has_paths:
-                print(f"Its relative paths are saved whole: they lead below {_folder()} from every folder.")
+            _keep(args, definition)
     else:
         _open_saved(shell, args)
     return None
+
+
+def _keep(args: Namespace, definition: Definition) -> None:
+    has_paths = saved.keep(session.backend(), args.name, definition.text, _folder())
+    _note(definition)
+    print(f"Saved. In another notebook:  %connect {args.name}" + (f" --as {args.as_}" if args.as_ else ""))
+    if has_paths:
+        print(f"Its relative paths are saved whole: they lead below {_folder()} from every folder.")
+    if session.team_in_use() is not None:
+        from flowfile_nb.notebook.share_verbs import not_for_others_yet
+
+        if told := not_for_others_yet(args.name):
+            print(told)
 
 
 def _require_sense(args: Namespace, cell: str | None) -> None:
@@ -228,6 +237,11 @@ def _delete(args: Namespace) -> None:
 
 def _delete_shared(args: Namespace, shared: TeamConnection) -> None:
     """Delete somebody else's, which the broker lets those do who may manage it."""
+    if shared.permission != "manage":
+        raise NotAllowedError(
+            f"{args.name!r} is {shared.owner}'s, and shared with you to be used: nothing was deleted",
+            hint=f"ask {shared.owner};  %connect -x {quoted(args.name)}  closes it here",
+        )
     question = f"Delete {args.name}, which is {shared.owner}'s, for everybody?"
     if args.yes or confirm(question, otherwise=f"%connect {quoted(args.name)} --delete --yes"):
         session.backend().delete_connection(args.name)

@@ -15,7 +15,6 @@ from flowfile_nb.errors import ConnectionSpecError, UsageError
 from flowfile_nb.notebook.variable import variable_of
 
 _OTHER = "other than the open one"
-_MAY_WRITE = "reads and writes"
 
 
 class ConnectionRow(NamedTuple):
@@ -33,6 +32,14 @@ class ConnectionRow(NamedTuple):
     """When it was last opened, in seconds since 1970."""
     definition: Definition | None
     """None for one that is open and not saved, or not as it is open."""
+
+    @property
+    def pending(self) -> str:
+        """What it is before its owner has entered its secret (again): `not for others yet`, or `not usable yet`; else empty."""
+        team = self.definition.team if self.definition is not None else None
+        if team is None or not team.unfixed:
+            return ""
+        return "not for others yet" if team.own else "not usable yet"
 
     @property
     def kept(self) -> str:
@@ -104,10 +111,12 @@ def connection_rows(backend: SecretBackend, folder: Path, file: Path | None = No
 def _kept_by(team: TeamConnection) -> str:
     """Return where a team's broker keeps it: whose it is, with whom it is shared, and what it may."""
     if team.own:
-        told = [f"{printable(group)} ({_MAY_WRITE if group in team.writers else 'reads'})" for group in team.groups]
-        return f"saved; shared with {', '.join(told)}" if told else "saved"
+        # Imported here: without a team nothing is shared.
+        from flowfile_nb.team.wording import with_whom
+
+        return f"saved; shared with {printable(with_whom(team.groups, team.writers))}" if team.groups else "saved"
     groups = ", ".join(map(printable, team.groups))
-    may = _MAY_WRITE if team.access == "write" else "reads only"
+    may = "reads and writes" if team.access == "write" else "reads only"
     return f"shared by {printable(team.owner)}" + (f" with {groups}" if groups else "") + f"; brokered, {may}"
 
 

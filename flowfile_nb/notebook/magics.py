@@ -132,8 +132,11 @@ def _get(shell: InteractiveShell, args: Namespace) -> Secret:
 def _named(name: str) -> Secret:
     found = session.secrets[name]
     # It is a reference all the same, and can be used as one.
-    for why in session.backend().brokered([name]).values():
+    backend = session.backend()
+    for why in backend.brokered([name]).values():
         print(why)
+        for promised in filter(None, backend.describe(names=[name]).promises):
+            print(promised)
     return found
 
 

@@ -6,8 +6,8 @@ custom messages and is answered by custom messages; a value comes as a binary bu
 
     {op: "list"}                 → {op: "list", names: [name, …]}, in a team with {team: true}; or {op: "setup"} where docker
                                     mode waits for a master key; that is made in the browser and never comes here
-    {op: "describe", names}      → {op: "describe", columns: [names, owners, sharers, updated_at, used_at]}; in a team two more,
-                                    shared_with and modes
+    {op: "describe", names}      → {op: "describe", columns: [names, owners, sharers, updated_at, used_at]}; in a team three
+                                    more: shared_with, modes and promises
     {op: "set", name, replace}   → {op: "done", text}, then the list; the value is the only buffer
     {op: "delete", name}         → {op: "done", text}, then the list
     {op: "used_by", name}        → {op: "used_by", connections: [name, …]}

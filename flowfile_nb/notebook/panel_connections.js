@@ -79,9 +79,10 @@ class ConnectionsTab {
     if (this.rows.reveal(this.added)) this.added = null;
   }
 
-  rowOf({ name, shown, state, kind, target, problem, secrets, used_at, kept, place }) {
+  rowOf({ name, shown, state, pending, kind, target, problem, secrets, used_at, kept, place }) {
     const short = target.replace(`${kind}/`, "").replace(/^[\w+.-]+:\/\/(\/(?=.))?/, "") || target; // Its kind stands above it.
     const badge = state ? [make("span", { className: `fnb-badge${state === "open" ? " fnb-open" : ""}` }, state)] : [];
+    if (pending) badge.push(make("span", { className: "fnb-badge fnb-lacks", title: "Its owner has to enter its secret again: %secret set NAME --replace" }, pending));
     if (secrets.some(([, missing]) => missing)) badge.push(make("span", { className: "fnb-badge fnb-lacks" }, "secret missing"));
     const title = make("div", { className: "fnb-line" }, make("span", { className: "fnb-title", title: shown }, shown), make("span", { className: "fnb-kind" }, kind), ...badge);
     const where = problem ? make("div", { className: "fnb-line fnb-problem", title: problem }, `cannot be opened: ${problem}`)

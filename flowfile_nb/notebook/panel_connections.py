@@ -1,8 +1,8 @@
 """
 What the panel's tab of connections asks. The definitions are those of `%connect`, and hold references only.
 
-    {op: "connections"}          → {op: "connections", rows: [{key, name, origin, state, kind, target, problem, secrets: [[name,
-                                    is missing]], used_at, kept, place}], problem}
+    {op: "connections"}          → {op: "connections", rows: [{key, name, origin, state, pending, kind, target, problem,
+                                    secrets: [[name, is missing]], used_at, kept, place}], problem}
     {op: "kinds"}                → {op: "kinds", kinds: [name, …]}
     {op: "keys", kind}           → {op: "keys", keys: [{name, label, …}]}, as the kind declares them (connections/keys.py)
     {op: "definition", name}     → {op: "definition", kind, values, secrets, more}, or {text} where only that says all of it
@@ -70,6 +70,7 @@ def _told(row: ConnectionRow, missing: set[str]) -> dict[str, Any]:
         "shown": printable(row.name),
         "origin": origin,
         "state": row.state,
+        "pending": "" if missing.intersection(row.secrets) else row.pending,
         "kind": row.kind,
         "target": row.target,
         "problem": row.problem,
@@ -107,7 +108,12 @@ def _save(panel: SecretPanel, message: _Message) -> dict[str, Any]:
     if unknown and message.get("agreed") != sorted(unknown):
         return {"op": "ask", "question": _about(unknown), "agreed": sorted(unknown)}
     saved.keep(backend, name, body, Path.cwd())
-    return {"op": "done", "text": f"Saved {name}. In any notebook:  %connect {name}"}
+    told = f"Saved {name}. In any notebook:  %connect {name}"
+    if session.team_in_use() is not None:
+        from flowfile_nb.notebook.share_verbs import not_for_others_yet
+
+        told = "  ".join(filter(None, [told, not_for_others_yet(name)]))
+    return {"op": "done", "text": told}
 
 
 def _unknown(body: str) -> dict[str, str]:

@@ -84,9 +84,9 @@ class SecretsTab {
     const answer = await this.panel.ask({ op: "describe", names });
     if (answer.op === "error") return this.panel.say(answer);
     const changed = new Set(names);
-    const [found, owners, sharers, updates, uses, sharedWith, modes] = answer.columns;
+    const [found, owners, sharers, updates, uses, sharedWith, modes, promises] = answer.columns;
     found.forEach((name, index) => {
-      const detail = { owner: owners[index], sharedBy: sharers[index], updated: updates[index], used: uses[index], sharedWith: sharedWith?.[index] ?? "", mode: modes?.[index] ?? "" };
+      const detail = { owner: owners[index], sharedBy: sharers[index], updated: updates[index], used: uses[index], sharedWith: sharedWith?.[index] ?? "", mode: modes?.[index] ?? "", promises: promises?.[index] ?? "" };
       detail.own = !detail.sharedBy && detail.owner !== "environment";
       detail.ages = [detail.updated, detail.used].map(since); // They go on while nothing else changes.
       if (JSON.stringify(detail) === JSON.stringify(this.details.get(name))) changed.delete(name);
@@ -112,13 +112,13 @@ class SecretsTab {
   }
 
   rowOf(name) {
-    const { owner, sharedBy, sharedWith, mode, updated, used, own } = this.details.get(name) ?? { updated: null, used: null };
+    const { owner, sharedBy, sharedWith, mode, promises, updated, used, own } = this.details.get(name) ?? { updated: null, used: null };
     const shared = !this.team ? sharedBy : [sharedBy !== owner && sharedBy && `by ${sharedBy}`, sharedWith && `with ${sharedWith}`].filter(Boolean).join(" ");
     const badge = mode === "brokered" ? [make("span", { className: "fnb-badge fnb-open", title: "The broker uses it; its value never comes to this kernel" }, mode)] : [];
     const actions = make("td", { className: "fnb-actions" }, rowButton("copy", "Copy reference", `Copy reference to ${name}`));
     if (own) actions.append(rowButton("replace", "Replace", `Replace the value of ${name}`), rowButton("delete", "Delete", `Delete ${name}`));
     return make("tr", {}, make("th", { scope: "row", title: name }, name, ...badge),
-      make("td", {}, owner ?? ""), make("td", {}, shared ? make("span", { title: shared }, shared) : "–"), make("td", {}, age(updated)), make("td", {}, age(used)), actions);
+      make("td", {}, owner ?? ""), make("td", {}, shared ? make("span", { title: [shared, promises].filter(Boolean).join("\n") }, shared) : "–"), make("td", {}, age(updated)), make("td", {}, age(used)), actions);
   }
 
   act(name, action, button) {

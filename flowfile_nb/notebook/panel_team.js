@@ -198,13 +198,13 @@ class SharingTab extends TeamTab {
   }
 
   rowOf(one) {
-    const { what, name, places, shares, own, owner, groups, access } = one;
+    const { what, name, places, shares, own, owner, groups, access, promises } = one;
     const title = make("div", { className: "fnb-line" }, make("span", { className: "fnb-title", title: name }, name), make("span", { className: "fnb-kind" }, what));
     const where = places.join(", ");
     const target = make("div", { className: "fnb-line fnb-target", title: where }, where || "no target yet: save a connection that uses it");
     const lines = own ? shares.map((share) => `with ${share.group}, ${share.permission === "manage" ? "manages, " : ""}${MAY[share.access]}`)
       : [`by ${owner}${groups.length ? ` with ${groups.join(", ")}` : ""}${access ? `, ${MAY[access]}` : ""}`];
-    const shared = make("td", {}, ...(lines.length ? lines.map((line) => make("div", { className: "fnb-line", title: line }, line)) : ["–"]));
+    const shared = make("td", {}, ...(lines.length ? lines.map((line) => make("div", { className: "fnb-line", title: [line, promises].filter(Boolean).join("\n") }, line)) : ["–"]));
     const mode = own ? "in this kernel" : "brokered";
     const badge = make("span", { className: `fnb-badge${own ? "" : " fnb-open"}`, title: own ? "Its value comes to this kernel when you use it" : "The broker uses it; its value never comes to this kernel" }, mode);
     const actions = make("td", { className: "fnb-actions" });

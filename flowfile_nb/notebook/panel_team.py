@@ -8,8 +8,9 @@ What the panel's tabs Groups and Sharing ask, in a team. `panel` has the rules; 
     {op: "set_member", group, user, role}
     {op: "remove_member", group, user}
     {op: "sharing"}                            → {op: "sharing", groups: [name, …],
-                                                  own: [{what, name, places, shares: [{group, permission, access}]}],
-                                                  shared: [{what, name, owner, groups, places, access}]}
+                                                  own: [{what, name, places, promises, shares: [{group, permission,
+                                                         access}]}],
+                                                  shared: [{what, name, owner, groups, places, access, promises}]}
     {op: "share", what, name, group, permission, access, confirmed}
                                                → {op: "done", text}, or {op: "confirm", text} for a share that may write
     {op: "unshare", what, name, group}         → {op: "done", text}
@@ -62,7 +63,11 @@ def _remove_member(message: _Message) -> dict[str, Any]:
 def _sharing(message: _Message) -> dict[str, Any]:
     team = session.team()
     secrets, connections = team.entries(), team.team_connections()
-    own = [_own("secret", entry.name, _places(entry), entry.groups) for entry in secrets if entry.own]
+    own = [
+        {**_own("secret", entry.name, _places(entry), entry.groups), "promises": "\n".join(map(str, entry.promises))}
+        for entry in secrets
+        if entry.own
+    ]
     own += [_own("connection", one.name, [one.target], one.groups) for one in connections if one.own]
     shared: list[dict[str, Any]] = [
         {
@@ -71,7 +76,8 @@ def _sharing(message: _Message) -> dict[str, Any]:
             "owner": entry.shared_by or entry.owner,
             "groups": entry.groups,
             "places": _places(entry),
-            "access": "",
+            "access": "write" if entry.writers else "read",
+            "promises": "\n".join(map(str, entry.promises)),
         }
         for entry in secrets
         if not entry.own
@@ -84,6 +90,7 @@ def _sharing(message: _Message) -> dict[str, Any]:
             "groups": one.groups,
             "places": [one.target],
             "access": one.access,
+            "promises": one.guarantee,
         }
         for one in connections
         if not one.own

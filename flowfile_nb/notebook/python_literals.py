@@ -61,7 +61,9 @@ def hide_in_python(cell: str, code: str, transform: Callable[[str], str], namesp
     for segment in sorted(found, key=len, reverse=True):
         if segment not in cell and not any(segment in longer for longer in done):
             return REMOVED
-        cell = cell.replace(segment, f'"{REMOVED}"')
+        # A number is a word of its own, and no part of another.
+        edge = r"\b" if segment.isalnum() else ""
+        cell = re.sub(f"{edge}{re.escape(segment)}{edge}", f'"{REMOVED}"', cell)
         done.append(segment)
     return cell
 

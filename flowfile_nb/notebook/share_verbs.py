@@ -93,6 +93,25 @@ def unshare(what: What, name: str, group: str) -> None:
         print(f"{group} can use it still, through {connection}. To end that:  {again}")
 
 
+def not_for_others_yet(name: str) -> str:
+    """
+    Return who has to enter which secret again before others can use a connection that was just saved; empty if nobody has to.
+
+    A credential that is shared goes to no new place because somebody has written another one down.
+    """
+    team = session.team()
+    saved = next((one for one in team.team_connections() if one.name == name), None)
+    if saved is None or not saved.unfixed or (saved.own and team.missing([saved.unfixed])):
+        return ""
+    command = f"%secret set {quoted(saved.unfixed)} --replace"
+    if not saved.own:
+        return f"Nobody can use it before its owner {saved.owner} has entered the secret again:  {command}"
+    return (
+        f"You can open it; others cannot yet: a secret that is shared goes to a new place only after you have entered it"
+        f" again:  {command}"
+    )
+
+
 def tell_of_useless(names: Collection[str]) -> None:
     """Say of each secret that stays shared where no saved connection says any more where it may go."""
     for entry in session.team().entries():

@@ -8,6 +8,7 @@ from html import escape
 
 from flowfile_nb.backend import Listing
 from flowfile_nb.core.moments import duration
+from flowfile_nb.core.spelling import spelled
 
 
 class Table:
@@ -40,7 +41,8 @@ class Table:
             return note
         head = "".join(f"<th scope='col' style='text-align:left'>{escape(cell)}</th>" for cell in self.header)
         body = "".join(
-            "<tr>" + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
+            "<tr>" + "".join(f"<td style='text-align:left'>{escape(spelled(cell))}</td>" for cell in row) + "</tr>"
+            for row in self.rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
 
@@ -64,7 +66,9 @@ def secrets_table(secrets: Listing) -> Table:
     # Without a team the two in the middle are not there.
     told = {title: column for title, column in columns.items() if len(column) == len(secrets.names)}
     rows = list(zip(*told.values(), strict=True))
-    return Table(tuple(told), rows, "" if rows else "No secrets yet. Add one:  %secret set NAME")
+    # Below the table, each once: most shares are promised the same.
+    promised = dict.fromkeys(line for text in secrets.promises for line in text.splitlines())
+    return Table(tuple(told), rows, "\n".join(promised) if rows else "No secrets yet. Add one:  %secret set NAME")
 
 
 def age(seconds: int | None) -> str:

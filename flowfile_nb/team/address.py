@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import stat
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -45,12 +46,13 @@ class Address(NamedTuple):
         Return the token to be sent now; empty without one. A file is read at each call.
 
         Raises:
-            BrokerError: If the file cannot be read, or is not one token alone.
+            BrokerError: If the file cannot be read, is not one token alone, or somebody else may have written it.
         """
         if not self.token_file:
             return self.token
         try:
             with open(self.token_file, encoding="ascii") as file:
+                _require_ours(os.fstat(file.fileno()))
                 text = file.read(_MAX_TOKEN + 1).strip()
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text of a token"
@@ -62,6 +64,17 @@ class Address(NamedTuple):
                 f"the file that {TOKEN_FILE} names does not hold a token alone", hint="one line: the token, nothing else"
             )
         return text
+
+
+def _require_ours(file: os.stat_result) -> None:
+    """Raise BrokerError if another user may have written a file: with his token, what is stored here would be his."""
+    if os.name != "posix":
+        return
+    if file.st_uid not in {0, os.geteuid()} or file.st_mode & stat.S_IWOTH:
+        raise BrokerError(
+            f"the file that {TOKEN_FILE} names could be another user's: who writes it says whose your secrets are",
+            hint="a file of your own, or root's, that nobody else writes:  chmod 600",
+        )
 
 
 def address_of(environ: Mapping[str, str]) -> Address:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import httpx
 
 from flowfile_nb.core import wire
+from flowfile_nb.core.spelling import spelled
 from flowfile_nb.errors import FlowfileNbError, LimitError, NotAllowedError
 from flowfile_nb.team.client import Client, Frames, error_named
 
@@ -173,7 +174,7 @@ class _Answer(httpx.SyncByteStream):
     def _raise(self, said: Mapping[str, Any]) -> NoReturn:
         message, hint = str(said.get("message", "")), str(said.get("hint", ""))
         if (failure := _FAILURES.get(str(said.get("code")))) is not None:
-            raise failure(message, request=self._request)
+            raise failure(spelled(message), request=self._request)
         raise error_named(str(said.get("type")), message, hint)
 
 

@@ -15,7 +15,7 @@ from flowfile_nb.team.client import Client
 from flowfile_nb.team.diagnosis import findings
 from flowfile_nb.team.entries import BROKERED, HERE, Me, SecretEntry
 from flowfile_nb.team.sharing import Sharing
-from flowfile_nb.team.wording import why_brokered
+from flowfile_nb.team.wording import why_brokered, with_whom
 
 # One line of a magic asks several things about the same names: what was told this short a while ago is told again. No value is
 # in it, and whatever uses a secret asks the broker each time.
@@ -97,8 +97,9 @@ class TeamBackend:
             [entry.shared_by for entry in known],
             [entry.updated_at for entry in known],
             [entry.used_at for entry in known],
-            [", ".join(entry.groups) for entry in known],
+            [with_whom(entry.groups, entry.writers) for entry in known],
             [entry.mode for entry in known],
+            ["\n".join(map(str, entry.promises)) for entry in known],
         )
 
     def require(self, name: str) -> None:
@@ -267,7 +268,7 @@ class TeamBackend:
     def _overridden(self, entry: SecretEntry) -> SecretEntry:
         if environment_variable(entry.name) not in self._environ:
             return entry
-        return entry._replace(owner="environment", shared_by="", groups=(), mode=HERE, updated_at=None)
+        return entry._replace(owner="environment", shared_by="", groups=(), mode=HERE, updated_at=None, promises=())
 
     def _shared(self, name: str, error: SharedSecretError) -> SharedSecretError:
         with suppress(FlowfileNbError):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from flowfile_nb import errors
+from flowfile_nb.core.spelling import spelled
 from flowfile_nb.errors import BrokerError, FlowfileNbError, MissingDriverError, NotAllowedError
 from flowfile_nb.team.address import TOKEN, TOKEN_FILE, Address
 
@@ -219,7 +220,7 @@ class Frames:
 
 def error_named(kind: str, message: str, hint: str) -> FlowfileNbError:
     """Return the error that the broker names; one of its own where the name is none of ours."""
-    return _ERRORS.get(kind, BrokerError)(message, hint=hint)
+    return _ERRORS.get(kind, BrokerError)(spelled(message), hint=spelled(hint))
 
 
 def _timeout(silence_s: float) -> Any:
@@ -249,7 +250,9 @@ def _refusal(response: Any) -> FlowfileNbError:
     if not isinstance(kind, str):
         return _not_understood(response.status_code)
     if response.status_code == 401:
-        return NotAllowedError(message, hint=hint or f"the broker takes the token in {TOKEN} (or {TOKEN_FILE}), or the Hub's")
+        return NotAllowedError(
+            spelled(message), hint=spelled(hint) or f"the broker takes the token in {TOKEN} (or {TOKEN_FILE}), or the Hub's"
+        )
     return error_named(kind, message, hint)
 
 

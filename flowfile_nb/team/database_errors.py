@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from flowfile_nb import errors
+from flowfile_nb.core.spelling import spelled
 from flowfile_nb.errors import FlowfileNbError, QueryError
 
 
@@ -65,7 +66,7 @@ _BY_CODE = {
 
 def raise_said(facts: dict[str, Any]) -> NoReturn:
     """Raise what an error frame says: ours where it is one of ours, else one of PEP 249's, by the database's code."""
-    kind, message, hint = str(facts.get("type")), str(facts.get("message")), str(facts.get("hint") or "")
+    kind, message, hint = str(facts.get("type")), spelled(str(facts.get("message"))), spelled(str(facts.get("hint") or ""))
     code = str(facts.get("code") or "")
     if kind in {"QueryError", "CancelledError"}:
         chosen = OperationalError if kind == "CancelledError" or not code else _BY_CODE.get(code[:2], DatabaseError)

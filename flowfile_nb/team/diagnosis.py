@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 
 from flowfile_nb.backend import Finding, SecretBackend
@@ -23,12 +25,24 @@ def findings(client: Client, secrets: Callable[[], list[SecretEntry]], local: Ca
     """
     address = client.address
     token = f"token from {address.token_from}" if address.token_from else "no token: the kernel of this host says who you are"
-    found = [Finding("mode", f"team ({ADDRESS}={address.shown}; {token})")]
+    found = [Finding("mode", f"team ({ADDRESS}={address.shown}; {token})"), *_token_file(address.token_file)]
     try:
         found += [*_caller(client), _values(secrets())]
     except FlowfileNbError as error:
         found.append(Finding("broker", error.message, ok=False, remedy=error.hint))
     return [*found, *_left_behind(local)]
+
+
+def _token_file(path: str) -> list[Finding]:
+    """Say that others may read the token: who has it is taken for its user."""
+    try:
+        is_open = bool(path) and os.stat(path).st_mode & stat.S_IROTH and os.stat(os.path.dirname(path)).st_mode & stat.S_IXOTH
+    except OSError:
+        # What is wrong with it is said by asking the broker.
+        return []
+    if os.name != "posix" or not is_open:
+        return []
+    return [Finding("token", f"others of this host may read {path}", ok=False, remedy=f"chmod 600 '{path}'")]
 
 
 def _caller(client: Client) -> list[Finding]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -23,8 +24,10 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.engine.default import DefaultDialect
 
 from flowfile_nb.connections.statements import watch_statements
-from flowfile_nb.errors import UnknownSchemeError
+from flowfile_nb.errors import FlowfileNbError, UnknownSchemeError
 from flowfile_nb.team import dbapi
+from flowfile_nb.team.address import address_of
+from flowfile_nb.team.client import Client
 from flowfile_nb.team.dbapi import QueryCall
 
 _DIALECTS = {
@@ -99,17 +102,33 @@ class Brokered(DefaultDialect):
         return False
 
 
-class PostgreSQL(Brokered, PGDialect):
-    """PostgreSQL behind the broker."""
+class Told(Brokered):
+    """A dialect that has questions about the server before the first statement; the broker answers them."""
 
     supports_statement_cache = True
-    default_paramstyle = "pyformat"
+    ask: Callable[[], Mapping[str, Any]] | None = None
+    """Has the broker try the connection, which tells the facts; None where nobody can be asked."""
     _told: Mapping[str, Any] = MappingProxyType({})
-    colspecs = {**PGDialect.colspecs, types.JSON: _Json, JSON: _PostgresJson, JSONB: _PostgresJsonb}  # noqa: RUF012
 
     def tell(self, facts: Mapping[str, Any]) -> None:
         """Take what the broker knows of the server, so that it is not asked by statements, which stand in the record."""
         self._told = dict(facts)
+
+    def initialize(self, connection: Any) -> None:
+        """Get to know the server; nobody has yet where the connection was bound without a test."""
+        if not self._told and self.ask is not None:
+            # Where it fails, so does the first statement, by an error of the kind that its caller expects.
+            with suppress(FlowfileNbError):
+                self.tell(self.ask())
+        super().initialize(connection)
+
+
+class PostgreSQL(Told, PGDialect):
+    """PostgreSQL behind the broker."""
+
+    supports_statement_cache = True
+    default_paramstyle = "pyformat"
+    colspecs = {**PGDialect.colspecs, types.JSON: _Json, JSON: _PostgresJson, JSONB: _PostgresJsonb}  # noqa: RUF012
 
     def _get_server_version_info(self, connection: Any) -> Any:
         found = re.match(r"(\d+)(?:\.(\d+))?", str(self._told.get("version", "")))
@@ -125,11 +144,24 @@ class PostgreSQL(Brokered, PGDialect):
             super()._set_backslash_escapes(connection)  # type: ignore[no-untyped-call]
 
 
-class MySQL(Brokered, MySQLDialect):
+class MySQL(Told, MySQLDialect):
     """MySQL or MariaDB behind the broker."""
 
     supports_statement_cache = True
     default_paramstyle = "pyformat"
+
+    def _get_server_version_info(self, connection: Any) -> Any:
+        if "version" in self._told:
+            return self._parse_server_version(str(self._told["version"]))
+        return super()._get_server_version_info(connection)
+
+    def _get_default_schema_name(self, connection: Any) -> Any:
+        return self._told["schema"] if "schema" in self._told else super()._get_default_schema_name(connection)
+
+    def _fetch_setting(self, connection: Any, setting_name: str) -> Any:
+        if setting_name in self._told:
+            return str(self._told[setting_name])
+        return super()._fetch_setting(connection, setting_name)
 
     def _detect_charset(self, connection: Any) -> str:
         return "utf8mb4"
@@ -175,6 +207,8 @@ def make_engine(call: QueryCall, scheme: str, order: Mapping[str, str]) -> Engin
         creator=lambda: dbapi.connect(call, order),
         hide_parameters=True,
     )
+    if isinstance(engine.dialect, Told) and isinstance(call, Client):
+        engine.dialect.ask = lambda: call.post("api/check", dict(order)).get("first_asked") or {}
     watch_statements(engine)
     engine.__reduce_ex__ = _Reduce(scheme, dict(order))  # type: ignore[method-assign, assignment]
     return engine
@@ -194,7 +228,4 @@ class _Reduce:
 
 
 def _reopen(scheme: str, order: Mapping[str, str]) -> Engine:
-    from flowfile_nb.team.address import address_of
-    from flowfile_nb.team.client import Client
-
     return make_engine(Client(address_of(os.environ)), scheme, order)

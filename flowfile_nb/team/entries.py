@@ -6,12 +6,26 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from flowfile_nb.backend import TeamConnection
+from flowfile_nb.core.spelling import spelled
 from flowfile_nb.errors import BrokerError
 
 BROKERED = "brokered"
 HERE = "in this kernel"
+MAY = {"read": "reads", "write": "reads and writes"}
+"""What a group does with what is shared with it, by the access."""
 
 What = Literal["secret", "connection"]
+
+
+class Promise(NamedTuple):
+    """What the broker promises of the uses by a share, at one kind of target."""
+
+    access: str
+    kind: str
+    guarantee: str
+
+    def __str__(self) -> str:
+        return f"{MAY.get(self.access, self.access)}, at {self.kind}: {self.guarantee}"
 
 
 class SecretEntry(NamedTuple):
@@ -28,6 +42,10 @@ class SecretEntry(NamedTuple):
     used_at: int | None
     targets: tuple[str, ...]
     """Where its owner lets it go, to be read."""
+    writers: tuple[str, ...] = ()
+    """Those of *groups* that may write with it."""
+    promises: tuple[Promise, ...] = ()
+    """Of one's own, of all its shares; of somebody else's, of the caller's own uses."""
 
     @property
     def own(self) -> bool:
@@ -135,7 +153,9 @@ def _secret(one: Mapping[str, Any]) -> SecretEntry:
         mode=one["mode"],
         updated_at=_moment(one.get("updated_at")),
         used_at=_moment(one.get("used_at")),
-        targets=tuple(one.get("targets") or ()),
+        targets=tuple(map(spelled, one.get("targets") or ())),
+        writers=tuple(one.get("writers") or ()),
+        promises=tuple(Promise(*map(str, promise)) for promise in one.get("promises") or ()),
     )
 
 
@@ -146,19 +166,21 @@ def _connection(one: Mapping[str, Any]) -> TeamConnection:
         own=not one.get("shared_by"),
         groups=tuple(one.get("groups") or ()),
         kind=one["kind"],
-        target=one["target"],
+        # Others have chosen the words of it.
+        target=spelled(one["target"]),
         permission=one.get("permission") or "",
         access=one.get("access") or "",
         secrets=tuple(one.get("secrets") or ()),
         body=one.get("body"),
         guarantee=one.get("guarantee") or "",
         writers=tuple(one.get("writers") or ()),
+        unfixed=one.get("unfixed") or "",
     )
 
 
 def _group(one: Mapping[str, Any]) -> Group:
     members = tuple(Member(member["name"], member["role"]) for member in one["members"])
-    return Group(one["name"], one.get("description") or "", one.get("role") or "", members)
+    return Group(one["name"], spelled(one.get("description") or ""), one.get("role") or "", members)
 
 
 def _me(one: Mapping[str, Any]) -> Me:

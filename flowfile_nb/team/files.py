@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 from fsspec import AbstractFileSystem
 from fsspec.spec import AbstractBufferedFile
 
+from flowfile_nb.core.spelling import spelled
 from flowfile_nb.errors import NoSuchObjectError, ObjectRefusedError, StorageError, UsageError
 from flowfile_nb.team.client import Client
 from flowfile_nb.team.database_errors import raise_said
@@ -285,5 +286,5 @@ def _raise(facts: dict[str, Any]) -> NoReturn:
     """Raise what an error frame says, as what files raise."""
     if facts.get("type") in {"QueryError", "CancelledError"}:
         kind = _BY_CODE.get(str(facts.get("code")), StorageError)
-        raise kind(str(facts.get("message")), hint=str(facts.get("hint") or ""))
+        raise kind(spelled(str(facts.get("message"))), hint=spelled(str(facts.get("hint") or "")))
     raise_said(facts)

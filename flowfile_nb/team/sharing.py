@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowfile_nb.core.spelling import spelled
 from flowfile_nb.team import entries
 from flowfile_nb.team.client import Client
 from flowfile_nb.team.entries import Group, Offer, Share, What
@@ -34,7 +35,7 @@ class Sharing:
             NotAllowedError, NoSuchSecretError, NoSuchConnectionError, NoSuchGroupError, BindingError: As the broker says.
         """
         answer = self._client.put("api/shares", {**offer._asdict(), "confirmed": confirmed})
-        return [str(note) for key in ("guarantees", "warnings") for note in answer.get(key) or ()]
+        return [spelled(str(note)) for key in ("guarantees", "warnings") for note in answer.get(key) or ()]
 
     def unshare(self, what: What, name: str, group: str) -> None:
         """End a share; whatever runs by it is cut. Raises as `share`."""

@@ -1,12 +1,12 @@
-"""What is said of a secret whose value never comes here, and what to do instead."""
+"""What is said of shares: with whom, for what, and why there is no value of a shared secret to see."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from flowfile_nb.backend import TeamConnection
 from flowfile_nb.core.names import quoted
-from flowfile_nb.team.entries import SecretEntry
+from flowfile_nb.team.entries import MAY, SecretEntry
 
 
 def why_brokered(entry: SecretEntry, connections: Iterable[TeamConnection]) -> str:
@@ -27,6 +27,11 @@ def why_brokered(entry: SecretEntry, connections: Iterable[TeamConnection]) -> s
         return f"{why}\nopen a connection that uses it:  " + "   ".join(f"%connect {quoted(name)}" for name in users)
     target = f", which has to lead to {_joined(entry.targets)}" if entry.targets else ""
     return f"{why}\nwrite  %secret {quoted(entry.name)}  in the place of the password or key in a  %%connect NAME  cell{target}"
+
+
+def with_whom(groups: Iterable[str], writers: Collection[str]) -> str:
+    """Return the groups that something is shared with, and what each may: `analysts (reads), loaders (reads and writes)`."""
+    return ", ".join(f"{group} ({MAY['write' if group in writers else 'read']})" for group in groups)
 
 
 def _joined(words: Sequence[str]) -> str:

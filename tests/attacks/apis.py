@@ -28,7 +28,7 @@ _MIB = 1024 * 1024
 def read_by_a_server(path: str) -> str:
     """Return a path as one or the other server reads it: decoded twice, without what begins at `;`, with either slash."""
     plain = unquote(unquote(path.partition("?")[0])).replace("\\", "/")
-    segments = [segment.partition(";")[0] for segment in plain.split("/")]
+    segments = [segment.partition(";")[0].strip() for segment in plain.split("/")]
     return plain if plain.startswith("//") else posixpath.normpath("/".join(segments))
 
 
@@ -42,7 +42,10 @@ PATHS = {
     "up, half escaped": "/v1/%2E./admin",
     "up, escaped twice": "/v1/%252e%252e/admin",
     "up, with a parameter": "/v1/..;x=1/admin",
+    "up, with a blank": "/v1/..%20/admin",
     "an escaped slash": "/v1/..%2fadmin",
+    "an escaped slash after a name": "/v1/group%2f..%2f..%2fadmin",
+    "an escaped slash after the base": "/v1%2f..%2fadmin",
     "an escaped backslash": "/v1/..%5cadmin",
     "a backslash": "/v1/..\\admin",
     "a longer name": "/v10/users",
@@ -172,11 +175,14 @@ def _ranges(house: House) -> bool:
         return PLAIN_KEY.encode() in b"".join(parts)
 
 
-@attack("ask for another tenant than the one that the owner has fixed", "any_query")
-def _tenant(house: House) -> bool:
-    with shared(house, 'params = { tenant = "7" }') as server:
-        ask(house.bob, "/v1/users", query="tenant=8")
-        return any("tenant=8" in request.path for request in server.requests)
+TENANTS = {"by its name": "tenant=8", "as the first of several": "tenant[]=8", "in ASP's own escape": "%u0074enant=8"}
+for _name, _query in TENANTS.items():
+
+    @attack(f"ask for another tenant than the one that the owner has fixed: {_name}", "any_query")
+    def _tenant(house: House, query: str = _query) -> bool:
+        with shared(house, 'params = { tenant = "7" }') as server:
+            ask(house.bob, "/v1/users", query=query)
+            return any(query in request.path for request in server.requests)
 
 
 @attack("delete by a parameter of a request to read", "any_query")
@@ -186,12 +192,20 @@ def _method_in_query(house: House) -> bool:
         return bool(server.requests)
 
 
-@attack("delete by a field of a form", "any_body")
-def _method_in_form(house: House) -> bool:
-    form = [("Content-Type", "application/x-www-form-urlencoded")]
-    with shared(house, 'methods = ["POST"]', access="write") as server:
-        ask(house.bob, "/v1/users/1", method="POST", headers=form, body=b"a=1&_method=DELETE")
-        return bool(server.requests)
+FORMS: dict[str, tuple[str, bytes]] = {
+    "a form": ("application/x-www-form-urlencoded", b"a=1&_method=DELETE"),
+    "a form, by the name that PHP makes of it": ("application/x-www-form-urlencoded", b"a=1&.method=DELETE"),
+    "what Rack takes for a form": ("", b"_method=DELETE"),
+    "JSON, as Laravel reads it": ("application/json", b'{"_method": "DELETE"}'),
+}
+for _name, (_type, _form) in FORMS.items():
+
+    @attack(f"delete by a field of a body: {_name}", "any_body")
+    def _method_in_form(house: House, kind: str = _type, form: bytes = _form) -> bool:
+        headers = [("Content-Type", kind)] if kind else []
+        with shared(house, 'methods = ["POST"]', access="write") as server:
+            ask(house.bob, "/v1/users/1", method="POST", headers=headers, body=form)
+            return bool(server.requests)
 
 
 @attack("put a second request into the body of a first", "any_body")

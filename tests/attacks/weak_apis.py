@@ -127,7 +127,7 @@ def inflates_at_once() -> None:
     def decoded(encoding: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield zlib.decompress(b"".join(pieces), wbits=zlib.MAX_WBITS | 32)
 
-    put(http_api, "_decoded", decoded)
+    put(http_api, "decoded", decoded)
 
 
 API_WEAKNESSES: tuple[Callable[[], None], ...] = (

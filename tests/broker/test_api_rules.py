@@ -155,6 +155,14 @@ PATHS = {
     "above after a blank": "/v1/%20../admin",
     "here": "/v1/./users",
     "a slash in disguise": "/v1/..%2fadmin",
+    "above, all in disguise": "/v1/group%2F..%2F..%2Fadmin",
+    "above, after a slash in disguise": "/v1/group%2F../admin",
+    "here, in disguise": "/v1/group%2f./name",
+    "two slashes, one in disguise": "/v1/%2Fadmin.example.com/users",
+    "two slashes, both in disguise": "/v1/group%2F%2Fname",
+    "two slashes, the second as it is": "/v1/group%2F/name",
+    "a slash in disguise, twice": "/v1/group%252Fname",
+    "the slash after the base in disguise": "/v1%2Fusers",
     "a backslash": "/v1/..\\admin",
     "a backslash in disguise": "/v1/..%5Cadmin",
     "a host": "//evil.example.com/v1/users",
@@ -191,14 +199,36 @@ def test_paths_that_could_be_read_as_others(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1", "/v1/", "/v1/users", "/v1/a.b/c-d_e~f", "/v1/a%20b", "/v1/%C3%BC", "/v1/a:b@c;d", "/v1/...", "/v1/.x"]
+    "path",
+    [
+        "/v1",
+        "/v1/",
+        "/v1/users",
+        "/v1/a.b/c-d_e~f",
+        "/v1/a%20b",
+        "/v1/%C3%BC",
+        "/v1/a:b@c;d",
+        "/v1/...",
+        "/v1/.x",
+        "/v1/group%2Fname",
+    ],
 )
 def test_paths_that_are_what_they_say(path: str) -> None:
     """The path that the owner fixed, and what stands below it."""
     assert ask(path=path)["path"] == path
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/reports-secret", "/v1/users"])
+def test_a_slash_within_a_name_is_not_one_between_paths() -> None:
+    """An owner can name one project of GitLab's, and what is taken for it stands below it to the letter."""
+    one = 'paths = ["projects/group%2Fname"]'
+
+    assert ask(one, path="/v1/projects/group%2Fname/issues")["path"] == "/v1/projects/group%2Fname/issues"
+    for path in ("/v1/projects/group/name/issues", "/v1/projects/group%2Fname%2Fissues", "/v1/projects/group%2Fnames"):
+        with pytest.raises(NotAllowedError, match="is not one that its owner has fixed"):
+            ask(one, path=path)
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/reports-secret", "/v1/users", "/v1/reports%2Fmine"])
 def test_paths_beside_those_that_are_fixed(path: str) -> None:
     """Where the owner names paths, those alone count."""
     with pytest.raises(NotAllowedError, match="/v1/reports"):
@@ -338,6 +368,7 @@ BODIES: dict[str, tuple[dict[str, Any], type[FlowfileNbError]]] = {
         },
         NotAllowedError,
     ),
+    "no time": ({"timeout_s": -1}, UsageError),
     "headers that are no pairs": ({"headers": ["Accept"]}, UsageError),
     "too many headers": ({"headers": [["Accept", "x"]] * 65}, LimitError),
     "long headers": ({"headers": [["Accept", "x" * 9000]]}, LimitError),

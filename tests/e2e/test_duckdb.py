@@ -17,11 +17,15 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+from psycopg import sql
 
 import flowfile_nb as fnb
+from flowfile_nb import connecting
+from flowfile_nb.connections.held import everyone
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError
 from notebooks.throwaway import Postgres
 from tests.support.http_server import Answer, Server, running
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.e2e
 CANARY = "hunter2 canary';/@"
@@ -59,6 +63,114 @@ def test_postgresql_is_attached(url: str, postgres: Postgres) -> None:
     assert postgres.password not in told
     assert fnb.secrets["pg"].get_secret_value() == postgres.password
     connection.close()
+
+
+@pytest.fixture
+def attached(shell: Shell, url: str) -> Shell:
+    """A shell with the database attached, and a table of one's own beside it."""
+    shell.run(f"%%connect warehouse --as duckdb\n{url}")
+    shell.run("warehouse.execute('CREATE TABLE memory.main.mine AS SELECT 7 AS y')")
+    assert total(shell) == 55, shell.shown
+    return shell
+
+
+def total(shell: Shell) -> Any:
+    """Return what a cell reads of the attached database; None where it fails."""
+    shell.run("warehouse.sql('SELECT sum(x) FROM numbers').fetchall()[0][0]")
+    return shell.result
+
+
+def test_a_deleted_secret_is_not_used_any_more(attached: Shell, postgres: Postgres) -> None:
+    """Before the next cell the database is detached, which is said there; what is in memory stays; stored again, it is back."""
+    del fnb.secrets["pg"]
+
+    said = attached.run("1")
+    assert "flowfile_nb: warehouse: postgresql://app@" in said
+    assert "is cut off: its secret 'pg' is not there any more\nhint: add it:  %secret set pg   and the next cell has" in said
+    assert "cut off" not in attached.run("2")
+    assert total(attached) is None
+    assert isinstance(attached.error, duckdb.Error)
+    assert "is cut off" in attached.shown
+    warehouse = attached.real.user_ns["warehouse"]
+    assert warehouse.sql("SELECT y FROM memory.main.mine").fetchall() == [(7,)]
+    with warehouse.cursor() as beside:
+        beside.execute("USE memory")
+        kept = repr([beside.sql(f"SELECT * FROM {table}()").fetchall() for table in ("duckdb_secrets", "duckdb_databases")])
+    assert "flowfile_nb" not in kept
+    assert "sales" not in kept
+
+    fnb.secrets["pg"] = postgres.password
+    assert total(attached) == 55
+    assert "cut off" not in attached.shown
+
+
+def test_a_replaced_secret_is_used(attached: Shell, postgres: Postgres) -> None:
+    """A wrong one is said, by name and age; with the right one the same variable reads on, without a word."""
+    fnb.secrets["pg"] = CANARY
+
+    said = attached.run("1")
+    assert "with secret 'pg' (stored just now): the server refused the user or the password\nhint: check the user name" in said
+    assert total(attached) is None
+    assert "hunter2" not in attached.shown + said
+
+    with postgres.admin() as admin:
+        admin.execute("ALTER ROLE app PASSWORD 'the next one'")
+        try:
+            fnb.secrets["pg"] = "the next one"
+            assert total(attached) == 55
+            assert "flowfile_nb" not in attached.shown
+        finally:
+            admin.execute(sql.SQL("ALTER ROLE app PASSWORD {}").format(postgres.password))
+
+
+def test_a_server_that_is_back(attached: Shell, postgres: Postgres) -> None:
+    """What could not be attached anew is tried again before a cell that has the variable."""
+    with postgres.admin() as admin:
+        admin.execute("ALTER ROLE app NOLOGIN")
+        try:
+            fnb.secrets["pg"] = "another"
+            assert "warehouse: could not open" in attached.run("1")
+            fnb.secrets["pg"] = postgres.password
+            assert "warehouse: could not open" in attached.run("1")
+            assert "warehouse" not in attached.run("1")
+        finally:
+            admin.execute("ALTER ROLE app LOGIN")
+
+    assert total(attached) == 55
+
+
+def test_what_was_closed_is_left_alone(attached: Shell) -> None:
+    """`%connect -x`, or its own method: nothing is said of it."""
+    attached.run("%connect -x warehouse")
+    del fnb.secrets["pg"]
+
+    assert "flowfile_nb" not in attached.run("1")
+
+
+def test_a_key_of_s3_is_dropped_and_replaced(s3: Server) -> None:
+    """DuckDB has it no longer; a replaced one signs the next request."""
+    fnb.secrets["key"] = CANARY
+    parts = {"type": "s3", "endpoint_url": s3.url, "access_key_id": "AKIAEXAMPLE", "secret_access_key": "%secret key"}
+    opened = connecting.open_connection({**parts, "aws_session_token": "%secret key"}, as_="duckdb")
+
+    def look() -> None:
+        for held in everyone():
+            held.look()
+
+    def token() -> str | None:
+        with pytest.raises(duckdb.Error):
+            opened.native.sql("SELECT * FROM 's3://bucket/data.parquet'")
+        return s3.last.headers.get("x-amz-security-token")
+
+    assert token() == CANARY
+    fnb.secrets["key"] = "the next one"
+    look()
+    assert token() == "the next one"
+    del fnb.secrets["key"]
+    look()
+    assert opened.native.sql("SELECT * FROM duckdb_secrets()").fetchall() == []
+    opened.close()
+    assert opened.native not in [held.native() for held in everyone()]
 
 
 def test_a_wrong_password_shows_no_value(url: str) -> None:

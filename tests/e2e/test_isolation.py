@@ -6,11 +6,7 @@ Needs root, to make users. Where it is not root, it says so and does not pass fo
 
 from __future__ import annotations
 
-import os
 import pwd
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,19 +18,12 @@ from flowfile_nb.core.crypto import generate_master_key
 from notebooks.throwaway import Postgres
 from tests.attacks.trying import prepare
 from tests.support.front import Front
+from tests.support.host_users import PYTHON, SPAWNER, home_with, marks, program_as, users_of_host
 from tests.support.jupyterhub import Hub
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(
-        not hasattr(os, "geteuid") or os.geteuid() != 0,
-        reason="THE ISOLATION SUITE WAS NOT RUN: only root can make the users ffalice, ffbob and ffbroker that it needs",
-    ),
-]
-# The Python in which JupyterHub and this package are installed, where every user can read it: .ci/run makes it.
-PYTHON = os.environ.get("FLOWFILE_NB_HUB_PYTHON", "")
 USERS = ["ffalice", "ffbob"]
 BROKER = "ffbroker"
+pytestmark = marks("ISOLATION SUITE", *USERS, BROKER)
 
 
 class Place(NamedTuple):
@@ -49,48 +38,25 @@ class Place(NamedTuple):
 @pytest.fixture(scope="module")
 def users() -> Iterator[None]:
     """Two users who log in, and the broker's; none of them is left."""
-    made = []
-    for name in (*USERS, BROKER):
-        try:
-            pwd.getpwnam(name)
-        except KeyError:
-            subprocess.run(["useradd", "-m", "-s", "/bin/bash", name], check=True, capture_output=True)
-            made.append(name)
-    yield
-    for name in made:
-        subprocess.run(["userdel", "-r", name], check=False, capture_output=True)
+    with users_of_host(*USERS, BROKER):
+        yield
 
 
 @pytest.fixture(scope="module")
 def place(users: None, postgres: Postgres) -> Iterator[Place]:
     """Ffalice shares `warehouse` with the Hub's group `analysts`, in which ffbob is. All come by the unix socket."""
-    assert PYTHON, "FLOWFILE_NB_HUB_PYTHON is not set: see .ci/run"
     server = prepare(postgres)
-    home = Path(tempfile.mkdtemp(prefix="ffiso_"))
-    home.chmod(0o755)
-    owner = pwd.getpwnam(BROKER)
     # The socket's folder is passed through by everybody, as its operator makes it.
-    for folder, mode in (("state", 0o700), ("run", 0o711)):
-        (home / folder).mkdir()
-        (home / folder).chmod(mode)
-        os.chown(home / folder, owner.pw_uid, owner.pw_gid)
-    path = home / "run" / "broker.sock"
-    key = generate_master_key().decode()
-    front = Front(
-        home / "state" / "broker",
-        key,
-        options=["--admin", "ffalice"],
-        program=("setpriv", f"--reuid={BROKER}", f"--regid={BROKER}", "--clear-groups", PYTHON, "-I", "-m", "flowfile_nb"),
-        socket_path=path,
-    )
-    hub = Hub(home, PYTHON, "", USERS, {}, "jupyterhub.spawner.LocalProcessSpawner", team=f"unix:{path}")
-    try:
+    with home_with(BROKER, {"state": 0o700, "run": 0o711}) as home:
+        path = home / "run" / "broker.sock"
+        key = generate_master_key().decode()
+        options = ["--admin", "ffalice"]
+        front = Front(home / "state" / "broker", key, options=options, program=program_as(BROKER), socket_path=path)
+        hub = Hub(home, PYTHON, "", USERS, {}, SPAWNER, team=f"unix:{path}")
         with closing(front), closing(hub.http):
             front.start()
             with hub.running():
                 yield Place(hub, front, server, key)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

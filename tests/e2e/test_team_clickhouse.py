@@ -256,6 +256,23 @@ def test_a_connection_that_does_not_come_about(
     assert "canary" not in str(said)
 
 
+def test_an_account_that_is_raised_during_a_session_is_judged_when_it_connects_again(server: ClickHouse) -> None:
+    """After a statement that failed the session gets another connection, of an account that reads a password by now."""
+    with running_broker() as own:
+        assert own.ask(order(server), "SELECT 1 AS a").rows == [{"a": 1}]
+        admin(server, f"CREATE TABLE lent (a Int8) ENGINE = MySQL('127.0.0.1:1', 'd', 't', 'u', '{CANARY}')")
+        try:
+            assert own.ask(order(server), "SELECT throwIf(1)").last["type"] == "QueryError"
+            refused = own.ask(order(server), "SELECT 1").last
+        finally:
+            admin(server, "DROP TABLE lent")
+        again = own.ask(order(server), "SELECT 1 AS a").rows
+
+    assert refused["type"] == "NotAllowedError"
+    assert "passwords of other servers" in refused["message"]
+    assert again == [{"a": 1}]
+
+
 def test_the_whole_path(server: ClickHouse, postgres: Postgres) -> None:
     """Shared by its owner, with what is promised said to both; read by a member; a password of another server ends that."""
     with running_house(prepare(postgres)) as house:

@@ -6,15 +6,10 @@ Needs root, to make users. Where it is not root, it says so and does not pass fo
 
 from __future__ import annotations
 
-import os
 import pwd
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -23,19 +18,12 @@ from flowfile_nb.core.crypto import generate_master_key
 from notebooks.throwaway import Postgres
 from tests.attacks.trying import prepare
 from tests.support.front import Front, Member
+from tests.support.host_users import PYTHON, SPAWNER, home_with, marks, program_as, users_of_host
 from tests.support.jupyterhub import PREFIX, SERVICE, Hub, Kernel
 from tests.support.processes import until
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(
-        not hasattr(os, "geteuid") or os.geteuid() != 0,
-        reason="THE MEMBERS' SUITE WAS NOT RUN: only root can make the users hubalice, hubbob and hubbroker that it needs",
-    ),
-]
-# The Python in which JupyterHub and this package are installed, where every user can read it: .ci/run makes it.
-PYTHON = os.environ.get("FLOWFILE_NB_HUB_PYTHON", "")
 ALICE, BOB, BROKER = "hubalice", "hubbob", "hubbroker"
+pytestmark = marks("MEMBERS' SUITE", ALICE, BOB, BROKER)
 WORK = {
     "sleeping": "SELECT pg_sleep(600)",
     "computing": "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b",
@@ -71,36 +59,19 @@ class Place(NamedTuple):
 @pytest.fixture(scope="module")
 def users() -> Iterator[None]:
     """Two users who log in, and the broker's; none of them is left."""
-    made = []
-    for name in (ALICE, BOB, BROKER):
-        try:
-            pwd.getpwnam(name)
-        except KeyError:
-            subprocess.run(["useradd", "-m", "-s", "/bin/bash", name], check=True, capture_output=True)
-            made.append(name)
-    yield
-    for name in made:
-        subprocess.run(["userdel", "-r", name], check=False, capture_output=True)
+    with users_of_host(ALICE, BOB, BROKER):
+        yield
 
 
 @pytest.fixture(scope="module")
 def place(users: None, postgres: Postgres) -> Iterator[Place]:
     """Alice shares `warehouse` with the Hub's group `analysts`, in which bob is."""
-    assert PYTHON, "FLOWFILE_NB_HUB_PYTHON is not set: see .ci/run"
     server = prepare(postgres)
-    home = Path(tempfile.mkdtemp(prefix="ffmem_"))
-    home.chmod(0o755)
-    owner = pwd.getpwnam(BROKER)
-    (home / "state").mkdir(mode=0o700)
-    os.chown(home / "state", owner.pw_uid, owner.pw_gid)
-    as_broker = ("setpriv", f"--reuid={BROKER}", f"--regid={BROKER}", "--clear-groups")
-    program = (*as_broker, PYTHON, "-I", "-m", "flowfile_nb")
-    front = Front(home / "state" / "broker", generate_master_key().decode(), program=program)
-    spawner = "jupyterhub.spawner.LocalProcessSpawner"
-    hub = Hub(home, PYTHON, front.url, [ALICE, BOB], {"analysts": [ALICE, BOB]}, spawner, lasting=True)
-    front.options = ["--hub", hub.api, "--service", SERVICE, "--prefix", PREFIX, "--hub-grace-seconds", "90"]
-    front.environ = {"JUPYTERHUB_API_TOKEN": hub.broker_token}
-    try:
+    with home_with(BROKER, {"state": 0o700}) as home:
+        front = Front(home / "state" / "broker", generate_master_key().decode(), program=program_as(BROKER))
+        hub = Hub(home, PYTHON, front.url, [ALICE, BOB], {"analysts": [ALICE, BOB]}, SPAWNER, lasting=True)
+        front.options = ["--hub", hub.api, "--service", SERVICE, "--prefix", PREFIX, "--hub-grace-seconds", "90"]
+        front.environ = {"JUPYTERHUB_API_TOKEN": hub.broker_token}
         with closing(front), closing(hub.http):
             front.start()
             with hub.running():
@@ -115,8 +86,6 @@ def place(users: None, postgres: Postgres) -> Iterator[Place]:
                         answer = http.put(f"api/{path}", json=what)
                         assert answer.status_code == 200, answer.text
                 yield place
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

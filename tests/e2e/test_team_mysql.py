@@ -14,8 +14,11 @@ from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Order, Target
 from flowfile_nb.team import dbapi
 from flowfile_nb.team.dialect import make_engine
+from flowfile_nb.team.entries import Offer
 from tests.support.broker import Broker, DirectCall, running_broker
 from tests.support.mariadb import MariaDb, is_installed, running_mariadb
+from tests.support.real_broker import running_real_broker
+from tests.support.shell import Shell
 
 pytestmark = [
     pytest.mark.e2e,
@@ -223,6 +226,24 @@ def test_the_login_is_judged_before_it_is_shared(broker: Broker, mariadb: MariaD
     assert "MariaDB" in found["server"]
 
 
+def test_an_account_that_is_raised_during_a_session_is_judged_when_it_connects_again(mariadb: MariaDb) -> None:
+    """A member's statement gets no new connection of an account that reads the server's files by now."""
+    lent = _order(mariadb)
+    with running_broker() as own, mariadb.admin() as admin, admin.cursor() as cursor:
+        [backend] = own.ask(lent, "SELECT CONNECTION_ID() AS id").rows
+        cursor.execute("GRANT FILE ON *.* TO app@'127.0.0.1'")
+        try:
+            cursor.execute(f"KILL {backend['id']}")
+            refused = own.ask(lent, "SELECT 1").last
+        finally:
+            cursor.execute("REVOKE FILE ON *.* FROM app@'127.0.0.1'")
+        again = own.ask(lent, "SELECT 1 AS a").rows
+
+    assert refused["type"] == "NotAllowedError"
+    assert "FILE" in refused["message"]
+    assert again == [{"a": 1}]
+
+
 @pytest.mark.parametrize("grant", ["SELECT ON *.*", "SELECT ON mysql.*"])
 def test_a_login_that_reads_the_servers_passwords_is_named(broker: Broker, mariadb: MariaDb, grant: str) -> None:
     """Every user's are in the tables of `mysql`, and those of other servers in clear."""
@@ -242,6 +263,40 @@ def test_the_logins_own_hash_is_not_shown(broker: Broker, mariadb: MariaDb, stat
 
     assert answer.last["type"] == "QueryError"
     assert "IDENTIFIED" not in str(answer.frames)
+
+
+@pytest.mark.parametrize("options", ["", " --no-test"])
+def test_the_record_shows_what_the_member_did(
+    mariadb: MariaDb, shell: Shell, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    """Not what SQLAlchemy asks before the first statement: the broker has told it that. Reflection knows the server as ever."""
+    with running_real_broker() as real:
+        owner, member = real.somebody(), real.somebody()
+        sharing = real.be("root", monkeypatch, admin=True).sharing
+        sharing.create("shoppers")
+        for user, role in ((owner, "owner"), (member, "member")):
+            sharing.set_member("shoppers", user, role)
+        keeper = real.be(owner, monkeypatch)
+        keeper.set("shop_pw", mariadb.password, replace=False)
+        keeper.save_connection(
+            "shop", f"mysql://{mariadb.user}:${{secret:shop_pw}}@{mariadb.host}:{mariadb.port}/{mariadb.database}"
+        )
+        keeper.sharing.share(Offer("connection", "shop", "shoppers"))
+
+        real.be(member, monkeypatch)
+        shell.run(f"%connect shop{options}")
+        shell.run(
+            "import sqlalchemy; sqlalchemy.inspect(shop).default_schema_name, shop.dialect.server_version_info >= (10,),"
+            " shop.dialect.is_mariadb"
+        )
+        known = shell.result
+        shell.run("with shop.connect() as c: c.exec_driver_sql('SELECT a FROM victim').fetchall()")
+        real.be(owner, monkeypatch)
+        shell.run("%secret log shop")
+
+    assert known == ("sales", True, True)
+    told = [row[5] for row in shell.result.rows if row[1] == member]
+    assert told == ["SELECT a FROM victim", "(the connection was tried)"]
 
 
 def test_a_failed_login_says_nothing_of_the_drivers(broker: Broker, mariadb: MariaDb) -> None:

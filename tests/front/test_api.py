@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.dumb_server import answering
 from tests.support.front import House, Result
 
 
@@ -233,6 +235,28 @@ def test_tokens_that_are_for_use_alone(shared: House) -> None:
 
     assert member.rows("SELECT 1 AS x") == [{"x": 1}]
     assert member.put("secrets", {"name": "n", "value": "v"}).status_code == 401
+
+
+def test_nobody_writes_a_line_of_his_own_into_the_log(house: House) -> None:
+    """A server that somebody has the broker connect to chooses the words of its refusal; they stay one line of the log."""
+
+    def refuse(connection: socket.socket) -> None:
+        if connection.recv(8)[4:] == b"\x04\xd2\x16\x2f":
+            # It asks for TLS first.
+            connection.sendall(b"N")
+        connection.recv(65536)
+        said = b"SFATAL\0VFATAL\0C28000\0Mnot now\n2026-11-29 WARNING forged by bob\x1b[2K\0\0"
+        connection.sendall(b"E" + (len(said) + 4).to_bytes(4, "big") + said)
+
+    with answering(refuse) as port:
+        house.bob.put("secrets", {"name": "bobs", "value": "bobs-own-value", "replace": True})
+        body = f"postgresql://bob:%secret bobs@127.0.0.1:{port}/sales?sslmode=disable"
+        house.bob.done("PUT", "connections", {"name": "mine", "body": body})
+        house.bob.query("SELECT 1", "mine")
+
+    [line] = [line for line in house.front.log.read_text().splitlines() if "forged by bob" in line]
+    assert "session failed, reference" in line
+    assert "\x1b" not in line
 
 
 def test_the_log_holds_no_value_no_token_and_no_statement(shared: House) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -357,6 +359,23 @@ def test_a_kernel_sends_the_token_that_its_file_has_now(house: House, issuer: Is
     assert [value for _, value in learnt][::2] == [first, second]
     assert first not in repr(client) + repr(address) + str(address)
     client.close()
+
+
+def test_a_token_that_another_user_may_have_written_is_not_sent(house: House, issuer: Issuer, tmp_path: Path) -> None:
+    """With his token, what is stored here would be his to read."""
+    file = tmp_path / "token"
+    file.write_text(issuer.token("dora"))
+    client = Client(address_of({"FLOWFILE_NB_TEAM": house.front.url, "FLOWFILE_NB_TEAM_TOKEN_FILE": str(file)}))
+    with closing(client):
+        file.chmod(0o646)
+        with pytest.raises(BrokerError, match="could be another user's"):
+            client.get("api/me")
+        file.chmod(0o640)
+        assert client.get("api/me")["name"] == "dora"
+        if os.geteuid() == 0:
+            os.chown(file, 1234, -1)
+            with pytest.raises(BrokerError, match="could be another user's"):
+                client.get("api/me")
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,15 @@ def test_a_refused_password_is_forgotten(python: Shell, cell: str) -> None:
     compile(python.real.transform_cell(kept), "kept", "exec")
 
 
+def test_a_number_is_removed_where_it_stands(python: Shell) -> None:
+    """And not out of the middle of a word."""
+    python.run(f'fnb.connect(type="https", url="https://h/v1", tokens=1, token="{CANARY}")')
+
+    kept = python.real.history_manager.input_hist_raw[-1]
+    removed = '"[removed by flowfile_nb]"'
+    assert kept == f'fnb.connect(type="https", url="https://h/v1", tokens={removed}, token={removed})'
+
+
 @pytest.mark.parametrize(
     "cell",
     [
@@ -125,6 +134,9 @@ def test_other_code_is_remembered_as_it_was_typed(python: Shell, cell: str) -> N
         ('type = "https"\nurl = "https://h/v1"\ntokne = "VALUE"', "'token'"),
         ('type = "https"\nurl = "https://h/v1"\nbearrer = "VALUE"', 'auth = "bearer",  token = %secret NAME'),
         ('type = "https"\nurl = "https://h/v1"\nauthorisation = "VALUE"', 'auth = "bearer",  token = %secret NAME'),
+        ('type = "https"\nurl = "https://h/v1"\n[headers]\nAuthorizaton = "Bearer VALUE"', "'Authorization'"),
+        ('type = "https"\nurl = "https://h/v1"\n[headers]\nauthorisation = "VALUE"', "'Authorization'"),
+        ('type = "https"\nurl = "https://h/v1"\n[headers]\nX-Auth = "Bearer VALUE"', "stands in clear"),
         ('type = "s3"\nbucket = "b"\nsecret_acces_key = "VALUE"', "'secret_access_key'"),
         ('type = "s3"\nbucket = "b"\nacces_id = "VALUE"', "'access_key_id'"),
         ('type = "kafka"\nbootstrap_servers = "h:1"\nsasl_pasword = "VALUE"', "'sasl_password'"),

@@ -243,12 +243,14 @@ def test_the_table_has_the_panels_order_and_ages(shell: Shell, monkeypatch: pyte
 
 
 def test_html_is_escaped(shell: Shell) -> None:
-    """A name cannot put markup into the notebook."""
+    """A name cannot put markup into the notebook, nor turn what stands there round."""
     fnb.secrets["<script>x"] = "v"
+    fnb.secrets["prod\u202ewp_"] = "v"
 
     shell.run("%secret list")
 
     assert "<script>" not in shell.result._repr_html_()
+    assert "prod\\u202ewp_" in shell.result._repr_html_()
 
 
 def test_rename_says_who_uses_the_old_name(shell: Shell) -> None:

@@ -99,6 +99,17 @@ def test_the_key_goes_on_in_the_way_that_is_fixed(
     }
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+def test_an_answer_without_a_body_is_whole(broker: Broker, api: Server, encoding: str) -> None:
+    """Whatever it says of how its body would be encoded: a HEAD has none, nor has what nothing has changed."""
+    for status, method in ((200, "HEAD"), (304, "GET")):
+        api.answer = lambda request, status=status: Answer(status, {"Content-Encoding": encoding})
+
+        exchange = Exchange(broker, order_to(api), method=method)
+
+        assert (exchange.head["status"], exchange.body) == (status, b"")
+
+
 def test_a_key_in_the_query(broker: Broker, api: Server) -> None:
     """It stands behind what the member asks, escaped, and in no record of the broker's."""
     outcome = Exchange(broker, order_to(api, "a b&c=d", auth="query", parameter="key"), query="page=2").outcome

@@ -170,6 +170,35 @@ def test_an_account_that_was_raised_since_is_not_lent(postgres: Postgres, admin:
     assert "create and change roles" in refused["message"]
 
 
+@pytest.mark.parametrize("raised", ["SUPERUSER", "member of pg_read_server_files"])
+def test_an_account_that_is_raised_during_a_session_is_judged_when_it_connects_again(
+    postgres: Postgres, admin: psycopg.Connection, raised: str
+) -> None:
+    """The session stays; its connection was ended, and no other comes about for who is not the owner."""
+    lent = _order(postgres, "read")
+    raise_it, lower_it = (
+        ("ALTER ROLE clerk SUPERUSER", "ALTER ROLE clerk NOSUPERUSER")
+        if raised == "SUPERUSER"
+        else ("GRANT pg_read_server_files TO clerk", "REVOKE pg_read_server_files FROM clerk")
+    )
+    with running_broker() as own:
+        [backend] = own.ask(lent, "SELECT pg_backend_pid() AS pid").rows
+        [pid] = own.sessions.pids()
+        admin.execute(raise_it)
+        try:
+            admin.execute("SELECT pg_terminate_backend(%s, 10000)", [backend["pid"]])
+            asked_after = own.sessions.pids()
+            refused = own.ask(lent, "SELECT 1").last
+        finally:
+            admin.execute(lower_it)
+        again = own.ask(lent, "SELECT 1 AS a").rows
+
+    assert asked_after == [pid], "the session itself has ended, and this proves nothing"
+    assert refused["type"] == "NotAllowedError"
+    assert raised.lower() in refused["message"]
+    assert again == [{"a": 1}]
+
+
 _SETTINGS = [
     "SET statement_timeout = 0",
     "SELECT set_config('search_path', 'evil', false)",

@@ -79,6 +79,7 @@ class Double:
             groups = [group for what, of, named, group in self.shares if (what, of, named) == ("secret", owner, name)]
             mine = owner == caller
             groups = groups if mine else [group for group in groups if caller in self.groups.get(group, {})]
+            writers = [group for group in groups if self.shares["secret", owner, name, group]["access"] == "write"]
             if mine or groups:
                 found.append(
                     {
@@ -91,6 +92,7 @@ class Double:
                         "updated_at": at,
                         "used_at": None,
                         "targets": self.targets(owner, name),
+                        "writers": writers,
                     }
                 )
         return {"secrets": found}

@@ -99,6 +99,30 @@ def test_a_member_asks_an_api_and_has_no_key(users: Users, api: Server, shell: S
     assert "authorization" not in answer.request.headers
 
 
+def test_a_name_with_a_slash_arrives_as_it_was_written(users: Users, api: Server, shell: Shell) -> None:
+    """As GitLab has its projects: through a share of this one, and of nothing that is read as another."""
+    users.share(described(api, 'paths = ["projects/group%2Fname"]'))
+    shell.run("%connect api --no-test")
+
+    shell.run("api.get('projects/group%2Fname/issues').json()")
+    found = shell.result
+    shell.run("api.get('projects/group%2F..%2Fname')")
+
+    assert found == ["GET", "/v1/projects/group%2Fname/issues"]
+    assert isinstance(shell.error, NotAllowedError)
+    assert len(api.requests) == 1
+
+
+def test_what_its_owner_calls_himself_is_shown_and_not_obeyed(users: Users, api: Server, shell: Shell) -> None:
+    """A login's name is any text: a terminal that obeyed it would show another place than the one that is opened."""
+    users.share(f'type = "http"\nurl = "{api.url}/v1"\nusername = "me\\u001b[2K"\npassword = %secret api_key')
+
+    shown = shell.run("%connect api --no-test")
+
+    assert r"me\x1b[2K@127.0.0.1" in shown
+    assert "\x1b" not in shown
+
+
 def test_it_is_tried_when_it_is_opened(users: Users, api: Server, shell: Shell) -> None:
     """The broker asks for the owner's test path; a key that the API refuses is said, and nothing is bound."""
     users.share(described(api, 'test_path = "me"'))

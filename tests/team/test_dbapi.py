@@ -362,6 +362,14 @@ def test_a_notebook_shows_an_error_of_the_database_in_a_few_lines(shell: Shell, 
     assert "site-packages" not in shown
 
 
+def test_an_error_has_nothing_that_a_terminal_obeys(connection: dbapi.Connection) -> None:
+    """Whoever made a table, or a function, has chosen some of an error's words; it is shown what they are."""
+    with pytest.raises(dbapi.DataError) as caught, connection.cursor() as cursor:
+        cursor.execute("SELECT 'red \x1b]0;title\x07 \u202e' :: int")
+
+    assert r"red \x1b]0;title\x07 \u202e" in str(caught.value)
+
+
 def test_writing_through_sqlalchemy_and_pandas(writing: sa.Engine) -> None:
     """Rows are inserted with what they return, changed with their count, and whole frames stored."""
     with writing.begin() as opened:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -110,9 +112,9 @@ def test_the_list_says_who_owns_and_how_it_is_used(shared: Double, be: Be, shell
     members = repr(shell.result)
 
     assert owners.split("\n")[0].split("  ")[0] == "name"
-    assert owners.split("\n")[2].split()[:5] == ["prod_pw", "alice", "analysts", "in", "this"]
+    assert owners.split("\n")[2].split()[:5] == ["prod_pw", "alice", "analysts", "(reads)", "in"]
     assert members.split("\n")[2].split()[:5] == ["mine", "bob", "in", "this", "kernel"]
-    assert members.split("\n")[3].split()[:5] == ["prod_pw", "alice", "alice", "analysts", "brokered"]
+    assert members.split("\n")[3].split()[:6] == ["prod_pw", "alice", "alice", "analysts", "(reads)", "brokered"]
 
 
 def test_a_shared_secret_has_no_value_to_see(shared: Double, be: Be, shell: Shell) -> None:
@@ -295,6 +297,28 @@ def test_the_doctor_says_the_mode(shared: Double, be: Be, shell: Shell) -> None:
     assert f"team (FLOWFILE_NB_TEAM=unix:{shared.socket}; token from FLOWFILE_NB_TEAM_TOKEN)" in said
     assert "bob (vouched for by token); groups: analysts" in said
     assert "0 of your own, used in this kernel; 1 shared with you, brokered" in said
+
+
+def test_the_doctor_says_that_others_may_read_the_token(
+    shared: Double, be: Be, shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Who reads it is taken for its user; in a folder that nobody else enters it is no finding."""
+    be("bob")
+    file = tmp_path / "token"
+    file.write_text(os.environ["FLOWFILE_NB_TEAM_TOKEN"])
+    monkeypatch.delenv("FLOWFILE_NB_TEAM_TOKEN")
+    monkeypatch.setenv("FLOWFILE_NB_TEAM_TOKEN_FILE", str(file))
+    session.use_backend(None)
+    said = []
+    with closing(session.team().client):
+        for file_mode, folder_mode in ((0o644, 0o755), (0o600, 0o755), (0o644, 0o700)):
+            file.chmod(file_mode)
+            tmp_path.chmod(folder_mode)
+            shell.run("%secret doctor")
+            said.append(repr(shell.result))
+
+    assert [f"others of this host may read {file}" in one for one in said] == [True, False, False]
+    assert f"chmod 600 '{file}'" in said[0]
 
 
 def test_the_doctor_and_a_broker_that_is_gone(be: Be, shell: Shell, monkeypatch: pytest.MonkeyPatch, broker: Double) -> None:

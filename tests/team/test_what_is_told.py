@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from psycopg import sql
 
-from flowfile_nb.errors import BindingError, NoSuchSecretError, UsageError
+from flowfile_nb.errors import BindingError, NoSuchSecretError, NotAllowedError, UsageError
 from tests.support.postgres import Postgres
 from tests.support.real_broker import RealBroker, running_real_broker
 from tests.support.shell import Shell
@@ -107,6 +107,90 @@ def test_a_connection_tells_with_whom_it_is_shared(two: Two, shell: Shell) -> No
     assert "warehouse is shared with nobody:  %connect warehouse --share GROUP" in repr(shell.result)
 
 
+_READS = "reads, at postgresql: one statement in a read-only transaction, rolled back after it"
+_WRITES = "reads and writes, at postgresql: a statement may do all that the login may"
+
+
+def test_the_list_of_secrets_tells_what_is_promised(two: Two, shell: Shell) -> None:
+    """Who may what stands beside the group; what that means, below the table, once: for the owner and for the member."""
+    shell.run("%secret list")
+    owners = repr(shell.result)
+    two.be(two.member)
+    shell.run("%secret list")
+    members = repr(shell.result)
+    about = shell.run("pw = %secret prod_pw")
+    two.be(two.owner)
+    shell.run(f"%secret share prod_pw --group {two.group} --write --yes")
+    shell.run("%secret list")
+    of_writing = repr(shell.result)
+
+    assert f"{two.group} (reads) " in owners
+    assert f"{two.group} (reads) " in members
+    assert owners.count(_READS) == members.count(_READS) == about.count(_READS) == 1
+    assert max(map(len, owners.split("\n")[:3])) < 120
+    assert f"{two.group} (reads and writes)" in of_writing
+    assert _WRITES in of_writing
+    assert "is not promised" in of_writing
+    assert _READS not in of_writing
+
+
+def test_nothing_is_promised_of_what_is_not_shared(two: Two, shell: Shell) -> None:
+    """A list of one's own secrets is a table alone."""
+    shell.run(f"%secret unshare prod_pw --group {two.group}")
+
+    shell.run("%secret list")
+
+    assert "reads" not in repr(shell.result)
+
+
+@pytest.mark.parametrize("name", ["warehouse", "second"])
+def test_a_new_target_of_a_shared_secret_asks_for_it_again(two: Two, shell: Shell, name: str) -> None:
+    """Who saves it is told that others cannot use it yet, and what to type; the tables tell both until it is done."""
+    other = two.body.rpartition("/")[0] + "/template1"
+    told = shell.run(f"%%connect {name} --save --no-test\n{other}")
+    shell.run(f"%connect -x {name}")
+    shell.run(f"%connect {name} --share {two.group}")
+    shell.run("%connect")
+    owners = repr(shell.result)
+    two.be(two.member)
+    shell.run("%connect")
+    members = repr(shell.result)
+    two.be(two.owner)
+    shell.run("%secret set prod_pw --replace --env VALUE")
+    shell.run(f"%connect {name} --share {two.group}")
+    shell.run("%connect")
+    after = repr(shell.result)
+    two.be(two.member)
+    shell.run("%connect")
+
+    assert "You can open it; others cannot yet" in told
+    assert "%secret set prod_pw --replace" in told
+    assert "not for others yet" in owners
+    assert "    %secret set prod_pw --replace" in owners
+    if name == "warehouse":
+        assert "not usable yet" in members
+        assert f"warehouse cannot be used yet: its owner {two.owner} has to enter prod_pw again." in members
+    assert "yet" not in after + repr(shell.result)
+
+
+def test_a_target_that_stays_asks_for_nothing(two: Two, shell: Shell) -> None:
+    """Also of a secret that is shared."""
+    told = shell.run(f"%%connect warehouse --save --no-test\n# The same.\n{two.body}")
+
+    assert "Saved." in told
+    assert "yet" not in told
+
+
+def test_who_manages_anothers_connection_is_told_who_has_to_enter_the_secret(two: Two, shell: Shell) -> None:
+    """It is not his to enter."""
+    shell.run(f"%connect warehouse --share {two.group} --manage")
+    two.be(two.member)
+
+    told = shell.run(f"%%connect warehouse --save --no-test\n{two.body.rpartition('/')[0]}/template1")
+
+    assert f"Nobody can use it before its owner {two.owner} has entered the secret again" in told
+
+
 @pytest.mark.parametrize("line", ["%connect warehouse --share --write", "%connect --share"])
 def test_an_access_needs_a_group(two: Two, shell: Shell, line: str) -> None:
     """An access without a group, or a list without a name, is no question that has an answer."""
@@ -125,9 +209,31 @@ def test_deleting_says_who_loses_it(two: Two, shell: Shell, monkeypatch: pytest.
     secret = shell.run("%secret delete prod_pw")
 
     assert "Delete the saved connection warehouse? Its secrets stay." in asked[0]
-    assert all(f"It is shared with {two.group}, who lose it." in question for question in asked)
+    assert f"It is shared with {two.group}, who lose it." in asked[0]
+    assert f"It is shared with {two.group} (reads), who lose it." in asked[1]
     assert f"Deleted warehouse. It was shared with {two.group}, who lose it." in connection
-    assert f"Deleted prod_pw. It was shared with {two.group}, who lose it." in secret
+    assert f"Deleted prod_pw. It was shared with {two.group} (reads), who lose it." in secret
+
+
+def test_who_may_only_use_a_connection_is_not_asked_whether_to_delete_it(
+    two: Two, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused at once, with whose it is; who may manage it is asked."""
+    asked: list[str] = []
+    monkeypatch.setattr("flowfile_nb.notebook.prompt._require_someone", lambda: None)
+    monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or "n")
+    two.be(two.member)
+
+    shell.run("%connect warehouse --delete")
+
+    assert isinstance(shell.error, NotAllowedError)
+    assert f"'warehouse' is {two.owner}'s, and shared with you to be used" in shell.error.message
+    assert asked == []
+    two.be(two.owner)
+    shell.run(f"%connect warehouse --share {two.group} --manage")
+    two.be(two.member)
+    assert "Kept warehouse." in shell.run("%connect warehouse --delete")
+    assert len(asked) == 1
 
 
 def test_nobody_loses_what_is_not_shared(two: Two, shell: Shell) -> None:

@@ -311,13 +311,14 @@ def test_what_a_member_is_told_when_it_is_not_shared_any_more(
     assert "Describe it in a cell" not in again
 
 
+@pytest.mark.parametrize("options", ["", " --no-test"])
 def test_what_sqlalchemy_asks_first_is_not_in_the_record(
-    users: tuple[str, str], broker: RealBroker, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    users: tuple[str, str], broker: RealBroker, shell: Shell, monkeypatch: pytest.MonkeyPatch, options: str
 ) -> None:
     """The check has told it: the owner sees that a member came, and what he asked. Reflection knows the server as ever."""
     owner, member = users
     broker.be(member, monkeypatch)
-    shell.run("%connect warehouse")
+    shell.run(f"%connect warehouse{options}")
     shell.run(
         "import sqlalchemy; sqlalchemy.inspect(warehouse).default_schema_name, warehouse.dialect.server_version_info >= (13,)"
     )

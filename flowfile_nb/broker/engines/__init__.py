@@ -64,6 +64,17 @@ class LostError(Exception):
     """The connection is gone. The statement may have been carried out, or not."""
 
 
+class StaleError(LostError):
+    """
+    The connection was gone before the statement was sent, which has not run.
+
+    No engine opens another by itself: whether its login may be used still is for `broker.worker` to judge, at each opening.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the connection to the database was lost")
+
+
 class StoppedError(Exception):
     """Whoever asked does not want the rest. Engines let it pass."""
 
@@ -134,6 +145,7 @@ class Engine(Session, Protocol):
         Raises:
             StatementError: If the database refuses it, here or while its rows are read.
             LostError: If the connection is gone.
+            StaleError: If it was so before the statement was sent.
         """
 
 

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 from uuid import uuid4
 
-from flowfile_nb.broker.engines import LostError, OpeningError, Result, StatementError, StoppedError
+from flowfile_nb.broker.engines import LostError, OpeningError, Result, StaleError, StatementError, StoppedError
 from flowfile_nb.broker.engines.clickhouse_types import array_of, literal, type_of
 from flowfile_nb.broker.engines.literals import filled
 from flowfile_nb.broker.engines.reading import only_reads
@@ -76,6 +76,7 @@ class ClickHouse:
                 "ClickHouse takes the rows of INSERT … VALUES apart from the statement, and the broker sends statements alone",
                 "INSERT INTO t SELECT 1, 'a' UNION ALL SELECT 2, 'b'",
             )
+        self._require_connection()
         whole = [False]
         self._running = str(uuid4())
         try:
@@ -98,7 +99,7 @@ class ClickHouse:
         finally:
             self._running = ""
             if not whole[0]:
-                # Otherwise the driver would read all that is left. It connects anew for the next statement.
+                # Otherwise the driver would read all that is left. The next statement gets another connection.
                 with suppress(Exception):
                     self._client.disconnect()
 
@@ -119,6 +120,14 @@ class ClickHouse:
     def server(self) -> str:
         """Return the server's name and version."""
         return f"ClickHouse {self._reads('SELECT version()')[0][0]}"
+
+    def _require_connection(self) -> None:
+        """Raise StaleError if the connection is gone: the driver would open another by itself."""
+        connection = self._client.connection
+        with suppress(Exception):
+            if connection.connected and connection.ping():
+                return
+        raise StaleError
 
     def _grants(self) -> list[str]:
         try:

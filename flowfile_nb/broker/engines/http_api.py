@@ -10,8 +10,7 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
@@ -20,6 +19,7 @@ import httpx
 
 from flowfile_nb.broker.addresses import refusal_of
 from flowfile_nb.broker.engines import Answer, ExchangeError, OpeningError
+from flowfile_nb.broker.engines.inflating import decoded
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Target
 from flowfile_nb.connections.access import Access
@@ -31,7 +31,6 @@ from flowfile_nb.core.streams import ByteMasker
 from flowfile_nb.errors import ConnectionFailedError
 
 _CREDENTIAL, _TOKEN = "credential", "access token"
-_PIECE_BYTES = 64 * 1024
 # Those of one connection; a session that the server keeps for a caller; what is not true any more of a body without the
 # credential.
 _KEPT = {
@@ -174,7 +173,7 @@ class HttpApi:
         # By constant lengths: the time that a piece takes must not tell whether it begins like the credential.
         masker = ByteMasker(self._redactor, always_hold=True)
         with _translated(self._redactor.mask):
-            for piece in _decoded(response.headers.get("Content-Encoding", ""), response.iter_raw()):
+            for piece in decoded(response.headers.get("Content-Encoding", ""), response.iter_raw()):
                 if out := masker.feed(piece):
                     yield out
             yield masker.release()
@@ -247,31 +246,6 @@ def _require_address(address: str, pinned: str) -> None:
         raise ExchangeError(f"nothing was sent: {why}", "", address)
 
 
-def _decoded(encoding: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Undo what a server does although it was asked not to, a piece at a time: a small answer may become a very large one."""
-    word = encoding.strip().lower()
-    if word in {"", "identity"}:
-        yield from pieces
-        return
-    if word not in {"gzip", "x-gzip", "deflate"}:
-        raise ExchangeError("the API's answer is in an encoding that the broker cannot look into; it is not handed on")
-    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    try:
-        for piece in pieces:
-            left = piece
-            while left:
-                if inflater.eof:
-                    # One may follow another.
-                    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-                yield inflater.decompress(left, _PIECE_BYTES)
-                left = inflater.unconsumed_tail or inflater.unused_data
-        yield inflater.flush()
-    except zlib.error as error:
-        raise ExchangeError(_NOT_ENCODED, "DecodingError", str(error)) from None
-    if not inflater.eof:
-        raise ExchangeError(_NOT_ENCODED, "DecodingError", "it ends early")
-
-
 @contextmanager
 def _translated(mask: Callable[[str], str]) -> Iterator[None]:
     """Say in our words what the library, or the server, could quote the credential in; its own, masked, are for the log."""
@@ -291,7 +265,6 @@ def _translated(mask: Callable[[str], str]) -> Iterator[None]:
         raise ExchangeError(_REASONS.get(name, "the API cannot be reached"), name, detail) from None
 
 
-_NOT_ENCODED = "the API's answer is not encoded as it says, or was cut off"
 _UNTRUSTED = "no encrypted connection to the API that can be trusted came about"
 _REASONS = {
     "ConnectTimeout": "the API cannot be reached in time",

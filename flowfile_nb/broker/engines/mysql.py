@@ -14,9 +14,10 @@ from contextlib import closing, contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
-from flowfile_nb.broker.engines import LostError, OpeningError, Result, StatementError, StoppedError
+from flowfile_nb.broker.engines import LostError, OpeningError, Result, StaleError, StatementError, StoppedError
 from flowfile_nb.broker.engines.lines import notice_loss
 from flowfile_nb.broker.engines.literals import filled
+from flowfile_nb.broker.engines.mysql_types import array_of, schema_of
 from flowfile_nb.broker.engines.reading import only_reads
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Access, Target
@@ -33,8 +34,6 @@ _RESET = 0x1F
 _READ_ONLY = 1792
 _LOST = {0, 2006, 2013, 2014, 2055, 1053, 1927, 4031}
 _OUT_OF_TIME = {1969, 3024}
-_BINARY = 63
-_UNSIGNED = 32
 _DRIVERS_OWN = range(2000, 3000)
 """Codes of errors that no server sends."""
 _PASSWORD_TABLES = ("mysql.global_priv", "mysql.user", "mysql.servers")
@@ -60,11 +59,13 @@ class MySQL:
     def __init__(self, target: Target, value: str, limits: Limits) -> None:
         self._target, self._value, self._limits = target, value, limits
         self._connection: Any = None
+        self._is_new = False
         self._settings: list[str] = []
 
     def open(self) -> None:
         """Connect."""
         self._connection = self._connected()
+        self._is_new = True
         self._settings = ["autocommit = 1", f"NAMES {_CHARSET}"]
         seconds = self._limits.query_s
         for setting in (f"max_statement_time = {seconds:.3f}", f"max_execution_time = {round(seconds * 1000)}"):
@@ -83,6 +84,7 @@ class MySQL:
                 read_only=True,
             )
         self._ready(access)
+        self._is_new = False
         text = filled(statement, parameters, self._literal).rstrip(" \t\r\n;")
         whole = [False]
         try:
@@ -94,7 +96,7 @@ class MySQL:
                 whole[0] = True
                 yield Result(_no_schema(), iter(()), affected)
             else:
-                schema = _schema(cursor._result.fields)  # noqa: SLF001 - nowhere else are character sets and signs
+                schema = schema_of(cursor._result.fields)  # noqa: SLF001 - nowhere else are character sets and signs
                 yield Result(schema, _batches(cursor, schema, whole))
         except (StatementError, LostError, StoppedError, MemoryError):
             raise
@@ -110,9 +112,11 @@ class MySQL:
 
     def problems(self) -> list[str]:
         """Return what the login may do that no share can hold in."""
-        with suppress(Exception):
+        if not self._is_new:
             # Rights on the whole server count for a connection as they were when it began.
-            self._connection.close()
+            with suppress(Exception):
+                self._connection.close()
+            self.open()
         self._ready("read")
         with self._connection.cursor() as cursor:
             cursor.execute("SHOW GRANTS")
@@ -134,8 +138,20 @@ class MySQL:
     def server(self) -> str:
         """Return the server's name and version."""
         with self.execute("SELECT version()", None, "read") as result:
-            version = str(next(result.batches).column(0)[0].as_py())
+            # To its end, or the connection is closed.
+            [batch] = result.batches
+        version = str(batch.column(0)[0].as_py())
         return version if "MariaDB" in version else f"MySQL {version}"
+
+    def first_asked(self) -> dict[str, Any]:
+        """Return what SQLAlchemy's dialect asks before anything else, so that no member's statements have to."""
+        facts = (
+            "SELECT version() AS version, database() AS `schema`, @@sql_mode AS sql_mode,"
+            " @@lower_case_table_names AS lower_case_table_names"
+        )
+        with self.execute(facts, None, "read") as result:
+            [batch] = result.batches
+        return dict(batch.to_pylist()[0])
 
     def _reset(self, *, whole: bool, access: Access) -> None:
         """
@@ -162,7 +178,7 @@ class MySQL:
         except Exception:  # noqa: BLE001 - nothing has run yet
             with suppress(Exception):
                 self._connection.close()
-            self.open()
+            raise StaleError from None
         if access == "write" and self._target.database:
             self._connection.select_db(self._target.database)
         if access == "read":
@@ -245,57 +261,14 @@ def _no_schema() -> Any:
     return pa.schema([])
 
 
-def _schema(fields: Any) -> Any:
-    import pyarrow as pa
-
-    return pa.schema([pa.field(field.name, _type(field)) for field in fields])
-
-
-def _type(field: Any) -> Any:
-    import pyarrow as pa
-    from pymysql.constants import FIELD_TYPE as KIND
-
-    code = field.type_code
-    if code in {KIND.TINY, KIND.SHORT, KIND.LONG, KIND.INT24, KIND.YEAR}:
-        return pa.int64()
-    if code == KIND.LONGLONG:
-        return pa.uint64() if field.flags & _UNSIGNED else pa.int64()
-    if code in {KIND.DECIMAL, KIND.NEWDECIMAL}:
-        # Its length counts a sign and a point as well.
-        return pa.decimal128(38, field.scale) if field.length <= 38 else pa.decimal256(76, field.scale)
-    known = {
-        KIND.FLOAT: pa.float64(),
-        KIND.DOUBLE: pa.float64(),
-        KIND.NULL: pa.null(),
-        KIND.BIT: pa.binary(),
-        KIND.DATE: pa.date32(),
-        KIND.NEWDATE: pa.date32(),
-        KIND.TIME: pa.duration("us"),
-        KIND.DATETIME: pa.timestamp("us"),
-        KIND.TIMESTAMP: pa.timestamp("us"),
-        KIND.GEOMETRY: pa.binary(),
-        KIND.JSON: pa.string(),
-    }
-    return known.get(code) or (pa.binary() if field.charsetnr == _BINARY else pa.string())
-
-
 def _batches(cursor: Any, schema: Any, whole: list[bool]) -> Iterator[Any]:
     import pyarrow as pa
 
     try:
         while rows := cursor.fetchmany(_ROWS):
             columns = zip(*rows, strict=True)
-            arrays = [_array(list(column), field.type) for column, field in zip(columns, schema, strict=True)]
+            arrays = [array_of(list(column), field.type) for column, field in zip(columns, schema, strict=True)]
             yield pa.record_batch(arrays, schema=schema)
     except Exception as error:  # noqa: BLE001 - PyMySQL's and Arrow's
         raise _translated(error) from None
     whole[0] = True
-
-
-def _array(items: list[Any], type_: Any) -> Any:
-    import pyarrow as pa
-
-    if pa.types.is_temporal(type_):
-        # What is no date, such as 0000-00-00, the driver returns as text.
-        items = [None if isinstance(item, str) else item for item in items]
-    return pa.array(items, type_)

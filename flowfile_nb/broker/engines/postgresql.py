@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from flowfile_nb.broker.engines import LostError, OpeningError, Result, StatementError, StoppedError
+from flowfile_nb.broker.engines import LostError, OpeningError, Result, StaleError, StatementError, StoppedError
 from flowfile_nb.broker.engines.lines import LIBPQ_KEEPALIVE
 from flowfile_nb.broker.engines.literals import filled
 from flowfile_nb.broker.limits import Limits
@@ -152,7 +152,7 @@ class PostgreSQL:
         Leave nothing of a statement behind: what it holds and has set in its session would be there for the next one.
 
         That are advisory locks, which others wait for, temporary tables, settings, prepared statements and LISTEN. A connection
-        of which that cannot be said is closed; the next statement opens another.
+        of which that cannot be said is closed; the next statement gets another.
         """
         try:
             if cursor is not None:
@@ -170,8 +170,7 @@ class PostgreSQL:
         except Exception:  # noqa: BLE001 - nothing has run yet: a server that was started anew is no error of the user's
             with suppress(Exception):
                 self._connection.close()
-            self.open()
-            self._prepare(access)
+            raise StaleError from None
 
     def _prepare(self, access: Access) -> None:
         if access == "read":

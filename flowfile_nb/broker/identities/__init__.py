@@ -12,17 +12,18 @@ _TOKEN = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,16384}")
 
 
 async def identify(
-    identities: Sequence[Identity], headers: Mapping[str, str], peer: PeerCredentials | None, scope: str
+    identities: Sequence[Identity], headers: Mapping[str, str], peer: PeerCredentials | None, scope: str, place: str = ""
 ) -> Caller:
     """
     Return who calls: what the first way says that applies to the request.
 
     Raises:
         NotAllowedError: If a credential is not good, or there is none. A bad one is not passed over for another way.
+        LimitError: If too many wait to be asked about.
         BrokerError: If whoever vouches does not answer.
     """
     for identity in identities:
-        if (caller := await identity.caller(headers, peer, scope)) is not None:
+        if (caller := await identity.caller(headers, peer, scope, place)) is not None:
             return caller
     raise NotAllowedError(
         "the broker does not know who calls",

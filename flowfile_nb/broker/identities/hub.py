@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from flowfile_nb.broker.identities import bearer
+from flowfile_nb.broker.identities.questions import Questions
 from flowfile_nb.broker.model import Caller, PeerCredentials
 from flowfile_nb.broker.running import SilentError
 from flowfile_nb.errors import BrokerError, NotAllowedError
@@ -41,6 +42,7 @@ class HubIdentity:
         self._own_token = own_token
         self._grace_s = grace_s
         self._silent_since: dict[str, float] = {}
+        self._questions = Questions()
 
     def __repr__(self) -> str:
         return f"HubIdentity({self._api!r})"
@@ -50,17 +52,33 @@ class HubIdentity:
         """Whether `now` can be asked."""
         return bool(self._own_token)
 
-    async def caller(self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str) -> Caller | None:
+    async def caller(
+        self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str, place: str = ""
+    ) -> Caller | None:
         """
         Return who calls; None without a token.
 
         Raises:
             NotAllowedError: If the Hub does not know the token, it is no user's, or it may not call this service.
+            LimitError: If too many wait for the Hub already from that place.
             BrokerError: If the Hub does not answer, or not as a Hub does.
         """
         token = bearer(headers)
         if token is None:
             return None
+        async with self._questions.turn(place, token):
+            try:
+                caller = await self._recognised(token)
+            except NotAllowedError:
+                self._questions.refuse(place, token)
+                raise
+            self._questions.recognise(token)
+        # It answers: a silence that ends what runs begins after this.
+        self._silent_since.pop(caller.name, None)
+        return caller
+
+    async def _recognised(self, token: str) -> Caller:
+        """Return whose token it is, as the Hub says now. Raises as `caller`."""
         status, said = await self._ask("user", token)
         if status in {401, 403, 404}:
             raise NotAllowedError("the Hub does not know this token", hint="log in again, or restart your server from the Hub")
@@ -74,10 +92,7 @@ class HubIdentity:
                 "this token may not call the broker",
                 hint="the Hub's administrator adds access:services!service=… to c.Spawner.server_token_scopes and to a role",
             )
-        caller = _caller(said)
-        # It answers: a silence that ends what runs begins after this.
-        self._silent_since.pop(caller.name, None)
-        return caller
+        return _caller(said)
 
     async def now(self, name: str) -> Caller | None:
         """
@@ -103,7 +118,7 @@ class HubIdentity:
         return caller
 
     async def _ask(self, path: str, token: str, *, alone: bool = False) -> tuple[int, dict[str, Any]]:
-        """Return the Hub's answer. With *alone* it waits in no queue behind those who call with tokens of any kind."""
+        """Return the Hub's answer. With *alone* it shares no connections with those who call with tokens of any kind."""
         from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
         client = AsyncHTTPClient(force_instance=alone)

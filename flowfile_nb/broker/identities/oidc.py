@@ -54,7 +54,9 @@ class OidcIdentity:
         """Ask the issuer for its keys; return how many it has. Raises BrokerError."""
         return await self._keys.ask()
 
-    async def caller(self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str) -> Caller | None:
+    async def caller(
+        self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str, place: str = ""
+    ) -> Caller | None:
         """
         Return who calls; None without a signed token.
 

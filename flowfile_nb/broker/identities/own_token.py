@@ -23,7 +23,9 @@ class TokenIdentity:
         self._caller_of_token = caller_of_token
         self._prefix = prefix
 
-    async def caller(self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str) -> Caller | None:
+    async def caller(
+        self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str, place: str = ""
+    ) -> Caller | None:
         """Return whose token it is; None without one of ours. Raises NotAllowedError for one that is not good."""
         token = bearer(headers)
         if token is None or not token.startswith(self._prefix):

@@ -55,7 +55,9 @@ class PeerIdentity:
     def __init__(self, name_of: Callable[[int], str | None] = system_name) -> None:
         self._name_of = name_of
 
-    async def caller(self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str) -> Caller | None:
+    async def caller(
+        self, headers: Mapping[str, str], peer: PeerCredentials | None, scope: str, place: str = ""
+    ) -> Caller | None:
         """
         Return who calls; None over TCP, and with a token.
 

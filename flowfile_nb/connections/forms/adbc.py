@@ -11,6 +11,7 @@ from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.forms.uri import text_of
+from flowfile_nb.connections.held import Held, Login
 from flowfile_nb.connections.portable import keep_here
 from flowfile_nb.connections.spec import Spec, TableSpec, secrets_in
 from flowfile_nb.connections.timeouts import libpq_limit
@@ -34,6 +35,7 @@ class Adbc:
 
     def __init__(self) -> None:
         self._place = ""
+        self._held: Held | None = None
 
     def make(self, spec: Spec, reveal: Access) -> Any:
         """
@@ -49,7 +51,8 @@ class Adbc:
         self._place = dialects.place_of(url)
         if isinstance(spec, TableSpec) and spec.parts.get("connect_args"):
             raise ConnectionSpecError("connect_args are for another driver than ADBC's", hint="leave --as adbc out, or them")
-        connect = _connect(backend)
+        connect, login = _connect(backend), Login(spec, reveal)
+        reveal = login.access
         try:
             if backend == "postgresql":
                 # It waits in C, where no interrupt is heard.
@@ -65,6 +68,9 @@ class Adbc:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
             raise KeyboardInterrupt from None
         keep_here(made, "an ADBC connection")
+        self._held = Held(made, login, self._place, lambda native: native.close())
+        if login.state:
+            _look_first(made, self._held)
         return made
 
     def check(self, connection: Any) -> None:
@@ -77,6 +83,20 @@ class Adbc:
     def close(self, connection: Any) -> None:
         """Close it."""
         connection.close()
+        if self._held is not None:
+            self._held.release()
+
+
+def _look_first(connection: Any, held: Held) -> None:
+    """Have each new cursor look whether the secrets are what they were: what a connection is asked goes through one."""
+    plain = type(connection)
+
+    def cursor(self: Any, **options: Any) -> Any:
+        held.require()
+        return plain.cursor(self, **options)
+
+    own = {"cursor": cursor, "__module__": plain.__module__, "__doc__": plain.__doc__}
+    connection.__class__ = type(plain.__name__, (plain,), own)
 
 
 def _place_with_values(spec: Spec, url: URL, reveal: Access) -> str:

@@ -4,12 +4,15 @@
 Credentials of databases and of S3 go into DuckDB's own secret manager, in memory: `duckdb_secrets()` shows them redacted. They
 are handed over as parameters of the statement, so that no error can print them with a line of SQL. Other places for files are
 read through our filesystem, which asks for what is stored at each request.
+
+DuckDB goes on with what it was given. So the database is detached, or the key of S3 dropped, before the next cell once the
+secret is gone; and attached anew with a replaced one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from flowfile_nb.connections import database, dialects
@@ -18,6 +21,7 @@ from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import Kind, family_of
+from flowfile_nb.connections.held import Held, Login
 from flowfile_nb.connections.s3 import S3, key_of
 from flowfile_nb.connections.spec import Spec, scheme_of, secrets_in
 from flowfile_nb.connections.storage_parts import Credentials, Parts
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from sqlalchemy.engine import URL
 
+_Made = TypeVar("_Made")
 _EXTENSIONS = {"mysql": "mysql", "mariadb": "mysql", "postgresql": "postgres", "sqlite": "sqlite"}
 _S3 = {
     "access_key_id": "key_id",
@@ -38,6 +43,16 @@ _S3 = {
 # Those that DuckDB reads through Python: its own extensions take no credentials that change.
 _OTHER_STORAGE = {"abfs", "abfss", "az", "gcs", "gs", "sftp", "ssh"}
 _TAKEN = {"main", "memory", "system", "temp"}
+
+
+class _Attachment(NamedTuple):
+    """What a connection reads by a login that DuckDB keeps, and how it gets that: the same on each of its cursors."""
+
+    put_in: Callable[[Any], None]
+    alias: str = ""
+    """The database as SQL names it; empty for S3, of which there is only a login."""
+    limit_s: float | None = None
+    """How long putting it in may take, where it goes to a server."""
 
 
 class DuckDB:
@@ -50,6 +65,7 @@ class DuckDB:
         self._is_s3 = False
         self._storage: tuple[Kind, Any] | None = None
         """What reads files for it, and the filesystem."""
+        self._held: Held | None = None
 
     def make(self, spec: Spec, reveal: Access) -> DuckDBPyConnection:
         """
@@ -73,18 +89,39 @@ class DuckDB:
             connection = duckdb.connect()
             connection.register_filesystem(filesystem)
             return connection
+        login = Login(spec, reveal)
+        reveal = login.access
         s3 = S3().described(spec) if kind == "s3" else None
         self._is_s3 = s3 is not None
         self._place = S3().place(s3).text if s3 is not None else dialects.place_of(database.url_of(spec))
-        try:
-            return _database(duckdb, spec, reveal) if s3 is None else _s3(duckdb, s3, reveal)
-        except FlowfileNbError:
-            raise
-        except (duckdb.Error, TimeoutError) as error:
-            raise explain(error, self._place, secrets_in(spec), reveal) from None
-        except KeyboardInterrupt:
-            # Raised anew, so that its traceback has no frame in which a value is a local variable.
-            raise KeyboardInterrupt from None
+
+        def in_our_words(work: Callable[[], _Made]) -> _Made:
+            try:
+                return work()
+            except FlowfileNbError:
+                raise
+            except (duckdb.Error, TimeoutError) as error:
+                raise explain(error, self._place, secrets_in(spec), reveal) from None
+            except KeyboardInterrupt:
+                # Raised anew, so that its traceback has no frame in which a value is a local variable.
+                raise KeyboardInterrupt from None
+
+        attachment = _attachment_of(duckdb, spec, reveal) if s3 is None else _of_s3(duckdb, s3, reveal)
+        if attachment is None:
+            path = database.url_of(spec).database or ":memory:"
+            connection = in_our_words(lambda: duckdb.connect(fill(path, reveal)))
+            self._held = Held(connection, login, self._place, lambda native: native.close())
+            return connection
+        connection = in_our_words(lambda: _opened(duckdb, attachment))
+
+        def take_out(native: Any) -> None:
+            _take_out(duckdb, native, attachment)
+
+        def renew(native: Any) -> None:
+            in_our_words(lambda: _renewed(native, attachment, take_out))
+
+        self._held = Held(connection, login, self._place, take_out, renew)
+        return connection  # type: ignore[no-any-return]
 
     def check(self, connection: DuckDBPyConnection) -> None:
         """Try the filesystem, if there is one. Attaching opens a database; of S3 nothing is known until a bucket is named."""
@@ -104,47 +141,90 @@ class DuckDB:
     def close(self, connection: DuckDBPyConnection) -> None:
         """Close it, and with it DuckDB's copy of the credentials, or the filesystem."""
         connection.close()
+        if self._held is not None:
+            self._held.release()
         if self._storage is not None:
             family, filesystem = self._storage
             family.close(filesystem)
 
 
-def _database(duckdb: Any, spec: Spec, reveal: Access) -> DuckDBPyConnection:
+def _attachment_of(duckdb: Any, spec: Spec, reveal: Access) -> _Attachment | None:
+    """Return how a database is attached; None of one that DuckDB opens by itself."""
     url = database.url_of(spec)
     backend = url.get_backend_name()
-    path = fill(url.database or ":memory:", reveal)
     if backend == "duckdb":
-        return duckdb.connect(path)  # type: ignore[no-any-return]
+        return None
     if backend not in _EXTENSIONS:
         raise ConnectionSpecError(
             f"DuckDB does not attach databases of type {backend!r}",
             hint=f"it attaches {', '.join(sorted({*_EXTENSIONS, 'duckdb', 's3'}))}",
         )
     kind = _EXTENSIONS[backend]
-    connection = duckdb.connect()
-    try:
+    name = backend if kind == "sqlite" else unquote(url.database or kind)
+    alias = '"' + (kind if name in _TAKEN or names_in(name) else name).replace('"', '""') + '"'
+
+    def put_in(connection: Any) -> None:
         _load(duckdb, connection, kind)
         if kind == "sqlite":
-            connection.execute(f"ATTACH {_literal(path)} AS {backend} (TYPE sqlite)")
-            connection.execute(f"USE {backend}")
-            return connection  # type: ignore[no-any-return]
-    except BaseException:
-        connection.close()
-        raise
+            path = fill(url.database or ":memory:", reveal)
+            connection.execute(f"ATTACH {_literal(path)} AS {alias} (TYPE sqlite)")
+            connection.execute(f"USE {alias}")
+        else:
+            _attach(connection, kind, alias, url, reveal)
 
-    def attached() -> DuckDBPyConnection:
+    to_server = kind != "sqlite"
+    return _Attachment(put_in, alias, max(limit_s(reveal), float(libpq_limit(reveal))) if to_server else None)
+
+
+def _opened(duckdb: Any, attachment: _Attachment) -> Any:
+    connection = duckdb.connect()
+
+    def put_in() -> Any:
         try:
-            _attach(connection, kind, url, reveal)
+            attachment.put_in(connection)
         except BaseException:
             connection.close()
             raise
-        return connection  # type: ignore[no-any-return]
+        return connection
 
-    # It waits in C, where no interrupt is heard; and is closed by who uses it, or the closing would wait, too.
-    return within(max(limit_s(reveal), float(libpq_limit(reveal))), attached, lambda late: late.close())
+    # It is closed by who uses it, or the closing would wait, too.
+    return _in_time(attachment, put_in, lambda late: late.close())
 
 
-def _attach(connection: Any, kind: str, url: URL, reveal: Access) -> None:
+def _renewed(native: Any, attachment: _Attachment, take_out: Callable[[Any], None]) -> None:
+    """Put the login that is stored now into a connection from which it was taken out; raises as opening does."""
+    beside = native.cursor()
+
+    def put_in() -> None:
+        try:
+            beside.execute("USE memory")
+            attachment.put_in(beside)
+        finally:
+            beside.close()
+
+    _in_time(attachment, put_in, lambda _: take_out(native))
+
+
+def _in_time(attachment: _Attachment, work: Callable[[], _Made], too_late: Callable[[_Made], Any]) -> _Made:
+    # To a server it waits in C, where no interrupt is heard.
+    return work() if attachment.limit_s is None else within(attachment.limit_s, work, too_late)
+
+
+def _take_out(duckdb: Any, connection: Any, attachment: _Attachment) -> None:
+    """Take the login out of a connection; what was read into memory stays, and what is just being read ends by itself."""
+    try:
+        # Beside: a result that is not fetched yet would be lost, and what is in use is not detached.
+        with connection.cursor() as beside:
+            beside.execute("USE memory")
+            if attachment.alias:
+                beside.execute(f"DETACH DATABASE IF EXISTS {attachment.alias}")
+            beside.execute("DROP SECRET IF EXISTS flowfile_nb")
+    except duckdb.Error:
+        # It was closed by now; or it does not let go, and then that is the only way.
+        connection.close()
+
+
+def _attach(connection: Any, kind: str, alias: str, url: URL, reveal: Access) -> None:
     filled = dialects.mapped(url, lambda text: fill(text, reveal), lambda text: fill(unquote(text), reveal))
     named = {
         "host": filled.host,
@@ -163,18 +243,25 @@ def _attach(connection: Any, kind: str, url: URL, reveal: Access) -> None:
             "a reference stands in an option of the URL, which DuckDB would show", hint="leave --as duckdb out, or the option"
         )
     text = " ".join(f"{key}='{_escaped(str(item))}'" for key, item in options.items())
-    name = unquote(url.database or kind)
-    alias = '"' + (kind if name in _TAKEN or names_in(name) else name).replace('"', '""') + '"'
     connection.execute(f"ATTACH {_literal(text)} AS {alias} (TYPE {kind}, SECRET flowfile_nb)")
     connection.execute(f"USE {alias}")
 
 
-def _s3(duckdb: Any, parts: Parts, reveal: Access) -> DuckDBPyConnection:
+def _of_s3(duckdb: Any, parts: Parts, reveal: Access) -> _Attachment:
     if unknown := {"profile", "role_arn", "verify", "options"} & parts.keys():
         raise ConnectionSpecError(
             f"{' and '.join(sorted(unknown))} are not taken by --as duckdb",
             hint="leave --as duckdb out, then  duckdb.register_filesystem(lake)",
         )
+
+    def put_in(connection: Any) -> None:
+        _load(duckdb, connection, "httpfs")
+        _create_secret(connection, "s3", _named_for_s3(parts, reveal))
+
+    return _Attachment(put_in)
+
+
+def _named_for_s3(parts: Parts, reveal: Access) -> dict[str, str]:
     named = {_S3[key]: item for key, item in key_of(parts, Credentials(parts, reveal)).items()}
     if "region" in parts:
         named["region"] = parts["region"]
@@ -186,14 +273,7 @@ def _s3(duckdb: Any, parts: Parts, reveal: Access) -> DuckDBPyConnection:
         style = "vhost" if parts.get("addressing_style") == "virtual" else "path"
         # Services that are not Amazon's seldom have a host for each bucket.
         named |= {"endpoint": place.netloc, "use_ssl": str(place.scheme != "http").lower(), "url_style": style}
-    connection = duckdb.connect()
-    try:
-        _load(duckdb, connection, "httpfs")
-        _create_secret(connection, "s3", named)
-    except BaseException:
-        connection.close()
-        raise
-    return connection  # type: ignore[no-any-return]
+    return named
 
 
 def _create_secret(connection: Any, kind: str, named: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from flowfile_nb.connections import database, dialects
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.forms.duckdb import DuckDB
+from flowfile_nb.connections.held import Held, Login
 from flowfile_nb.connections.portable import keep_here
 from flowfile_nb.connections.spec import Spec
 from flowfile_nb.errors import ConnectionSpecError
@@ -20,6 +21,7 @@ class Ibis:
 
     def __init__(self) -> None:
         self._place = ""
+        self._held: Held | None = None
 
     def make(self, spec: Spec, reveal: Access) -> Any:
         """
@@ -38,6 +40,8 @@ class Ibis:
         url = database.url_of(spec)
         backend = url.get_backend_name()
         self._place = dialects.place_of(url)
+        login = Login(spec, reveal)
+        reveal = login.access
         made = None
         if backend == "duckdb":
             made = ibis.duckdb.from_connection(DuckDB().make(spec, reveal))
@@ -47,6 +51,9 @@ class Ibis:
         if made is not None:
             # It would be pickled as a backend without a connection.
             keep_here(made, "an Ibis backend")
+            self._held = Held(made, login, self._place, lambda native: vars(native)["con"].close())
+            if login.state:
+                _look_first(made, self._held)
             return made
         raise ConnectionSpecError(
             f"databases of type {backend!r} are not opened for Ibis here",
@@ -62,4 +69,18 @@ class Ibis:
 
     def close(self, connection: Any) -> None:
         """Close its connection."""
-        connection.disconnect()
+        vars(connection)["con"].close()
+        if self._held is not None:
+            self._held.release()
+
+
+def _look_first(backend: Any, held: Held) -> None:
+    """Have a backend look, at each use of its connection, whether the secrets are what they were."""
+    plain = type(backend)
+
+    def connection(self: Any) -> Any:
+        held.require()
+        return vars(self)["con"]
+
+    own = {"con": property(connection), "__module__": plain.__module__, "__doc__": plain.__doc__}
+    backend.__class__ = type(plain.__name__, (plain,), own)
