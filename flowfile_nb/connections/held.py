@@ -9,11 +9,13 @@ for it, at each use.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 from weakref import ref
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.spec import Spec, secrets_in
+from flowfile_nb.connections.storage_parts import digest
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError, NoSuchSecretError
 
@@ -21,16 +23,32 @@ _State = dict[str, object]
 _Change = Callable[[Any], None]
 
 
-class Login(NamedTuple):
-    """The secrets that a library is about to get, and what they are now; made before they are read."""
+class Login:
+    """
+    The secrets that a library is about to get, and what they are now.
 
-    access: Access
-    state: _State
+    Args:
+        spec: Says which. NoSuchSecretError is raised where one is not there.
+        access: Reads them; `access` of this object does so, too, and is what the login is to be read with.
+    """
 
-    @classmethod
-    def of(cls, spec: Spec, access: Access) -> Login:
-        """Return those of a description. Raises NoSuchSecretError."""
-        return cls(access, _state(secrets_in(spec), access))
+    def __init__(self, spec: Spec, access: Access) -> None:
+        self.access = replace(access, reveal=self._read)
+        self._plain = access
+        self._digests: dict[str, bytes] = {}
+        self.state = _state(secrets_in(spec), access)
+
+    def is_same(self) -> bool:
+        """Return whether the values are those that were read last: a new master key changes how they are stored alone."""
+        try:
+            return all(digest(self._plain(name)) == self._digests.get(name) for name in self.state)
+        except FlowfileNbError:
+            return False
+
+    def _read(self, name: str) -> str:
+        value = self._plain(name)
+        self._digests[name] = digest(value)
+        return value
 
 
 class Held:
@@ -83,9 +101,11 @@ class Held:
             return
         if now == self._seen and not (again and now is not None and self.why is not None):
             return
-        self._seen = now
+        before, self._seen = self._seen, now
+        if now is not None and self.why is None and self._login.is_same():
+            return
         self._end(native)
-        self.why = self._gone() if now is None else self._replaced(now)
+        self.why = self._gone() if now is None else self._replaced(before or {}, now)
         if now is not None and self._renew is not None:
             try:
                 self._renew(native)
@@ -100,7 +120,8 @@ class Held:
             _all.remove(self)
 
     def _gone(self) -> NoSuchSecretError:
-        name = next(name for name in self._login.state if self._is_gone(name))
+        names = list(self._login.state)
+        name = next((name for name in names if self._is_gone(name)), names[0])
         again = "the next cell has it again" if self.is_renewed else "run the cell again that opens it"
         return NoSuchSecretError(
             f"{self._place} is cut off: its secret {name!r} is not there any more",
@@ -112,10 +133,12 @@ class Held:
             _state([name], self._login.access)
         except NoSuchSecretError:
             return True
+        except FlowfileNbError:
+            return False
         return False
 
-    def _replaced(self, now: _State) -> ConnectionFailedError:
-        names = [name for name, fingerprint in now.items() if self._login.state[name] != fingerprint]
+    def _replaced(self, before: _State, now: _State) -> ConnectionFailedError:
+        names = [name for name, fingerprint in now.items() if before.get(name) != fingerprint]
         return ConnectionFailedError(
             f"{self._place} was closed: its secret {', '.join(map(repr, names))} was replaced",
             hint="run the cell again that opens it, or  %connect NAME  if it is saved; what was not committed is undone",

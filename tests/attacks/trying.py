@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from psycopg import sql
 
 from notebooks.throwaway import Postgres
-from tests.attacks.tried import ATTACKS, Attack
+from tests.attacks.tried import Attack
 from tests.support.front import House, running_house
 
 _LIMITS = ("--sessions-per-caller", "2", "--silent-seconds", "2")
@@ -79,24 +79,26 @@ def tried_in(house: House, attacks: Sequence[Attack]) -> list[bool]:
     return found
 
 
-def try_all(server: Postgres, say: Callable[[str], None], attacks: Sequence[Attack] = ATTACKS) -> list[Finding]:
-    """Try everything, and say of each what came of it."""
+def against_weak(server: Postgres, attacks: Sequence[Attack]) -> list[bool]:
+    """Return for each attack whether it succeeds where its defence is missing."""
     weak: dict[str, bool] = {}
     for weakness in dict.fromkeys(one.weakness for one in attacks):
         some = [one for one in attacks if one.weakness == weakness]
         with house_without(weakness, server) as house:
             weak.update(zip([one.name for one in some], tried_in(house, some), strict=True))
+    return [weak[one.name] for one in attacks]
+
+
+def against_us(server: Postgres, attacks: Sequence[Attack]) -> list[bool]:
+    """Return for each attack whether it succeeds."""
     with house_without("", server) as house:
-        ours = tried_in(house, attacks)
-    findings = [Finding(one, weak[one.name], got) for one, got in zip(attacks, ours, strict=True)]
-    for found in findings:
-        state = (
-            "refused"
-            if found.holds
-            else "SUCCEEDED"
-            if found.against_us
-            else "proves nothing: refused without its defence, too"
-        )
-        say(f"{state:<10} {found.attack.name}  (succeeds where the broker is: {found.attack.weakness})")
-    say(f"{len(findings)} tried, {sum(found.holds for found in findings)} refused")
-    return findings
+        return tried_in(house, attacks)
+
+
+def told(found: Finding) -> str:
+    """Return what is said of an attack."""
+    if found.holds:
+        state = "refused"
+    else:
+        state = "SUCCEEDED" if found.against_us else "proves nothing: refused without its defence, too"
+    return f"{state:<10} {found.attack.name}  (succeeds where the broker is: {found.attack.weakness})"

@@ -39,12 +39,14 @@ def close(form: str, native: Any) -> None:
 
 @pytest.mark.parametrize("form", ["adbc", "ibis"])
 def test_nothing_changes_while_nothing_does(url: str, form: str) -> None:
-    """It is used again and again, whatever becomes of other secrets."""
+    """It is used again and again, whatever becomes of other secrets, and where the value is stored in another way alone."""
     native = fnb.connect(url, as_=form)
     assert USES[form](native)
 
     fnb.secrets["other"] = "replaced"
     del fnb.secrets["other"]
+    assert USES[form](native)
+    fnb.secrets["pg"] = fnb.secrets["pg"].get_secret_value()
 
     assert USES[form](native)
     close(form, native)

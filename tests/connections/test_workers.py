@@ -185,7 +185,7 @@ def test_dask(engine: Any, postgres: Postgres, tmp_path: Path) -> None:
         frame = pd.read_sql(f"SELECT g AS number FROM generate_series({start}, {start + 9}) g", source)
         return frame.assign(pid=os.getpid(), source=repr(source))
 
-    settings = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    settings = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
     with distributed.LocalCluster(**settings, local_directory=tmp_path) as cluster, distributed.Client(cluster):
         parts = dask.compute(*[dask.delayed(part)(start, engine) for start in range(0, 40, 10)])
 

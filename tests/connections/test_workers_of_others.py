@@ -154,7 +154,7 @@ def test_dask(place: Place, native: Any, tmp_path: Path) -> None:
     import dask
     import distributed
 
-    settings = {"n_workers": 1, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    settings = {"n_workers": 1, "threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
     with distributed.LocalCluster(**settings, local_directory=tmp_path / "dask") as cluster, distributed.Client(cluster):
         (found,) = dask.compute(dask.delayed(place.use)(native))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.dumb_server import answering, silent
+from tests.support.http_server import Answer, running
 from tests.support.kernel import TIMEOUT_S, Kernel, running_kernel
 
 
@@ -159,3 +160,18 @@ def test_the_front_end_asks_before_a_projects_definition(kernel: Kernel, tmp_pat
     assert asked[-1] == "Open it? [y/N] "
     assert "It leads to  sqlite://  and uses no secret." in shown
     assert words in shown
+
+
+def test_an_error_in_a_later_cell_is_told_short(kernel: Kernel) -> None:
+    """As a front end gets it: which connection and secret it was, the cell's line, what to do; no value in any message."""
+    with running() as server:
+        server.answer = lambda request: Answer(401)
+        kernel.run(f'%%connect api\ntype = "http"\nurl = "{server.url}/v1"\ntoken = %secret prod_pw')
+
+        shown = kernel.run("api.get('me').raise_for_status()")
+
+        assert server.last.headers["authorization"] == "Bearer canary-value"
+    assert shown.startswith(f"HTTPStatusError: {server.url}/v1 refused the credential with secret 'prod_pw' (stored ")
+    assert shown.rstrip().endswith("hint: store another:  %secret set prod_pw --replace;  %tb  shows the whole traceback")
+    assert len(shown.strip().split("\n")) == 3
+    assert "canary-value" not in kernel.shown()

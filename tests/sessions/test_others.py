@@ -102,6 +102,15 @@ def test_a_parameter_without_a_form_is_told(engine: Others) -> None:
         _rows(engine, "SELECT %s", [[Decimal(1)]])
 
 
+@pytest.mark.parametrize("kind", ["snowflake", "databricks"])
+@pytest.mark.parametrize(("item", "written"), [("it's", r"'it\'s'"), (r"\' OR 1=1 --", r"'\\\' OR 1=1 --'"), ("50%", "'50%'")])
+def test_a_text_stays_a_text_where_a_backslash_escapes(engine: Others, kind: str, item: str, written: str) -> None:
+    """Whoever gives a parameter gives no SQL."""
+    engine._target = engine._target._replace(kind=kind)
+
+    assert engine._literal(item) == written
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "duckdb", "sqlite+pysqlite"])
 def test_files_are_refused(kind: str) -> None:
     """A broker opens no file for anybody."""

@@ -28,6 +28,7 @@ def test_what_reads_is_let_through(word: str, before: list[str]) -> None:
     [
         *("SET PASSWORD = 'x'", "/*! SET x */ SELECT 1", "/*!50000 SET x */", "/*M! SET x */ SELECT 1", "--SELECT 1", ""),
         *("SELECTED", "BEGIN NOT ATOMIC SELECT 1; END", "CALL p()", "DO 1", "/* SELECT 1", "-- SELECT 1", "HANDLER t OPEN"),
+        *("SHOW GRANTS", "show create/**/user", "SHOW CREATE SERVER s", "SHOW /*! CREATE */ SERVER s"),
         *("'SELECT'", "`SELECT`", "{SELECT", "\\ SELECT"),
     ],
 )

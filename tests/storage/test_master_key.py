@@ -101,7 +101,7 @@ def test_other_entries_of_flowfile_are_kept(home: Path, paths: Paths) -> None:
         ("flowfile.json.enc", Fernet(Fernet.generate_key()).encrypt(b'{"master_key": "foreign"}')),
         (".secret_key", b""),
         (".secret_key", b"damaged"),
-        (".secret_key", Fernet.generate_key()),
+        pytest.param(".secret_key", Fernet.generate_key(), id=".secret_key-foreign"),
         (".secret_key", None),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from psycopg import sql
 
 import flowfile_nb as fnb
-from flowfile_nb.errors import BindingError, NoSuchSecretError, UsageError
+from flowfile_nb.errors import BindingError, NoSuchSecretError, NotAllowedError, UsageError
 from tests.support.panel import FrontEnd
 from tests.support.postgres import Postgres
 from tests.support.real_broker import RealBroker, running_real_broker
@@ -229,6 +229,27 @@ def test_deleting_says_who_loses_it(two: Two, shell: Shell, monkeypatch: pytest.
     assert f"It is shared with {two.group} (reads), who lose it." in asked[1]
     assert f"Deleted warehouse. It was shared with {two.group}, who lose it." in connection
     assert f"Deleted prod_pw. It was shared with {two.group} (reads), who lose it." in secret
+
+
+def test_who_may_only_use_a_connection_is_not_asked_whether_to_delete_it(
+    two: Two, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused at once, with whose it is; who may manage it is asked."""
+    asked: list[str] = []
+    monkeypatch.setattr("flowfile_nb.notebook.prompt._require_someone", lambda: None)
+    monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or "n")
+    two.be(two.member)
+
+    shell.run("%connect warehouse --delete")
+
+    assert isinstance(shell.error, NotAllowedError)
+    assert f"'warehouse' is {two.owner}'s, and shared with you to be used" in shell.error.message
+    assert asked == []
+    two.be(two.owner)
+    shell.run(f"%connect warehouse --share {two.group} --manage")
+    two.be(two.member)
+    assert "Kept warehouse." in shell.run("%connect warehouse --delete")
+    assert len(asked) == 1
 
 
 def test_nobody_loses_what_is_not_shared(two: Two, shell: Shell) -> None:

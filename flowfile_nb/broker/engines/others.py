@@ -25,6 +25,9 @@ GUARANTEE = "nothing is run for a share to read: this database has no read-only 
 ADVICE = "ask its owner for a login of the database that may only read, shared with --write"
 
 _ROWS = 1000
+# Where a backslash in a text escapes what follows it. SQLAlchemy's own way is to double quotes alone, and not every dialect
+# knows better: what follows a backslash and a quote would be SQL.
+_BACKSLASHES = {"snowflake", "databricks"}
 
 
 class Others:
@@ -107,6 +110,8 @@ class Others:
     def _literal(self, item: Any) -> str:
         from sqlalchemy import literal
 
+        if isinstance(item, str) and self._target.kind in _BACKSLASHES:
+            return "'" + item.replace("\\", "\\\\").replace("'", "\\'") + "'"
         try:
             compiled = literal(item).compile(dialect=self._engine.dialect, compile_kwargs={"literal_binds": True})
         except Exception as error:

@@ -8,8 +8,9 @@ import re
 _SKIPPED = re.compile(r"(?:\s|\(|--(?=[\s\x00-\x1f])[^\n]*(?:\n|\Z)|#[^\n]*(?:\n|\Z)|/\*(?!M?!)(?:[^*]|\*(?!/))*\*/)*")
 _READING = re.compile(r"(?:select|with|values|table|show|describe|desc|explain)\b", re.I)
 _COMMENT = re.compile(r"/\*(?!M?!)(?:[^*]|\*(?!/))*\*/|--(?=[\s\x00-\x1f])[^\n]*|#[^\n]*|/\*M?!\d*|\*/")
-# MariaDB's answers hold the login's own hash, which is one of its password without salt.
-_OWN_HASH = re.compile(r"[\s(]*(?:show|explain|describe|desc)\s+(?:grants|create\s+user)\b", re.I)
+# MariaDB's answers hold the login's own hash, which is one of its password without salt; and the last, since 11.7, another
+# server's password.
+_PASSWORDS = re.compile(r"[\s(]*(?:show|explain|describe|desc)\s+(?:grants|create\s+(?:user|server))\b", re.I)
 
 
 def only_reads(statement: str) -> bool:
@@ -19,7 +20,7 @@ def only_reads(statement: str) -> bool:
     That is no parser's judgement, and need not be one: what a SELECT may do besides, through functions, a read-only transaction
     stops. What ends that transaction first, such as SET PASSWORD or any DDL, begins with another word.
 
-    Nor are what the server keeps of the login's password read: SHOW GRANTS and SHOW CREATE USER.
+    Nor is read what the server keeps of passwords: SHOW GRANTS, SHOW CREATE USER and SHOW CREATE SERVER.
 
     >>> only_reads("SHOW /*! GRANTS */"), only_reads("show create/**/user"), only_reads("SHOW CREATE TABLE user")
     (False, False, True)
@@ -28,6 +29,6 @@ def only_reads(statement: str) -> bool:
     """
     skipped = _SKIPPED.match(statement)
     assert skipped is not None
-    if _OWN_HASH.match(_COMMENT.sub(" ", statement)) is not None:
+    if _PASSWORDS.match(_COMMENT.sub(" ", statement)) is not None:
         return False
     return _READING.match(statement, skipped.end()) is not None

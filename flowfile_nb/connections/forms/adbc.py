@@ -51,7 +51,8 @@ class Adbc:
         self._place = dialects.place_of(url)
         if isinstance(spec, TableSpec) and spec.parts.get("connect_args"):
             raise ConnectionSpecError("connect_args are for another driver than ADBC's", hint="leave --as adbc out, or them")
-        connect, login = _connect(backend), Login.of(spec, reveal)
+        connect, login = _connect(backend), Login(spec, reveal)
+        reveal = login.access
         try:
             if backend == "postgresql":
                 # It waits in C, where no interrupt is heard.

@@ -89,7 +89,8 @@ class DuckDB:
             connection = duckdb.connect()
             connection.register_filesystem(filesystem)
             return connection
-        login = Login.of(spec, reveal)
+        login = Login(spec, reveal)
+        reveal = login.access
         s3 = S3().described(spec) if kind == "s3" else None
         self._is_s3 = s3 is not None
         self._place = S3().place(s3).text if s3 is not None else dialects.place_of(database.url_of(spec))

@@ -40,7 +40,8 @@ class Ibis:
         url = database.url_of(spec)
         backend = url.get_backend_name()
         self._place = dialects.place_of(url)
-        login = Login.of(spec, reveal)
+        login = Login(spec, reveal)
+        reveal = login.access
         made = None
         if backend == "duckdb":
             made = ibis.duckdb.from_connection(DuckDB().make(spec, reveal))
