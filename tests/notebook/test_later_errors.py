@@ -235,7 +235,7 @@ def test_an_api_that_does_not_answer(api: Shell, shell: Shell, service: Server) 
     service.answer = lambda request: Answer(body=(b"" for _ in [given_up.wait()]))
     shown = api.run("api.get('me', timeout=0.1)")
     given_up.set()
-    assert shown.startswith(f"ReadTimeout: {service.url}/v1 did not answer within")
+    assert shown.startswith(f"ReadTimeout: {service.url}/v1 did not answer within 0.1 s\n")
     assert "hint: to wait longer:  api.get(path, timeout=60),  or  timeout = 60  in its description" in shown
 
     shell.run(f'%%connect gone --no-test\ntype = "http"\nurl = "http://127.0.0.1:{free_port()}/v1"\ntoken = %secret token')
