@@ -15,9 +15,10 @@ from flowfile_nb.broker.identities.sources import Sources
 from flowfile_nb.broker.model import Caller, Identity, Sessions
 from flowfile_nb.broker.refusals import as_answer, status_of, unforeseen
 from flowfile_nb.broker.routes import MANAGE, Route
-from flowfile_nb.broker.running import Running, in_thread
+from flowfile_nb.broker.running import Running
 from flowfile_nb.broker.schemas import MAX_BODY_BYTES, fields_of, require_fields
 from flowfile_nb.broker.team import Team
+from flowfile_nb.broker.threads import in_thread
 from flowfile_nb.broker.turns import LARGE_BYTES, Turns
 from flowfile_nb.core.wire import WIRE_VERSION
 from flowfile_nb.errors import FlowfileNbError, UsageError
@@ -184,7 +185,7 @@ class ApiHandler(RequestHandler):
         if iscoroutinefunction(route.act):
             # What it does needs the key, and begins with that.
             return await route.act(self, fields)
-        return await in_thread(self._act, route, fields)
+        return await in_thread(self._act, route, fields, changes=route.scope == MANAGE)
 
     def _act(self, route: Route, fields: dict[str, Any]) -> Any:
         # Without a key nothing is answered: what cannot be kept is not begun either.

@@ -8,16 +8,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from flowfile_nb.broker.model import Caller, Order, Sessions
-from flowfile_nb.broker.watching import on_watch
+from flowfile_nb.broker.threads import on_watch
 from flowfile_nb.errors import BrokerError
 
 _log = logging.getLogger("flowfile_nb.broker")
 _ASK_HUB_EVERY_S = 0.5
 _LOOK_AT_CLOCK_EVERY_S = 0.25
-Result = TypeVar("Result")
 
 
 class Watched(Protocol):
@@ -44,11 +43,6 @@ class Hub(Protocol):
 
     async def now(self, name: str) -> Caller | None:
         """Return a user as the Hub has him now."""
-
-
-async def in_thread(function: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
-    """Run what waits for the store beside the loop, and return its result."""
-    return await asyncio.get_running_loop().run_in_executor(None, partial(function, *arguments, **named))
 
 
 class Running:

@@ -24,9 +24,10 @@ from flowfile_nb.broker.identities.peer import PeerIdentity
 from flowfile_nb.broker.identities.sources import HOST, HUB, ISSUER, SOURCES, Sources, sources_of
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Identity
-from flowfile_nb.broker.running import Running, in_thread
+from flowfile_nb.broker.running import Running
 from flowfile_nb.broker.sessions import Sessions
 from flowfile_nb.broker.team import Team
+from flowfile_nb.broker.threads import in_thread
 from flowfile_nb.broker.tokens_desk import PREFIX
 from flowfile_nb.broker.turns import Turns
 from flowfile_nb.errors import BrokerError, UsageError

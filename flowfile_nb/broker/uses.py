@@ -12,8 +12,8 @@ from flowfile_nb.broker.engines import can_read, guarantee_of
 from flowfile_nb.broker.model import Caller, Order, Outcome
 from flowfile_nb.broker.refusals import error_of, told_of, unforeseen
 from flowfile_nb.broker.routes import SHARE, USE, Route
-from flowfile_nb.broker.running import in_thread
 from flowfile_nb.broker.schemas import TARGET, TEXT, Field, require_one_target
+from flowfile_nb.broker.threads import in_thread
 from flowfile_nb.core.parameters import from_json
 from flowfile_nb.core.wire import error_frame
 from flowfile_nb.errors import FlowfileNbError, NotAllowedError, UsageError
@@ -140,11 +140,11 @@ async def share(request: Request, fields: Fields) -> Any:
     team, caller = request.front.team, request.caller
     warnings: list[str] = []
     guarantees: list[str] = []
-    for name in await in_thread(_connections_behind, team, caller, fields["what"], fields["name"]):
+    for name in await in_thread(_connections_behind, team, caller, fields["what"], fields["name"], changes=True):
         # That of a connection which is shared itself is known.
         told = name if fields["what"] == "secret" else ""
         with told_of(told):
-            order = await in_thread(team.order, caller, connection=name)
+            order = await in_thread(team.order, caller, connection=name, changes=True)
         kind = order.target.kind
         if fields["access"] == "read" and not can_read(kind):
             raise NotAllowedError(f"{name!r} is not shared for reading: {guarantee_of(kind, 'read')}", hint=_way_for(kind))
@@ -162,7 +162,7 @@ async def share(request: Request, fields: Fields) -> Any:
             )
         warnings += [problem.removeprefix(_WARNING).strip() for problem in problems]
     named = {key: fields[key] for key in ("permission", "access", "confirmed")}
-    await in_thread(team.share, caller, fields["what"], fields["name"], fields["group"], **named)
+    await in_thread(team.share, caller, fields["what"], fields["name"], fields["group"], changes=True, **named)
     return {"warnings": warnings, "guarantees": [one for one in dict.fromkeys(guarantees) if one]}
 
 

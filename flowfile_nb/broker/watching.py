@@ -1,30 +1,15 @@
-"""
-Threads in which the store is asked whether what runs may still run, and nothing else is.
-
-Requests wait for the store in the loop's own threads, and a few of them that wait long, for a disk or for another writer, have
-all of those. A revocation that stood in their queue would be heard when they are done.
-"""
+"""Whether what runs may still run."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from flowfile_nb.broker.model import Order
+from flowfile_nb.broker.threads import on_watch
 
 _log = logging.getLogger("flowfile_nb.broker")
-Result = TypeVar("Result")
-_THREADS = 4
-_watch = ThreadPoolExecutor(_THREADS, thread_name_prefix="flowfile-nb-watch")
-
-
-async def on_watch(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Run what asks the store for those who watch, beside the loop and beside all requests, and return its result."""
-    return await asyncio.get_running_loop().run_in_executor(_watch, partial(function, *arguments))
 
 
 async def still_permitted(order: Order, permitted: Callable[[Order], bool], known: dict[tuple[Any, ...], bool]) -> bool:

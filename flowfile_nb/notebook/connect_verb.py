@@ -13,7 +13,7 @@ from flowfile_nb.connecting import open_definition
 from flowfile_nb.connections import Opened, saved
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.core.names import quoted, suggest
-from flowfile_nb.errors import ConnectionFailedError, NoPromptError, StoreError, UsageError
+from flowfile_nb.errors import ConnectionFailedError, NoPromptError, NotAllowedError, StoreError, UsageError
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.variable import require_free, require_variable, variable_of
 from flowfile_nb.notebook.waiting import said_if_slow
@@ -237,6 +237,11 @@ def _delete(args: Namespace) -> None:
 
 def _delete_shared(args: Namespace, shared: TeamConnection) -> None:
     """Delete somebody else's, which the broker lets those do who may manage it."""
+    if shared.permission != "manage":
+        raise NotAllowedError(
+            f"{args.name!r} is {shared.owner}'s, and shared with you to be used: nothing was deleted",
+            hint=f"ask {shared.owner};  %connect -x {quoted(args.name)}  closes it here",
+        )
     question = f"Delete {args.name}, which is {shared.owner}'s, for everybody?"
     if args.yes or confirm(question, otherwise=f"%connect {quoted(args.name)} --delete --yes"):
         session.backend().delete_connection(args.name)

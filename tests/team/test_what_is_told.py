@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from psycopg import sql
 
-from flowfile_nb.errors import BindingError, NoSuchSecretError, UsageError
+import flowfile_nb as fnb
+from flowfile_nb.errors import BindingError, NoSuchSecretError, NotAllowedError, UsageError
+from tests.support.panel import FrontEnd
 from tests.support.postgres import Postgres
 from tests.support.real_broker import RealBroker, running_real_broker
 from tests.support.shell import Shell
@@ -173,6 +175,20 @@ def test_a_new_target_of_a_shared_secret_asks_for_it_again(two: Two, shell: Shel
     assert "yet" not in after + repr(shell.result)
 
 
+def test_the_panel_says_so_too(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it saves, and in the row, until the secret was entered again."""
+    panel = FrontEnd(fnb.panel(), monkeypatch)
+    other = two.body.rpartition("/")[0] + "/template1"
+
+    saved = panel.ask("save_connection", name="second", replace=False, text=other)
+    rows = {row["name"]: row["pending"] for row in panel.ask("connections")["rows"]}
+
+    assert saved["op"] == "done"
+    assert "others cannot yet" in saved["text"]
+    assert "%secret set prod_pw --replace" in saved["text"]
+    assert rows == {"warehouse": "", "second": "not for others yet"}
+
+
 def test_a_target_that_stays_asks_for_nothing(two: Two, shell: Shell) -> None:
     """Also of a secret that is shared."""
     told = shell.run(f"%%connect warehouse --save --no-test\n# The same.\n{two.body}")
@@ -213,6 +229,27 @@ def test_deleting_says_who_loses_it(two: Two, shell: Shell, monkeypatch: pytest.
     assert f"It is shared with {two.group} (reads), who lose it." in asked[1]
     assert f"Deleted warehouse. It was shared with {two.group}, who lose it." in connection
     assert f"Deleted prod_pw. It was shared with {two.group} (reads), who lose it." in secret
+
+
+def test_who_may_only_use_a_connection_is_not_asked_whether_to_delete_it(
+    two: Two, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused at once, with whose it is; who may manage it is asked."""
+    asked: list[str] = []
+    monkeypatch.setattr("flowfile_nb.notebook.prompt._require_someone", lambda: None)
+    monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or "n")
+    two.be(two.member)
+
+    shell.run("%connect warehouse --delete")
+
+    assert isinstance(shell.error, NotAllowedError)
+    assert f"'warehouse' is {two.owner}'s, and shared with you to be used" in shell.error.message
+    assert asked == []
+    two.be(two.owner)
+    shell.run(f"%connect warehouse --share {two.group} --manage")
+    two.be(two.member)
+    assert "Kept warehouse." in shell.run("%connect warehouse --delete")
+    assert len(asked) == 1
 
 
 def test_nobody_loses_what_is_not_shared(two: Two, shell: Shell) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from flowfile_nb.broker.identities import bearer
 from flowfile_nb.broker.model import Caller, PeerCredentials
-from flowfile_nb.broker.running import in_thread
+from flowfile_nb.broker.routes import MANAGE
+from flowfile_nb.broker.threads import in_thread
 
 
 class TokenIdentity:
@@ -29,4 +30,4 @@ class TokenIdentity:
         token = bearer(headers)
         if token is None or not token.startswith(self._prefix):
             return None
-        return await in_thread(self._caller_of_token, token, scope)
+        return await in_thread(self._caller_of_token, token, scope, changes=scope == MANAGE)
