@@ -10,6 +10,8 @@ from flowfile_nb.errors import UsageError
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 NAME_CHARACTERS = 1024
+_MAX_BRACKETS = 300_000
+"""Of a body, wherever they stand. To understand more takes seconds, in which nobody else is answered."""
 _MAX_DEPTH = 32
 
 
@@ -43,6 +45,8 @@ def fields_of(body: bytes, schema: Schema) -> dict[str, Any]:
     Raises:
         UsageError: If it is no JSON object with these fields, each once, each of its type.
     """
+    if body.count(b"[") + body.count(b"{") > _MAX_BRACKETS:
+        raise UsageError(f"a request holds {_MAX_BRACKETS:,} brackets at most", hint="send it in parts")
     try:
         given = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse)
     except (ValueError, RecursionError):

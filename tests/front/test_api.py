@@ -237,6 +237,16 @@ def test_tokens_that_are_for_use_alone(shared: House) -> None:
     assert member.put("secrets", {"name": "n", "value": "v"}).status_code == 401
 
 
+def test_a_request_holds_so_many_brackets_and_no_more(house: House) -> None:
+    """It would be understood while nobody else is answered."""
+    body = b'{"id": "a", "connection": "warehouse", "statement": "SELECT 1", "parameters": [' + b"[]," * 300_000 + b"1]}"
+
+    answer = house.bob.http.post("api/query", content=body, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 400
+    assert "300,000 brackets at most" in answer.json()["error"]["message"]
+
+
 def test_nobody_writes_a_line_of_his_own_into_the_log(house: House) -> None:
     """A server that somebody has the broker connect to chooses the words of its refusal; they stay one line of the log."""
 
