@@ -147,6 +147,19 @@ def test_what_is_not_there(lake: Shell, s3: S3Server, cell: str) -> None:
     assert f"(in s3://sales at {s3.url})" in lake.shown
 
 
+def test_a_path_on_this_machine(lake: Shell, tmp_path: Path) -> None:
+    """What cannot be read or written here is not blamed on the connection."""
+    lake.run("lake.put('/nowhere.csv', 'sales/b.csv')")
+    assert lake.shown.startswith("FileNotFoundError: [Errno 2] No such file or directory: '/nowhere.csv'\nCell In[")
+    (tmp_path / "file").write_text("")
+    lake.run(f"lake.get('sales/answer.csv', '{tmp_path}/file/answer.csv')")
+
+    assert isinstance(lake.error, OSError)
+    assert lake.shown.endswith("hint: that is a path on this machine;  %tb  shows the whole traceback\n"), lake.shown
+    assert "lake_key" not in lake.shown
+    assert "s3://" not in lake.shown
+
+
 def test_a_server_that_is_gone(shell: Shell) -> None:
     """Nothing listens any more."""
     with running_s3() as s3:
