@@ -70,11 +70,12 @@ def explained_later(client: ApiClient, error: BaseException) -> tuple[str, str] 
         return None
     if isinstance(error, httpx.HTTPStatusError):
         return _of_status(client, error.response)
-    if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout)):
-        return (
-            f"{target(client)} did not answer within {client.timeout.read:g} s",
-            "to wait longer:  NAME.get(path, timeout=60),  or  timeout = 60  in its description",
-        )
+    if isinstance(error, (httpx.PoolTimeout, httpx.ReadTimeout, httpx.WriteTimeout)):
+        # httpx's names of how long it waits for what.
+        waited_s = error.request.extensions.get("timeout", {}).get(type(error).__name__.removesuffix("Timeout").lower())
+        within = "in time" if waited_s is None else f"within {waited_s:g} s"
+        hint = "to wait longer:  NAME.get(path, timeout=60),  or  timeout = 60  in its description"
+        return f"{target(client)} did not answer {within}", hint
     if isinstance(error, (httpx.TransportError, OSError)):
         return of_use(_explained(error, client))
     return None

@@ -75,6 +75,25 @@ def test_sharing_a_secret_and_ending_it(open_panel: Open, broker: Double) -> Non
     assert ("secret", "alice", "prod_pw", "analysts") not in broker.shares
 
 
+def test_what_waits_for_its_owner_and_what_is_promised(open_panel: Open, broker: Double) -> None:
+    """A connection whose secret is to be entered again says so, to its owner and to a member; a share what it promises."""
+    broker.unfixed = {("alice", "warehouse"): "prod_pw", ("dora", "reports"): "reports_pw"}
+    panel = open_panel("alice", "Connections")
+    rows = team_part(panel, "connections").locator("tbody tr")
+
+    expect(rows.filter(has_text="warehouse").locator(".fnb-lacks")).to_have_text("not for others yet")
+    expect(rows.filter(has_text="reports").locator(".fnb-lacks")).to_have_text("not usable yet")
+    panel.root.get_by_role("tab", name="Secrets").click()
+    shared = team_part(panel, "secrets").locator("tbody tr", has_text="reports_pw").locator("td span[title]").first
+    expect(shared).to_have_text("with etl (reads)")
+    expect(shared).to_have_attribute("title", "with etl (reads)\nreads, at postgresql: it changes nothing")
+    panel.root.get_by_role("tab", name="Sharing").click()
+    lines = (
+        team_part(panel, "sharing").locator("tbody tr", has_text="reports_pw").locator(".fnb-line[title*='changes nothing']")
+    )
+    expect(lines).to_have_text("by dora with etl, reads")
+
+
 def test_a_share_that_may_write_is_asked_about(open_panel: Open, broker: Double) -> None:
     """What cannot be promised is shown; only the second button shares."""
     panel = open_panel("alice", "Sharing")

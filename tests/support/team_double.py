@@ -58,6 +58,8 @@ class Double:
     checked: list[Body] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
+    unfixed: dict[Owned, str] = field(default_factory=dict)
+    """By connection, the secret that its owner has to enter again."""
     socket: str = ""
 
     def answer(self, method: str, path: str, caller: str, body: Body) -> Body:
@@ -93,6 +95,7 @@ class Double:
                         "used_at": None,
                         "targets": self.targets(owner, name),
                         "writers": writers,
+                        "promises": [["read", "postgresql", "it changes nothing"]] if groups else [],
                     }
                 )
         return {"secrets": found}
@@ -151,6 +154,7 @@ class Double:
                         "kind": outline.kind,
                         "target": outline.target,
                         "secrets": list(outline.secrets),
+                        "unfixed": self.unfixed.get((owner, name), ""),
                         "writers": [group for group in groups if mine and shares[group]["access"] == "write"],
                         **share,
                     }

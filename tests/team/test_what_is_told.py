@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from psycopg import sql
 
+import flowfile_nb as fnb
 from flowfile_nb.errors import BindingError, NoSuchSecretError, NotAllowedError, UsageError
+from tests.support.panel import FrontEnd
 from tests.support.postgres import Postgres
 from tests.support.real_broker import RealBroker, running_real_broker
 from tests.support.shell import Shell
@@ -171,6 +173,20 @@ def test_a_new_target_of_a_shared_secret_asks_for_it_again(two: Two, shell: Shel
         assert "not usable yet" in members
         assert f"warehouse cannot be used yet: its owner {two.owner} has to enter prod_pw again." in members
     assert "yet" not in after + repr(shell.result)
+
+
+def test_the_panel_says_so_too(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it saves, and in the row, until the secret was entered again."""
+    panel = FrontEnd(fnb.panel(), monkeypatch)
+    other = two.body.rpartition("/")[0] + "/template1"
+
+    saved = panel.ask("save_connection", name="second", replace=False, text=other)
+    rows = {row["name"]: row["pending"] for row in panel.ask("connections")["rows"]}
+
+    assert saved["op"] == "done"
+    assert "others cannot yet" in saved["text"]
+    assert "%secret set prod_pw --replace" in saved["text"]
+    assert rows == {"warehouse": "", "second": "not for others yet"}
 
 
 def test_a_target_that_stays_asks_for_nothing(two: Two, shell: Shell) -> None:
