@@ -97,7 +97,7 @@ def test_who_has_left_is_not_asked_about() -> None:
 
 
 def test_a_place_is_suspect_for_a_while() -> None:
-    """A few refusals are forgiven; after more, those who wait there wait behind others, and some are turned away; not for ever."""
+    """A few refusals are forgiven; after more, who waits there waits behind others, and some are turned away; not for ever."""
 
     async def run() -> None:
         asker = Asker()
