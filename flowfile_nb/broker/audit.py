@@ -58,7 +58,7 @@ class Audit:
 
         Args:
             entry: What happened.
-            connection: A transaction of the store that this is part of: it stands or falls with it.
+            connection: A transaction of the store that this is part of, and with which it stands or falls; or one of `noting`.
 
         Raises:
             BrokerError: If it cannot be written.

@@ -63,6 +63,8 @@ class Order(NamedTuple):
     access: Access
     secret_id: int = 0
     """Of the credential's row in the store."""
+    secret: str = ""
+    """Its name, as its owner knows it."""
     used_at: int | None = None
     """When the store says that it was last used, in seconds since 1970."""
 

@@ -1,7 +1,7 @@
 """
 Orders: one permitted use each, with the value and where alone it may go.
 
-What is not there and what is not the caller's take the same way through this file: the same questions to the store, one
+What is not there and what is not the caller's take the same way through this file: the same question to the store, one
 decryption, one error.
 """
 
@@ -180,7 +180,7 @@ class OrdersDesk(UsesDesk):
             require_safe(found.target)
         value = unseal(keys, found.secret.encrypted_value, found.secret.user_id)
         grant = f"{row.kind}/{row.id}/{caller.vouched_by}"
-        of_secret = (found.secret.id, row.used_at)
+        of_secret = (found.secret.id, found.secret.name, row.used_at)
         return Order(caller.name, row.owner, found.session, grant, found.target, value, access_of(row), *of_secret)
 
     def _decoy(self, keys: Keychain) -> None:

@@ -12,7 +12,7 @@ from flowfile_nb.broker.desk import Desk
 from flowfile_nb.broker.fronts import Presence
 from flowfile_nb.broker.model import Caller, Order, Outcome
 from flowfile_nb.broker.shown import LogEntry
-from flowfile_nb.broker.tables import SECRET, uses
+from flowfile_nb.broker.tables import uses
 
 _FRONT = "front "
 """What stands before the id of the process that a use was begun in."""
@@ -108,7 +108,5 @@ class UsesDesk(Desk):
             connection.execute(row.on_conflict_do_update(index_elements=["secret_id"], set_={"used_at": now}))
 
     def _entry(self, caller: Caller, order: Order, query_id: str) -> LogEntry:
-        secret = order.connection.rpartition(" by ")[2].rpartition("#")[0] if order.grant.startswith(f"{SECRET}/") else ""
-        return LogEntry(
-            self._now(), caller.name, caller.vouched_by, "use", order.owner, order.connection, secret, query_id=query_id
-        )
+        of = (order.owner, order.connection, order.secret)
+        return LogEntry(self._now(), caller.name, caller.vouched_by, "use", *of, query_id=query_id)

@@ -19,7 +19,7 @@ from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.later import EXPLAIN
 from flowfile_nb.connections.portable import make_portable
 from flowfile_nb.connections.spec import Spec
-from flowfile_nb.connections.storage_errors import first_of, is_known, is_of_path
+from flowfile_nb.connections.storage_errors import first_of, is_known, is_of_path, is_of_this_machine
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, parts_of
 from flowfile_nb.connections.told import shortened
 from flowfile_nb.core.names import quoted
@@ -133,9 +133,8 @@ class ObjectStorage(ABC):
         place, names, access = self._place, self._credentials.names, self._credentials.access
         if access.debug:
             return None
-        if is_of_path(error):
-            where = place.root or place.path or "/"
-            return f"{shortened(str(error))}   (in {place.text})", f'what is there:  NAME.ls("{where}")'
+        if (of_path := self._of_path(error)) is not None:
+            return of_path
         first = first_of(error)
         used = f"{USE} {place.text}{with_secrets(names, access)}"
         if is_known(error):
@@ -148,6 +147,14 @@ class ObjectStorage(ABC):
             what = "that is refused: the login is not good any more, or may not do that"
             return f"{used}: {what}", f"whoever runs the storage can tell which{another}"
         return f"{used}: {shortened(str(error)) or type(error).__name__}", ""
+
+    def _of_path(self, error: BaseException) -> tuple[str, str] | None:
+        place = self._place
+        if is_of_this_machine(error):
+            return shortened(str(error)), "that is a path on this machine"
+        where = place.root or place.path or "/"
+        told = f"{shortened(str(error))}   (in {place.text})", f'what is there:  NAME.ls("{where}")'
+        return told if is_of_path(error) else None
 
     def explained(self, error: BaseException) -> FlowfileNbError:
         """Return our error for a library's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from flowfile_nb.connections.failures import chain
@@ -29,6 +30,12 @@ def is_known(error: BaseException) -> bool:
 def is_of_path(error: BaseException) -> bool:
     """Return whether an error is about one path, in a bucket or container that is there."""
     return isinstance(error, _OF_PATHS) and _NO_ROOT.search(_text(error)) is None
+
+
+def is_of_this_machine(error: BaseException) -> bool:
+    """Return whether an error is about a file here: one that is copied from or to. Paths of a storage have no root."""
+    path = getattr(error, "filename", None)
+    return isinstance(path, (str, bytes)) and os.path.isabs(path)
 
 
 def _text(error: BaseException) -> str:

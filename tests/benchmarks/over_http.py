@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 
 import adbc_driver_postgresql.dbapi as adbc
 import pandas as pd
@@ -15,8 +16,8 @@ from flowfile_nb.team import dbapi
 from notebooks.throwaway import Postgres
 from tests.attacks.trying import prepare
 from tests.benchmarks.measure import BrokenError, Effort, Row, rounds
-from tests.support.front import Member, Result, running_house
-from tests.support.kernel_side import connected
+from tests.support.front import House, Member, Result, running_house
+from tests.support.kernel_side import connected, join
 from tests.support.postgres import running_postgres
 from tests.support.processes import peak_memory
 from tests.support.replicas import Replicas, running_replicas
@@ -35,6 +36,7 @@ _ENDLESS = (
 )
 _MIB = 1024 * 1024
 _FRONT_BYTES = 100_000_000
+_WRITERS = 16
 
 
 def over_http(effort: Effort) -> Iterator[Row]:
@@ -58,7 +60,9 @@ def over_http(effort: Effort) -> Iterator[Row]:
         by_sqlite = stack.enter_context(connected(house.front.url, house.tokens["bob"]))
         yield _trivial(effort, server, by_sqlite, "a store in SQLite")
         yield _beside(effort, connection, stack.enter_context(connected(replicas.other.url, bob)), replicas)
-        yield _revoked(effort, server, replicas)
+        yield _revoked(effort, server, replicas.house, replicas.other.url, "unshared at another replica")
+        with _writing(house):
+            yield _revoked(effort, server, house, house.front.url, f"unshared beside {_WRITERS} members who write")
 
 
 def _direct(server: Postgres) -> adbc.Connection:
@@ -147,10 +151,31 @@ def _beside(effort: Effort, connection: dbapi.Connection, large: dbapi.Connectio
     )
 
 
-def _revoked(effort: Effort, server: Postgres, replicas: Replicas) -> Row:
-    """Have an owner take back at one replica what a member uses at the other, until the database is idle."""
-    house, took = replicas.house, []
-    bob = Member(replicas.other.url, house.tokens["bob"])
+@contextmanager
+def _writing(house: House) -> Iterator[None]:
+    """Have members replace secrets of theirs, one after the other without a pause, while the block runs."""
+    over = threading.Event()
+    tokens = join(house, *(f"writer-{number}" for number in range(_WRITERS)))
+
+    def write(token: str) -> None:
+        with closing(Member(house.front.url, token).http) as http:
+            while not over.is_set():
+                http.put("api/secrets", json={"name": "own", "value": "of a writer", "replace": True}).raise_for_status()
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        writers = [pool.submit(write, token) for token in tokens.values()]
+        try:
+            yield
+        finally:
+            over.set()
+        for writer in writers:
+            writer.result()
+
+
+def _revoked(effort: Effort, server: Postgres, house: House, url: str, what: str) -> Row:
+    """Have an owner take back what a member uses at a broker, until the database is idle."""
+    took = []
+    bob = Member(url, house.tokens["bob"])
     with server._replace(user="app").admin() as admin:
         for statement in _ENDLESS:
             for _ in range(effort.pick(5, 2, 1)):
@@ -166,9 +191,7 @@ def _revoked(effort: Effort, server: Postgres, replicas: Replicas) -> Row:
                     if Result(answer.read()).failed != "RevokedError":
                         raise BrokenError("a statement outlived its permission")
     bob.http.close()
-    return Row(
-        "over HTTP: unshared at another replica until the database is idle; peer: 0.5 s", took, [0.5] * len(took), at_most=1.0
-    )
+    return Row(f"over HTTP: {what} until the database is idle; peer: 0.5 s", took, [0.5] * len(took), at_most=1.0)
 
 
 def _ask(connection: dbapi.Connection) -> float:

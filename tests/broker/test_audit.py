@@ -51,6 +51,20 @@ def test_a_use_by_description_is_in_the_log_of_its_secret(shared: Team) -> None:
     assert shared.secrets(ALICE)[0].used_at is not None
 
 
+def test_a_use_of_a_connection_is_in_the_log_of_its_secret(shared: Team) -> None:
+    """Whoever asks what a secret was used for is told of what was done by a saved connection, too."""
+    order = shared.order(BOB, connection="warehouse")
+    shared.begin_use(BOB, order, "q3", "select 3")
+    shared.end_use(BOB, order, "q3", Outcome("complete", 1, 1, 0.1))
+
+    uses = [entry for entry in shared.log(ALICE, "prod_pw") if entry.action == "use"]
+
+    assert [(entry.caller, entry.name, entry.state) for entry in uses] == [
+        ("bob", "warehouse", "started"),
+        ("bob", "warehouse", "complete"),
+    ]
+
+
 def test_changes_readings_and_refusals_are_written_down(shared: Team, tmp_path: Path) -> None:
     """Also who was refused what."""
     shared.reveal_own(ALICE, "prod_pw")

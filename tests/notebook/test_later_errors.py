@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -145,6 +146,34 @@ def test_what_is_not_there(lake: Shell, s3: S3Server, cell: str) -> None:
 
     assert "sales/none." in lake.shown
     assert f"(in s3://sales at {s3.url})" in lake.shown
+
+
+def test_a_key_that_may_not_do_that(shell: Shell, s3: S3Server) -> None:
+    """The service knows the key: storing another would not help."""
+    iam = s3.admin("iam")
+    iam.create_user(UserName="reader")
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}]})
+    iam.put_user_policy(UserName="reader", PolicyName="read", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    fnb.secrets["lake_key"] = key["SecretAccessKey"]
+    access_key_id = f'"{key["AccessKeyId"]}"'
+    shell.run(f"%%connect lake\n{toml(s3, prefix='', access_key_id=access_key_id)}")
+
+    says = REFUSED.format(place=f"s3://sales at {s3.url}") + "the key is known, and may not do that"
+    short(shell, "lake.pipe('sales/b.csv', b'1')", PermissionError, says, "whoever runs the storage can allow it")
+
+
+def test_a_path_on_this_machine(lake: Shell, tmp_path: Path) -> None:
+    """What cannot be read or written here is not blamed on the connection."""
+    lake.run("lake.put('/nowhere.csv', 'sales/b.csv')")
+    assert lake.shown.startswith("FileNotFoundError: [Errno 2] No such file or directory: '/nowhere.csv'\nCell In[")
+    (tmp_path / "file").write_text("")
+    lake.run(f"lake.get('sales/answer.csv', '{tmp_path}/file/answer.csv')")
+
+    assert isinstance(lake.error, OSError)
+    assert lake.shown.endswith("hint: that is a path on this machine;  %tb  shows the whole traceback\n"), lake.shown
+    assert "lake_key" not in lake.shown
+    assert "s3://" not in lake.shown
 
 
 def test_a_server_that_is_gone(shell: Shell) -> None:
