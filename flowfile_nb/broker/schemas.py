@@ -12,7 +12,6 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 NAME_CHARACTERS = 1024
 _MAX_BRACKETS = 300_000
 """Of a body, wherever they stand. To understand more takes seconds, in which nobody else is answered."""
-_MAX_DEPTH = 32
 
 
 class Field(NamedTuple):

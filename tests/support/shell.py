@@ -29,6 +29,11 @@ class Shell:
         self.displayed = "\n".join(output.data.get("text/plain", "") for output in captured.outputs)
         return self.shown
 
+    @property
+    def said(self) -> str:
+        """What is `shown`, but for what only a slow machine has it say: what it waits for."""
+        return "".join(line for line in self.shown.splitlines(keepends=True) if not line.startswith("Waiting for "))
+
     def complete(self, line: str) -> list[str]:
         """Return what Tab offers at the end of *line*."""
         with provisionalcompleter():

@@ -353,8 +353,9 @@ def test_a_notebook_shows_an_error_of_the_database_in_a_few_lines(shell: Shell, 
     shell.real.user_ns["warehouse"] = engine
     shell.run("import pandas as pd")
 
-    shown = shell.run("pd.read_sql('SELECT * FROM nowhere', warehouse)")
+    shell.run("pd.read_sql('SELECT * FROM nowhere', warehouse)")
 
+    shown = shell.said
     assert shown.startswith("DatabaseError: ")
     assert 'relation "nowhere" does not exist' in shown
     assert "%tb  shows the whole traceback" in shown

@@ -81,11 +81,6 @@ def body_for(server: Postgres) -> str:
     return f"postgresql://{server.user}:%secret prod_pw@{server.host}:{server.port}/{server.database}"
 
 
-def said_at_once(shell: Shell) -> list[str]:
-    """Return the lines of the last output, but for what a slow machine makes a statement say of its waiting."""
-    return [line for line in shell.shown.splitlines() if line and not line.startswith("Waiting for ")]
-
-
 def memory_of(pid: int) -> bytes:
     """Return what another process has in its writable memory."""
     parts = []
@@ -162,7 +157,7 @@ def test_a_shared_secret_in_an_own_description(
 
     shell.run(f"%%connect mine\n{body_for(reader)}")
     shell.run("with mine.connect() as c: print(c.exec_driver_sql('SELECT answer FROM answers').scalar())")
-    assert said_at_once(shell) == ["42"]
+    assert shell.said.strip() == "42"
     for other in (reader._replace(port=reader.port + 1), reader._replace(database="postgres"), reader._replace(user="app")):
         shell.run(f"%%connect other\n{body_for(other)}")
         assert isinstance(shell.error, BindingError), other
@@ -172,7 +167,7 @@ def test_a_shared_secret_in_an_own_description(
     shell.run("pw = %secret prod_pw\nimport flowfile_nb as fnb\n")
     shell.run(f"by_parts = fnb.connect({parts}, username={reader.user!r}, password=pw)")
     shell.run("with by_parts.connect() as c: print(c.exec_driver_sql('SELECT answer FROM answers').scalar())")
-    assert said_at_once(shell) == ["42"]
+    assert shell.said.strip() == "42"
     shell.run(f"%%connect other --as duckdb\n{body_for(reader)}")
     assert isinstance(shell.error, UsageError)
     shell.run("%secret env prod_pw")
