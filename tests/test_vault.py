@@ -141,7 +141,7 @@ def test_the_environment_overrides(home: Path) -> None:
 
 
 def test_unknown_names_are_helped(vault: Vault) -> None:
-    """The error names the nearest one and how to add it."""
+    """The error names the nearest one, and to whom wants to use it how to add it."""
     vault.set("warehouse", "x", replace=False)
 
     for action in (vault.require, vault.reveal, vault.delete):
