@@ -114,7 +114,11 @@ class SharingDesk(Desk):
             row = self._manageable(connection, who, what, name)
             known = group_named(connection, group)
             if known is None or not remove_grants(connection, _KINDS[what], row.id, known.id):
-                raise NoSuchGroupError(f"{name!r} is not shared with a group {group!r}", hint="%secret list  shows with whom")
+                of = shares_of(connection, _KINDS[what], [row.id]).get(row.id, [])
+                near = suggest(group, [one.group for one in of])
+                meant = f"did you mean {near!r}?  " if near else ""
+                line = "%secret list" if what == "secret" else "%connect"
+                raise NoSuchGroupError(f"{name!r} is not shared with a group {group!r}", hint=f"{meant}{line}  shows with whom")
             self._note(connection, who, "unshare", name, owner=row.owner, secret=name if what == "secret" else "", detail=group)
 
     def shares(self, caller: Caller, what: What, name: str) -> list[ShareInfo]:

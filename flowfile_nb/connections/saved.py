@@ -115,9 +115,25 @@ def own(backend: SecretBackend) -> list[Definition]:
     ]
 
 
-def find(backend: SecretBackend, name: str, folder: Path, file: Path | None = None, *, in_team: bool = False) -> Definition:
+def find(  # noqa: PLR0913 - two are for what is said where there is none
+    backend: SecretBackend,
+    name: str,
+    folder: Path,
+    file: Path | None = None,
+    *,
+    in_team: bool = False,
+    to_open: bool = True,
+) -> Definition:
     """
-    Return the definition of that name; *in_team* it may be one that was shared.
+    Return the definition of that name.
+
+    Args:
+        backend: As in `definitions`.
+        name: The name.
+        folder: As in `definitions`.
+        file: As in `definitions`.
+        in_team: Whether it may be one that was shared.
+        to_open: Whether it is to be opened: only then it helps to be told how to describe one.
 
     Raises:
         UsageError: If there is none; else as `definitions`.
@@ -139,7 +155,8 @@ def find(backend: SecretBackend, name: str, folder: Path, file: Path | None = No
             f"no connection named {name!r} is saved by you, or shared with you (any more)",
             hint=f"{meant}List yours:  %connect.  Whoever shares one can say more",
         )
-    raise UsageError(f"no saved connection is named {name!r}", hint=f"{meant}Describe it in a cell:  %%connect {name} --save")
+    instead = f"Describe it in a cell:  %%connect {name} --save" if to_open else "List yours:  %connect"
+    raise UsageError(f"no saved connection is named {name!r}", hint=meant + instead)
 
 
 def require_understood(definition: Definition) -> None:

@@ -184,7 +184,7 @@ def _close(shell: InteractiveShell, name: str) -> None:
 
 
 def _edit(shell: InteractiveShell, args: Namespace) -> None:
-    definition = saved.find(session.backend(), args.name, _folder(), _file(args))
+    definition = saved.find(session.backend(), args.name, _folder(), _file(args), to_open=False)
     if definition.flowfiles is not None:
         raise UsageError(
             f"{args.name} is saved in Flowfile, and is edited there", hint="to describe one here:  %%connect NAME --save"
@@ -207,7 +207,7 @@ def _delete(args: Namespace) -> None:
     backend = session.backend()
     if args.name not in backend.connection_bodies():
         # Says what the name may have meant, or where it is.
-        definition = saved.find(backend, args.name, _folder(), _file(args))
+        definition = saved.find(backend, args.name, _folder(), _file(args), to_open=False)
         if definition.flowfiles is not None:
             raise UsageError(f"{args.name} is not saved here: it is saved in Flowfile", hint="delete it in Flowfile")
         if definition.team is not None:

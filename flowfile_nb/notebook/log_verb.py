@@ -8,6 +8,7 @@ from argparse import Namespace
 
 from flowfile_nb import session
 from flowfile_nb.errors import StoreError, UsageError
+from flowfile_nb.notebook.meant import require_stored
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.table import Table
 
@@ -32,7 +33,7 @@ def log(args: Namespace) -> Table | None:
         raise UsageError("--last takes a number from 1 on", hint="%secret log --last 100")
     entries = vault.history().entries(args.name)
     if not entries and args.name is not None:
-        vault.require(args.name)
+        require_stored([args.name], ["log", args.name])
     rows = [
         (
             time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at)),

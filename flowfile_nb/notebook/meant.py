@@ -47,6 +47,7 @@ def in_quotes(words: list[str]) -> str:
             end = start + count
             if (name := " ".join(words[start:end])) in known:
                 line = [*words[:start], name, *words[end:]]
+                line += ["NEW"] if line == ["rename", name] else []
                 return f"%secret {' '.join(word if word.startswith('--') else quoted(word) for word in line)}   {_WITH_QUOTES}"
     return ""
 

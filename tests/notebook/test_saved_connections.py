@@ -289,8 +289,10 @@ def test_delete_in_a_headless_run(shell: Shell) -> None:
 
     shell.run("%connect mine --delete --yes")
     assert session.backend().connection_bodies() == {}
-    shell.run("%connect mine --delete --yes")
-    assert isinstance(shell.error, UsageError)
+    for option in ("--delete --yes", "--edit"):
+        shell.run(f"%connect mine {option}")
+        assert isinstance(shell.error, UsageError)
+        assert shell.error.hint == "List yours:  %connect"
 
 
 def test_a_projects_definition_is_not_deleted_here(shell: Shell, cloned: Path) -> None:

@@ -458,6 +458,7 @@ def test_a_name_with_spaces_wants_quotes(shell: Shell) -> None:
     [
         ("%secret penguins pw", '%secret "penguins pw"'),
         ("%secret get penguins pw", '%secret get "penguins pw"'),
+        ("%secret rename penguins pw", '%secret rename "penguins pw" NEW'),
         ("%secret rename penguins pw peng_pw", '%secret rename "penguins pw" peng_pw'),
         ("%secret delete penguins pw --yes", '%secret delete "penguins pw"'),
         ("%secret delete other penguins pw --yes", '%secret delete other "penguins pw"'),
@@ -475,9 +476,9 @@ def test_words_that_together_are_a_name(shell: Shell, line: str, hint: str) -> N
     assert set(fnb.secrets) == {"penguins pw", "other"}
 
 
-@pytest.mark.parametrize("line", ["delete nothere", "rename nothere x", "undo nothere"])
+@pytest.mark.parametrize("line", ["delete nothere", "rename nothere x", "undo nothere", "log nothere"])
 def test_what_is_not_there_is_not_to_be_added_first(shell: Shell, line: str) -> None:
-    """Who deletes, renames or undoes a name that is not stored does not want to store it: the nearest is named."""
+    """Who deletes, renames, undoes or looks back at what is not stored does not want to store it: the nearest is named."""
     shell.run(f"%secret {line}")
     hint = getattr(shell.error, "hint", "")
     fnb.secrets["nowhere"] = "v"

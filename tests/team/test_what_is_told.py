@@ -93,6 +93,20 @@ def test_a_mistyped_group(two: Two, shell: Shell, line: str) -> None:
     assert shell.error.hint == f"did you mean {two.group!r}?  List yours:  %secret groups"
 
 
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [("%secret unshare prod_pw --group {}s", "%secret list"), ("%connect warehouse --unshare {}s", "%connect")],
+)
+def test_a_mistyped_group_to_unshare(two: Two, shell: Shell, line: str, where: str) -> None:
+    """The nearest of those that have it is named; nothing is taken from it."""
+    shell.run(line.format(two.group))
+
+    assert isinstance(shell.error, NoSuchGroupError)
+    assert shell.error.hint == f"did you mean {two.group!r}?  {where}  shows with whom"
+    assert shell.run("%connect warehouse --share") is not None
+    assert two.group in repr(shell.result)
+
+
 def test_a_strangers_mistyped_group(two: Two, shell: Shell) -> None:
     """Who is not in it is not told that there is one."""
     two.be(f"stranger-to-{two.owner}")
