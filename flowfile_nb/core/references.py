@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from flowfile_nb.core.names import in_quotes, quoted
 from flowfile_nb.errors import ReferenceSyntaxError
@@ -24,6 +25,7 @@ _REFERENCE = re.compile(
     re.VERBOSE,
 )
 _BROKEN = re.compile(r"%secret\b|\$\{secret:")
+_Key = TypeVar("_Key")
 _STAND_IN = re.compile(r"fnbref([0-9]{1,9})x")
 
 
@@ -73,6 +75,20 @@ def renamed(text: str, old: str, new: str) -> str:
             hint="choose a name that does not hold the beginning of a reference itself",
         )
     return "".join([*done, text[end:]])
+
+
+def referring_in(texts: Mapping[_Key, str], name: str) -> list[_Key]:
+    """Return the keys of those of *texts* that refer to *name*; one that cannot be understood refers to nothing."""
+    found = []
+    for key, text in texts.items():
+        with suppress(ReferenceSyntaxError):
+            found += [key] * (name in names_in(text))
+    return found
+
+
+def renamed_in(texts: Mapping[_Key, str], old: str, new: str) -> dict[_Key, str]:
+    """Return those of *texts* that refer to *old*, each as `renamed`."""
+    return {key: renamed(texts[key], old, new) for key in referring_in(texts, old)}
 
 
 def fill(text: str, value_of: Callable[[str], str]) -> str:

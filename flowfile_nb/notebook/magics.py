@@ -216,11 +216,9 @@ def _list(shell: InteractiveShell, args: Namespace) -> Table:
 
 
 def _rename(shell: InteractiveShell, args: Namespace) -> None:
-    users = session.used_by(args.old)
-    session.backend().rename(args.old, args.new)
-    print(f"Renamed {args.old} to {args.new}.")
-    if users:
-        print(f"These refer to it by the old name: {', '.join(users)}")
+    from flowfile_nb.notebook.rename_verb import rename
+
+    rename(args)
 
 
 def _delete(shell: InteractiveShell, args: Namespace) -> None:

@@ -105,7 +105,9 @@ def _bare_or_not(name: str, spelling: str) -> str:
 
 @given(
     parts=st.lists(
-        st.tuples(NAMES, st.sampled_from(["bare", "quotes", "braces"]), st.sampled_from(["", " ", "@h/", '"', "'\n#", "é", "."])),
+        st.tuples(
+            NAMES, st.sampled_from(["bare", "quotes", "braces"]), st.sampled_from(["", " ", "@h/", '"', "'\n#", "é", "."])
+        ),
         min_size=1,
         max_size=5,
     ),
