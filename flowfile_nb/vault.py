@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from flowfile_nb.core.names import environment_variable, no_such_secret, require_name, require_value
+from flowfile_nb.core.names import NOT_KEPT, environment_variable, no_such_secret, require_name, require_value
 from flowfile_nb.errors import FlowfileNbError, InvalidNameError, NoSuchSecretError, StoreError
 from flowfile_nb.storage.access_log import AccessLog
 from flowfile_nb.storage.database import ALL
@@ -232,7 +232,7 @@ class Vault:
     def delete(self, name: str) -> None:
         """Delete an own secret and its shares. Raises NoSuchSecretError."""
         if self.store.find(self.user_id, name) is None:
-            raise self._unknown(name)
+            raise self._unknown(name, instead="")
         self._found = None
         with self._recorded("delete", name):
             self.store.delete(self.user_id, name)
@@ -325,15 +325,15 @@ class Vault:
     def _own(self, name: str) -> Row:
         row = self.store.find(self.user_id, name)
         if row is None or row.owner_id != self.user_id:
-            raise self._unknown(name)
+            raise self._unknown(name, instead=NOT_KEPT)
         return row
 
-    def _unknown(self, name: str) -> NoSuchSecretError | StoreError:
+    def _unknown(self, name: str, *, instead: str | None = None) -> NoSuchSecretError | StoreError:
         names = self.names()
         if name in names and self.store.find(self.user_id, name) is None:
             # It is there, and the index does not lead to it.
             return self.store.damaged()
-        return no_such_secret(name, names)
+        return no_such_secret(name, names, instead=instead)
 
 
 def open_vault() -> Vault:

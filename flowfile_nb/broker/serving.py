@@ -26,6 +26,7 @@ from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Identity
 from flowfile_nb.broker.running import Running
 from flowfile_nb.broker.sessions import Sessions
+from flowfile_nb.broker.sockets import address_of
 from flowfile_nb.broker.team import Team
 from flowfile_nb.broker.threads import in_thread
 from flowfile_nb.broker.tokens_desk import PREFIX
@@ -117,7 +118,7 @@ async def serve(team: Team, served: Served) -> None:
         # Windows has no such handlers: there Ctrl+C ends the loop.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
-    where = ", ".join(str(one.getsockname()) for one in served.sockets)
+    where = ", ".join(address_of(one, tls=served.tls is not None) for one in served.sockets)
     log.info("the broker answers at %s", where)
     try:
         if served.oidc is not None:

@@ -25,7 +25,7 @@ from flowfile_nb.broker.removals import take_removals_over
 from flowfile_nb.broker.shown import ShareInfo, What
 from flowfile_nb.broker.storage.definitions import STORAGE
 from flowfile_nb.broker.tables import CONNECTION, SECRET, connections, grants, groups, secrets
-from flowfile_nb.core.names import quoted
+from flowfile_nb.core.names import quoted, suggest
 from flowfile_nb.errors import (
     BindingError,
     NoSuchGroupError,
@@ -146,7 +146,11 @@ class SharingDesk(Desk):
             take_removals_over(connection, group_id, name)
             return group_id
         if known is None or (not owns and known.id not in who.groups):
-            raise NoSuchGroupError(f"there is no group {name!r} that you can share with", hint="list yours:  %secret groups")
+            # Only what he sees anyway: his own groups.
+            own = connection.scalars(select(groups.c.name).where(groups.c.id.in_(who.groups))).all()
+            near = suggest(name, [*own, *who.hub_groups])
+            meant = f"did you mean {near!r}?  List yours:" if near else "list yours:"
+            raise NoSuchGroupError(f"there is no group {name!r} that you can share with", hint=f"{meant}  %secret groups")
         return int(known.id)
 
     def _require_targets(self, connection: Connection, keys: Any, what: What, row: Any) -> list[Target]:

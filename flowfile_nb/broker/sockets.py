@@ -116,6 +116,16 @@ def bind_port(host: str, port: int) -> socket.socket:
     return _ready(listening)
 
 
+def address_of(listening: socket.socket, *, tls: bool) -> str:
+    """Return where a socket is reached, as a kernel is told it: `http://127.0.0.1:18903`, or `unix:` and a path."""
+    where = listening.getsockname()
+    if not isinstance(where, tuple):
+        # Linux' sockets without a file have a name of bytes.
+        return f"unix:{os.fsdecode(where)}"
+    host, port = where[:2]
+    return f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def is_near(host: str) -> bool:
     """Return whether only this machine can reach a host's name or address."""
     if host == "localhost":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 from flowfile_nb.connections.access import TIMEOUT_S, Access
 from flowfile_nb.core.names import quoted
@@ -14,6 +15,7 @@ USE = "could not use"
 _NETWORK = "check host and port, the VPN, and whether the server is up"
 _REFUSED = "the server refused the user or the password"
 _ANOTHER = "check the user name; to store another password:  {replace}"
+_LOGIN = re.compile(r"[\w+.-]+://([^/]+)@")
 _SILENT = "the server did not answer in time"
 _NO_SUCH = "what answers on that port is no such server"
 _CLOSED = "the server closed the connection before it was set up"
@@ -228,6 +230,11 @@ def explain(
 
         if begins_with_tls(*server):
             what, remedy = _TLS_FIRST, _BEGIN_WITH_TLS
+    if remedy == _ANOTHER and not secrets and not access.remedy and (login := _LOGIN.match(target)):
+        remedy = (
+            f"no password stands in this description; write  {quote(login[1], safe='')}:%secret NAME@  in the URL,"
+            "  or  password = %secret NAME"
+        )
     replace = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
     return ConnectionFailedError(
         f"could not open {target}{with_secrets(secrets, access)}: {what}",

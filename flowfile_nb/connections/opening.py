@@ -83,7 +83,7 @@ def open_connection(
         ConnectionSpecError, NoSuchSecretError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
     """
     spec = located(read_spec(description), Path.cwd())
-    _require_all(secrets_in(spec), require)
+    require_all(secrets_in(spec), require)
     family = family_of(spec) if as_ is None else form_of(as_)
     native = family.make(spec, access_of(reveal))
     if test:
@@ -116,8 +116,13 @@ def open_flowfile_connection(
     return Opened(native, family, [name for name in connection.secrets.values() if name], flowfile.scheme_of(connection))
 
 
-def _require_all(names: Sequence[str], require: Require) -> None:
-    """Let pass if all can be used; name all that cannot at once, with the commands that add them."""
+def require_all(names: Sequence[str], require: Require) -> None:
+    """
+    Let pass if all can be used.
+
+    Raises:
+        NoSuchSecretError: Otherwise; it names all that cannot at once, with the commands that add them.
+    """
     errors = []
     for name in names:
         try:

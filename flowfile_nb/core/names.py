@@ -10,6 +10,7 @@ from flowfile_nb.errors import InvalidNameError, InvalidValueError, NoSuchSecret
 MAX_VALUE_BYTES = 512 * 1024
 UNDO_DAYS = 7
 """For how long a value is kept that another has replaced."""
+NOT_KEPT = "What was deleted is not kept."
 _MANY = 5_000
 _OTHERS = re.compile("[^A-Za-z0-9]+")
 
@@ -109,10 +110,16 @@ def suggest(name: str, known: Iterable[str]) -> str | None:
     return by_folded[close[0]] if close else None
 
 
-def no_such_secret(name: str, known: Iterable[str]) -> NoSuchSecretError:
-    """Return what is said of a name that nobody has, with the nearest of those that are *known*."""
+def no_such_secret(name: str, known: Iterable[str], *, instead: str | None = None) -> NoSuchSecretError:
+    """
+    Return what is said of a name that nobody has.
+
+    Args:
+        name: The name.
+        known: Those that somebody has; the nearest is named.
+        instead: What the hint says in place of how to add it, where one would not: empty, or a sentence.
+    """
     close = suggest(name, known)
-    meant = f"did you mean {close!r}?  " if close else ""
-    return NoSuchSecretError(
-        f"no secret named {name!r}", hint=f"{meant}Add it:  %secret set {quoted(name)}   List yours:  %secret list"
-    )
+    told = [f"did you mean {close!r}?  "] if close else []
+    told += [f"Add it:  %secret set {quoted(name)}   "] if instead is None else [f"{instead}  "] if instead else []
+    return NoSuchSecretError(f"no secret named {name!r}", hint="".join([*told, "List yours:  %secret list"]))

@@ -40,11 +40,12 @@ ELSEWHERE = {
     **dict.fromkeys(("rm", "remove"), "delete"),
     "mv": "rename",
 }
-# The same for `%connect`, each with its line.
+_WAYS = "to list them:  %connect   to close one:  %connect -x {name}   to forget one:  %connect {name} --delete"
+# The same for `%connect`, each with its line. What goes by one word in other tools may be any of three here.
 CONNECT_ELSEWHERE = {
-    **dict.fromkeys(("list", "ls", "show", "--list"), "%connect"),
-    **dict.fromkeys(("close", "disconnect", "--disconnect"), "%connect -x {name}"),
-    **dict.fromkeys(("delete", "remove", "rm", "forget"), "%connect {name} --delete"),
+    **dict.fromkeys(
+        ("list", "ls", "show", "--list", "close", "disconnect", "--disconnect", "delete", "remove", "rm", "forget"), _WAYS
+    ),
     **dict.fromkeys(("edit",), "%connect {name} --edit"),
     **dict.fromkeys(("export",), "%connect {name} --export"),
     **dict.fromkeys(("open", "use"), "%connect {name}"),

@@ -11,6 +11,7 @@ from flowfile_nb import session
 from flowfile_nb.backend import TeamConnection
 from flowfile_nb.connecting import open_definition
 from flowfile_nb.connections import Opened, saved
+from flowfile_nb.connections.opening import require_all
 from flowfile_nb.connections.saved import Definition
 from flowfile_nb.core.names import quoted, suggest
 from flowfile_nb.errors import ConnectionFailedError, NoPromptError, NotAllowedError, StoreError, UsageError
@@ -28,7 +29,9 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
     """Run one line, with the cell below it if there is one."""
     _require_sense(args, cell)
     if args.export is not None:
-        return _export(args)
+        from flowfile_nb.notebook.keeping import export
+
+        return export(args, _folder())
     if args.share is not None or args.unshare is not None:
         return _share(args)
     if args.name is None:
@@ -46,23 +49,13 @@ def run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
         definition = Definition(args.name, cell.strip())
         _open(shell, args, definition, "%%connect")
         if args.save:
-            _keep(args, definition)
+            from flowfile_nb.notebook.keeping import keep
+
+            keep(args, definition, _folder())
+            _note(definition)
     else:
         _open_saved(shell, args)
     return None
-
-
-def _keep(args: Namespace, definition: Definition) -> None:
-    has_paths = saved.keep(session.backend(), args.name, definition.text, _folder())
-    _note(definition)
-    print(f"Saved. In another notebook:  %connect {args.name}" + (f" --as {args.as_}" if args.as_ else ""))
-    if has_paths:
-        print(f"Its relative paths are saved whole: they lead below {_folder()} from every folder.")
-    if session.team_in_use() is not None:
-        from flowfile_nb.notebook.share_verbs import not_for_others_yet
-
-        if told := not_for_others_yet(args.name):
-            print(told)
 
 
 def _require_sense(args: Namespace, cell: str | None) -> None:
@@ -105,6 +98,8 @@ def _open_saved(shell: InteractiveShell, args: Namespace) -> None:
         raise
     saved.require_understood(definition)
     if not saved.is_agreed(backend, definition):
+        # Before anybody reads and answers for nothing.
+        require_all(definition.outline.secrets, backend.require)
         _agree(args, definition)
     _open(shell, args, definition, "%connect")
     _note(definition)
@@ -258,36 +253,3 @@ def _share(args: Namespace) -> Table | None:
         unshare("connection", args.name, args.unshare)
         return None
     return share_connection(args)
-
-
-def _export(args: Namespace) -> None:
-    from flowfile_nb.connections import project_file
-    from flowfile_nb.notebook.connection_rows import near
-
-    backend = session.backend()
-    bodies = backend.connection_bodies()
-    if args.name is not None and args.name not in bodies:
-        if shared := next((one for one in backend.team_connections() if one.name == args.name), None):
-            raise UsageError(f"{args.name!r} is {shared.owner}'s: only its owner exports it", hint="ask its owner")
-        raise UsageError(f"no saved connection is named {args.name!r}", hint="list them:  %connect")
-    chosen = [Definition(name, body) for name, body in bodies.items() if args.name in {None, name}]
-    if not chosen:
-        raise UsageError("there are no saved connections to export", hint="save one:  %%connect NAME --save")
-    path = Path(args.export).expanduser() if args.export else project_file.place_for(_folder())
-    if path.suffix != ".toml":
-        raise UsageError("connections are exported to a .toml file", hint="to export one:  %connect NAME --export")
-    _require_agreed_change(args, chosen, path)
-    saved.export(backend, chosen, path)
-    names = ", ".join(definition.name for definition in chosen)
-    print(f"{near(path)} describes {names}, with references only: it can be committed.")
-
-
-def _require_agreed_change(args: Namespace, chosen: list[Definition], path: Path) -> None:
-    from flowfile_nb.connections import project_file
-
-    there = project_file.read(path) if path.exists() else {}
-    others = [item.name for item in chosen if item.name in there and there[item.name] != saved.parts_of(item, path)]
-    if others and not args.yes:
-        line = ["%connect", *filter(None, [args.name, "--export", args.export]), "--yes"]
-        if not confirm(f"{path} describes {', '.join(others)} in another way. Replace?", otherwise=" ".join(line)):
-            raise UsageError(f"{path.name} was not changed", hint="--export PATH  names another file")

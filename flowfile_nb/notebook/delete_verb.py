@@ -7,21 +7,21 @@ from argparse import Namespace
 from flowfile_nb import session
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoPromptError
+from flowfile_nb.notebook.meant import require_stored
 from flowfile_nb.notebook.prompt import confirm
 
 
 def delete(args: Namespace) -> None:
     """Delete secrets, each after saying what uses it and who else loses it."""
     backend = session.backend()
-    for name in args.names:
-        backend.require(name)
+    require_stored(args.names, ["delete", *args.names])
     for name in args.names:
         users = session.used_by(name)
         groups = shared_with(name)
         facts = [f"used by {', '.join(users)}"] if users else []
         facts += [f"shared with {groups}, who lose it"] if groups else []
         try:
-            question = f"Delete {name}?" + "".join(f" It is {fact}." for fact in facts)
+            question = f"Delete {name} for good?" + "".join(f" It is {fact}." for fact in facts)
             agreed = args.yes or confirm(question, otherwise=f"%secret delete {quoted(name)} --yes")
         except NoPromptError as error:
             told = "".join(f"; {name} is {fact}" for fact in facts)

@@ -19,6 +19,7 @@ from flowfile_nb.errors import (
     InvalidValueError,
     LiteralPasswordError,
     MasterKeyError,
+    NoSuchSecretError,
     SecretExistsError,
     UsageError,
 )
@@ -32,6 +33,7 @@ from flowfile_nb.notebook.arguments import (
     secret_parser,
     split,
 )
+from flowfile_nb.notebook.meant import in_quotes, meant, or_verb
 from flowfile_nb.notebook.prompt import ask_value, confirm
 from flowfile_nb.notebook.setup import SETUP
 
@@ -58,9 +60,12 @@ def secret(shell: InteractiveShell, line: str) -> Any:
     if len(words) == 1 and words[0] in HELP:
         return _help(shell, "secret")
     if len(words) == 1 and words[0] not in {*VERBS, *ELSEWHERE}:
-        return _named(words[0])
+        try:
+            return _named(words[0])
+        except NoSuchSecretError as error:
+            raise or_verb(error, words[0]) from None
     if words[0] not in VERBS:
-        raise UsageError(f"%secret has no verb {words[0]!r}", hint=_meant(words))
+        raise UsageError(f"%secret has no verb {words[0]!r}", hint=meant(words))
     return _run(shell, words)
 
 
@@ -97,19 +102,15 @@ def _help(shell: InteractiveShell, magic: str) -> None:
     print(inspect.cleandoc(found.__doc__))
 
 
-def _meant(words: list[str]) -> str:
-    if words[0] == "show" and len(words) > 1:
-        return f"pw = %secret {' '.join(map(quoted, words[1:]))}   a value is never shown"
-    if (verb := ELSEWHERE.get(words[0])) is not None:
-        return " ".join(["%secret", verb, *map(quoted, [] if verb == "list" else words[1:])])
-    if (name := " ".join(words)) in session.secrets:
-        return f"%secret {quoted(name)}   with quotes, because the name has spaces"
-    return f"verbs are {', '.join(VERBS)}; a name with spaces needs quotes;  %secret?  is the help page"
-
-
 def _run(shell: InteractiveShell, words: list[str]) -> Any:
     verb, *rest = words
-    return _VERBS[verb](shell, secret_parser(verb).parse_args(rest))
+    try:
+        args = secret_parser(verb).parse_args(rest)
+    except UsageError as error:
+        if line := in_quotes(words):
+            raise UsageError(error.message, hint=line) from None
+        raise
+    return _VERBS[verb](shell, args)
 
 
 def _panel(shell: InteractiveShell) -> Any:
@@ -197,11 +198,10 @@ def _from_file(path: str) -> str:
 
 
 def _undo(shell: InteractiveShell, args: Namespace) -> None:
-    from flowfile_nb.notebook.table import age
-
     backend = session.backend()
-    when = age(backend.replaced_at(args.name))
-    question = f"Take back the value that was stored {when}{'' if when == 'just now' else ' ago'}, for good?"
+    # Raises where there is none, before anything is asked.
+    backend.replaced_at(args.name)
+    question = f"Put back the previous value of {args.name}? The newer one is not kept."
     if args.yes or confirm(question, otherwise=f"%secret undo {quoted(args.name)} --yes"):
         backend.undo(args.name)
         print(f"{args.name} has its previous value again. The one that had replaced it is gone.")

@@ -16,10 +16,12 @@ from flowfile_nb.core.references import reference
 from flowfile_nb.errors import ConnectionSpecError, UsageError
 from flowfile_nb.notebook.connection_rows import near
 from flowfile_nb.notebook.delete_verb import shared_with
+from flowfile_nb.notebook.meant import require_stored
 
 
 def rename(args: Namespace) -> None:
     """Rename a secret, and say which connections follow, which do not, and how they are brought to it."""
+    require_stored([args.old], ["rename", args.old, args.new])
     followed = session.backend().rename(args.old, args.new)
     print(f"Renamed {args.old} to {args.new}.")
     if followed:

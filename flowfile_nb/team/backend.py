@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing, Part, SecretBackend, TeamConnection
-from flowfile_nb.core.names import environment_variable, no_such_secret, require_name, require_value
+from flowfile_nb.core.names import NOT_KEPT, environment_variable, no_such_secret, require_name, require_value
 from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, NothingToUndoError, SharedSecretError
 from flowfile_nb.team import entries
 from flowfile_nb.team.client import Client
@@ -148,8 +148,8 @@ class TeamBackend:
         return bool(answer.get("replaced"))
 
     def replaced_at(self, name: str) -> int:
-        """Raise NothingToUndoError: the broker keeps no value that was replaced."""
-        self._entry(name)
+        """Raise NothingToUndoError: the broker keeps no value that was replaced. Raises NoSuchSecretError."""
+        self._entry(name, instead=NOT_KEPT)
         raise NothingToUndoError(
             f"no previous value of {name!r} is kept: a team's broker keeps the present one alone",
             hint="%secret set NAME --replace   stores the right one",
@@ -255,16 +255,16 @@ class TeamBackend:
         try:
             return ask(path, body)
         except NoSuchSecretError:
-            raise no_such_secret(str(body.get("old", body.get("name"))), self.names()) from None
+            raise no_such_secret(str(body.get("old", body.get("name"))), self.names(), instead="") from None
         finally:
             # After an error, too: it may have been done.
             self._told = float("-inf"), []
 
-    def _entry(self, name: str) -> SecretEntry:
+    def _entry(self, name: str, *, instead: str | None = None) -> SecretEntry:
         for entry in self.entries():
             if entry.name == name:
                 return entry
-        raise no_such_secret(name, self.names())
+        raise no_such_secret(name, self.names(), instead=instead)
 
     def _overridden(self, entry: SecretEntry) -> SecretEntry:
         if environment_variable(entry.name) not in self._environ:

@@ -67,6 +67,17 @@ def test_all_that_has_to_be_said(postgres: Postgres) -> None:
     assert error.hint == "check the user name; to store another password:  %secret set pw --replace"
 
 
+@pytest.mark.parametrize("user", ["app", "nobody%40here"])
+def test_no_password_in_the_description(postgres: Postgres, user: str) -> None:
+    """The server asks for one: the hint shows where it stands, and not how to store another."""
+    error = failure(f"postgresql://{user}@{postgres.host}:{postgres.port}/{postgres.database}")
+
+    assert error.message.endswith("the server refused the user or the password")
+    assert error.hint == (
+        f"no password stands in this description; write  {user}:%secret NAME@  in the URL,  or  password = %secret NAME"
+    )
+
+
 def test_the_secrets_age(monkeypatch: pytest.MonkeyPatch) -> None:
     """A password of last year is the first suspect."""
     monkeypatch.setattr("time.time", lambda: 1_000_000_000.0)

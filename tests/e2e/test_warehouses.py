@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -16,6 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowfile_nb.broker.definitions import definition_of
+from flowfile_nb.broker.engines import OpeningError
+from flowfile_nb.broker.engines.others import Others
+from flowfile_nb.broker.limits import Limits
 from flowfile_nb.connections import opening
 from flowfile_nb.errors import ConnectionFailedError
 
@@ -30,6 +36,21 @@ some = settings(max_examples=40)
 
 def given_to(module: Any, description: Any, values: dict[str, str]) -> dict[str, Any]:
     """Return the named arguments that the driver's `connect` receives for a description."""
+    with caught(module) as found, pytest.raises(ConnectionFailedError):
+        opening.open_connection(description, lambda name: None, values.__getitem__)
+    return found
+
+
+def given_by_broker(module: Any, description: Any, value: str) -> dict[str, Any]:
+    """Return the named arguments that the driver's `connect` receives from a broker's worker."""
+    with caught(module) as found, pytest.raises(OpeningError):
+        Others(definition_of(description).target, value, Limits()).open()
+    return found
+
+
+@contextmanager
+def caught(module: Any) -> Iterator[dict[str, Any]]:
+    """Give what the driver's `connect` is called with; it fails."""
     found: dict[str, Any] = {}
 
     def connect(*args: Any, **named: Any) -> Any:
@@ -38,9 +59,7 @@ def given_to(module: Any, description: Any, values: dict[str, str]) -> dict[str,
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "connect", connect)
-        with pytest.raises(ConnectionFailedError):
-            opening.open_connection(description, lambda name: None, values.__getitem__)
-    return found
+        yield found
 
 
 def pem(passphrase: str | None = None) -> tuple[str, bytes]:
@@ -107,6 +126,41 @@ def test_snowflake_with_a_wrong_passphrase() -> None:
         opening.open_connection(parts, lambda name: None, {"key": text, "phrase": "wrong"}.__getitem__)
 
     assert len(str(caught.value).split("\n")) == 2
+
+
+@some
+@given(value=TEXT)
+def test_snowflake_in_a_team(value: str) -> None:
+    """The broker's worker gives the driver what the owner's kernel would: the account by its name, or a host."""
+    import snowflake.connector
+
+    urls = [
+        "snowflake://app:%secret v@account/sales/public?warehouse=w&role=r",
+        "snowflake://app:%secret v@h.example.com:8443/sales",
+    ]
+    parts = {"type": "snowflake", "account": "account", "user": "app", "password": "${secret:v}", "database": "sales"}
+
+    got, elsewhere, by_parts = (given_by_broker(snowflake.connector, body, value) for body in (*urls, parts))
+
+    assert [each["password"] for each in (got, elsewhere, by_parts)] == [value] * 3
+    assert [each["host"] for each in (got, by_parts)] == ["account.snowflakecomputing.com"] * 2
+    assert (got["account"], got["database"], got["schema"]) == ("account", "sales", "public")
+    assert (got["user"], got["warehouse"], got["role"]) == ("app", "w", "r")
+    assert (elsewhere["host"], elsewhere["port"]) == ("h.example.com", 8443)
+
+
+@some
+@given(value=TEXT)
+def test_databricks_in_a_team(value: str) -> None:
+    """As from the owner's kernel."""
+    from databricks import sql
+
+    url = "databricks://token:%secret v@h?http_path=/sql/1&catalog=main&schema=x"
+    parts = {"type": "databricks", "host": "h", "http_path": "/sql/1", "token": "${secret:v}", "catalog": "main", "schema": "x"}
+
+    for got in (given_by_broker(sql, body, value) for body in (url, parts)):
+        assert (got["access_token"], got["server_hostname"], got["http_path"]) == (value, "h", "/sql/1")
+        assert (got["catalog"], got["schema"]) == ("main", "x")
 
 
 @some

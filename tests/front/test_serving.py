@@ -93,6 +93,42 @@ def test_ways_to_serve_that_are_refused(short: Path, options: list[str], why: st
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.parametrize("arguments", [["serve", "--port", "0"], ["token", "add", "bob"]])
+def test_a_library_that_is_not_there(short: Path, arguments: list[str]) -> None:
+    """What only the first start needs, too: two lines that say what to install, and no traceback."""
+    without = "import sys; sys.modules['alembic'] = None; from flowfile_nb.__main__ import main; sys.exit(main())"
+
+    refused = subprocess.run(
+        [sys.executable, "-c", without, *arguments, "--directory", str(short)],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-2:] == [
+        "MissingDriverError: the broker needs the library alembic",
+        "hint: pip install 'flowfile-nb[team]'  in the broker's environment",
+    ]
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "tls", "address"),
+    [
+        ("127.0.0.1", False, "http://127.0.0.1:{}"),
+        ("127.0.0.1", True, "https://127.0.0.1:{}"),
+        ("::1", False, "http://[::1]:{}"),
+    ],
+)
+def test_where_a_port_is_reached(host: str, tls: bool, address: str) -> None:
+    """As it is written into a kernel's environment."""
+    with closing(sockets.bind_port(host, 0)) as listening:
+        assert sockets.address_of(listening, tls=tls) == address.format(listening.getsockname()[1])
+
+
 def test_a_socket_stands_in_a_folder_of_the_brokers_own(short: Path) -> None:
     """It is not bound where others could put one in its place, nor over a living broker's; a dead one's is cleared away."""
     shared = short / "shared"
@@ -128,6 +164,7 @@ def test_a_folder_that_is_there_keeps_its_permissions(short: Path) -> None:
     serving.communicate(timeout=30)
 
     assert f"note: other users cannot reach a socket in {home};  chmod 711 '{home}'  lets them knock\n" in said
+    assert said[-1].endswith(f" the broker answers at unix:{home / 's'}\n")
     assert home.stat().st_mode & 0o777 == 0o700
 
 

@@ -246,15 +246,22 @@ def test_a_file_that_cannot_be_read_hides_nothing_else(shell: Shell, project: Pa
     assert "is not TOML" in shown
 
 
-def test_missing_secrets_of_a_project_are_named_at_once(shell: Shell, project: Path, typed: Typed) -> None:
-    """Each person brings their own: the commands are there."""
+def test_missing_secrets_of_a_project_are_named_at_once(
+    shell: Shell, project: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each person brings their own: the commands are there, before anybody is asked whether to open it."""
     (project / "connections.toml").write_text(
         '[w]\ntype = "postgresql"\nusername = "${secret:me}"\npassword = "${secret:my pw}"\n', encoding="utf-8"
     )
     typed("y")
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "y")
 
     shown = shell.run("%connect w")
 
+    assert asked == []
+    assert "Open it" not in shown
+    assert "is described in" not in shown
     assert 'add them:  %secret set me   %secret set "my pw"' in shown
 
 
@@ -476,6 +483,33 @@ def test_debug_shows_the_drivers_words_masked(shell: Shell, postgres: Postgres) 
     assert 'database "[secret:database_name]" does not exist' in debug
     assert CANARY not in plain + debug
     assert postgres.password not in plain + debug
+
+
+def test_what_is_replaced_is_said(shell: Shell) -> None:
+    """Where another description was saved, its target is told; a comment, or the same once more, replaces nothing."""
+    fnb.secrets["pw"] = "value"
+    cell = "%%connect db --save --no-test\n"
+    told = [
+        shell.run(cell + body).splitlines()[-1]
+        for body in (
+            "postgresql://app:%secret pw@127.0.0.1:1/palmer",
+            "postgresql://app:%secret pw@127.0.0.1:1/palmer\n# the same",
+            "sqlite://",
+            'type = "postgresql"\nhost = "127.0.0.1"\nport = 1\nusername = "app"\ndatabase = "x"',
+            'type = "postgresql"\nhost = "127.0.0.1"\nport = 1\nusername = "app"\ndatabase = "x"\npassword = %secret pw',
+        )
+    ]
+    session.backend().save_connection("db", "nonsense")
+    told.append(shell.run(cell + "sqlite://").splitlines()[-1])
+
+    assert [line.removesuffix(". In another notebook:  %connect db") for line in told] == [
+        "Saved",
+        "Saved",
+        "Saved, in place of postgresql://app@127.0.0.1:1/palmer",
+        "Saved, in place of sqlite://",
+        "Saved, in place of another description of postgresql://app@127.0.0.1:1/x",
+        "Saved, in place of a description that cannot be understood",
+    ]
 
 
 def test_what_was_saved_is_said_to_be(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,23 @@ def test_undo_asks_and_puts_the_previous_value_back_once(shell: Shell, typed: Ty
     assert isinstance(shell.error, NothingToUndoError)
 
 
+def test_the_questions_say_what_is_lost(shell: Shell, typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of undoing the newer value, of deleting all."""
+    fnb.secrets["prod_pw"] = "old"
+    fnb.secrets["prod_pw"] = "new"
+    typed("n")
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "n")
+
+    shell.run("%secret undo prod_pw")
+    shell.run("%secret delete prod_pw")
+
+    assert asked == [
+        "Put back the previous value of prod_pw? The newer one is not kept. [y/N] ",
+        "Delete prod_pw for good? [y/N] ",
+    ]
+
+
 def test_undo_headless(shell: Shell) -> None:
     """Nobody is asked: `--yes` says it."""
     fnb.secrets["my name"] = "old"
@@ -493,6 +510,61 @@ def test_a_name_with_spaces_wants_quotes(shell: Shell) -> None:
 
     assert '%secret "my db pw"' in shell.run("%secret my db pw")
     assert "needs quotes" in shell.run("%secret some other name")
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("%secret penguins pw", '%secret "penguins pw"'),
+        ("%secret get penguins pw", '%secret get "penguins pw"'),
+        ("%secret rename penguins pw peng_pw", '%secret rename "penguins pw" peng_pw'),
+        ("%secret delete penguins pw --yes", '%secret delete "penguins pw"'),
+        ("%secret delete other penguins pw --yes", '%secret delete other "penguins pw"'),
+        ("%secret undo penguins pw --yes", '%secret undo "penguins pw" --yes'),
+    ],
+)
+def test_words_that_together_are_a_name(shell: Shell, line: str, hint: str) -> None:
+    """The hint is the line with the quotes; nothing is done."""
+    fnb.secrets.update({"penguins pw": "the value", "other": "another"})
+
+    shell.run(line)
+
+    assert isinstance(shell.error, FlowfileNbError)
+    assert shell.error.hint == f"{hint}   with quotes, because the name has spaces"
+    assert set(fnb.secrets) == {"penguins pw", "other"}
+
+
+@pytest.mark.parametrize("line", ["delete nothere", "rename nothere x", "undo nothere"])
+def test_what_is_not_there_is_not_to_be_added_first(shell: Shell, line: str) -> None:
+    """Who deletes, renames or undoes a name that is not stored does not want to store it: the nearest is named."""
+    shell.run(f"%secret {line}")
+    hint = getattr(shell.error, "hint", "")
+    fnb.secrets["nowhere"] = "v"
+    shell.run(f"%secret {line}")
+
+    assert isinstance(shell.error, NoSuchSecretError)
+    told = "What was deleted is not kept.  " if "undo" in line else ""
+    assert hint == f"{told}List yours:  %secret list"
+    assert shell.error.hint == f"did you mean 'nowhere'?  {told}List yours:  %secret list"
+    with pytest.raises(NoSuchSecretError) as refused:
+        del fnb.secrets["nothere"]
+    assert "Add it" not in refused.value.hint
+
+
+def test_a_mistyped_verb(shell: Shell) -> None:
+    """It is named first, but for a secret of a name that is nearer; a name that begins as a verb does is none."""
+    added = "Add it:  %secret set {0}   List yours:  %secret list"
+    for line, hint in [
+        ("lst", "did you mean  %secret list?  " + added.format("lst")),
+        ("get_pw", added.format("get_pw")),
+        ("delte my pw", "did you mean  %secret delete?  Verbs are "),
+    ]:
+        shell.run(f"%secret {line}")
+        assert getattr(shell.error, "hint", "").startswith(hint)
+
+    fnb.secrets["list_pw"] = "v"
+    shell.run("%secret list_p")
+    assert getattr(shell.error, "hint", "").startswith("did you mean 'list_pw'?")
 
 
 @pytest.mark.parametrize("line", ["%secret help", "%secret --help", "%secret -h", "%connect --help"])

@@ -43,7 +43,8 @@ def as_ordinary_user(action: Callable[[], object]) -> str:
 def open_home(home: Path) -> Path:
     """A home that belongs to an ordinary user, on a path that one may go along."""
     for folder in [home, *home.parents]:
-        if folder.stat().st_uid == os.geteuid() and str(folder).startswith(str(home.parents[2])):
+        # Several of them were made for the tests alone, and for their user.
+        if folder.stat().st_uid == os.geteuid() and not folder.stat().st_mode & 0o001:
             folder.chmod(0o755)
     if os.geteuid() == 0:
         os.chown(home, NOBODY, NOBODY)

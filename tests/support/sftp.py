@@ -86,11 +86,6 @@ def running_sftp(root: Path, *passwords: str) -> Iterator[SftpServer]:
     async def listen() -> Any:
         return await asyncssh.create_server(Login, "127.0.0.1", 0, server_host_keys=[host_key], sftp_factory=sftp)
 
-    async def stop(listener: Any) -> None:
-        listener.close()
-        await _end(connections)
-        await listener.wait_closed()
-
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     listener = asyncio.run_coroutine_threadsafe(listen(), loop).result(30)
@@ -98,8 +93,20 @@ def running_sftp(root: Path, *passwords: str) -> Iterator[SftpServer]:
     try:
         yield server
     finally:
-        asyncio.run_coroutine_threadsafe(stop(listener), loop).result(30)
+        asyncio.run_coroutine_threadsafe(_stop(listener, connections), loop).result(30)
         _finish(loop, thread)
+
+
+async def _stop(listener: Any, connections: list[Any]) -> None:
+    # What is accepted while the listener is closed stays open for ever (an assertion of asyncio's): no more is, and what was
+    # becomes a connection first.
+    for each in listener.sockets:
+        asyncio.get_running_loop().remove_reader(each.fileno())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    listener.close()
+    await _end(connections)
+    await listener.wait_closed()
 
 
 async def _end(connections: list[Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from psycopg import sql
 
 import flowfile_nb as fnb
-from flowfile_nb.errors import BindingError, NoSuchSecretError, NotAllowedError, UsageError
+from flowfile_nb.errors import BindingError, NoSuchGroupError, NoSuchSecretError, NotAllowedError, UsageError
 from tests.support.panel import FrontEnd
 from tests.support.postgres import Postgres
 from tests.support.real_broker import RealBroker, running_real_broker
@@ -82,6 +82,26 @@ def test_a_refused_question_where_nothing_is_shared(two: Two, shell: Shell, type
     shown = shell.run(f"%secret share prod_pw --group {two.group} --write")
 
     assert f"Nothing was changed: prod_pw is not shared with {two.group}." in shown
+
+
+@pytest.mark.parametrize("line", ["%secret share prod_pw --group {}s", "%connect warehouse --share {}s"])
+def test_a_mistyped_group(two: Two, shell: Shell, line: str) -> None:
+    """The nearest of one's own is named."""
+    shell.run(line.format(two.group))
+
+    assert isinstance(shell.error, NoSuchGroupError)
+    assert shell.error.hint == f"did you mean {two.group!r}?  List yours:  %secret groups"
+
+
+def test_a_strangers_mistyped_group(two: Two, shell: Shell) -> None:
+    """Who is not in it is not told that there is one."""
+    two.be(f"stranger-to-{two.owner}")
+    shell.run("%secret set own --generate")
+
+    shell.run(f"%secret share own --group {two.group}s")
+
+    assert isinstance(shell.error, NoSuchGroupError)
+    assert shell.error.hint == "list yours:  %secret groups"
 
 
 def test_the_table_tells_what_a_group_may(two: Two, shell: Shell) -> None:

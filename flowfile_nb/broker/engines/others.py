@@ -50,7 +50,7 @@ class Others:
                 target.username or None,
                 reference("value") if self._value else None,
                 target.host or None,
-                target.port or None,
+                _port(target),
                 target.database or None,
                 {key: str(item) for key, item in target.options.items()},
             )
@@ -117,6 +117,11 @@ class Others:
         except Exception as error:
             raise StatementError(f"a parameter of type {type(item).__name__} has no form in this database") from error
         return str(compiled)
+
+
+def _port(target: Target) -> int | None:
+    """Return the port to write into the URL; none for a Snowflake account, whose name the dialect makes a host of only then."""
+    return None if (target.kind, target.port) == ("snowflake", 443) else target.port or None
 
 
 def _encrypted(target: Target) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from flowfile_nb.errors import StoreError
+from flowfile_nb.errors import MissingDriverError, StoreError
 
 HEAD = "0002"
 """The newest step."""
@@ -32,12 +32,23 @@ def version(connection: Connection) -> str | None:
 
 
 def upgrade(connection: Connection) -> None:
-    """Bring the store to the newest step, inside the caller's transaction. Raises StoreError as `version`."""
+    """
+    Bring the store to the newest step, inside the caller's transaction.
+
+    Raises:
+        StoreError: As `version`.
+        MissingDriverError: If Alembic, or what it needs, is not installed; nothing is changed then.
+    """
     if version(connection) == HEAD:
         # Another process was first.
         return
-    from alembic import command
-    from alembic.config import Config
+    try:
+        from alembic import command
+        from alembic.config import Config
+    except ModuleNotFoundError as error:
+        raise MissingDriverError(
+            f"the broker needs the library {error.name}", hint="pip install 'flowfile-nb[team]'  in the broker's environment"
+        ) from None
 
     config = Config()
     # Not `set_main_option`: in that a `%` of a path would mean something.

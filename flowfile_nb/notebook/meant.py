@@ -1,0 +1,72 @@
+"""What a line of `%secret` may have meant that names no verb, or no secret that is stored."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from flowfile_nb import session
+from flowfile_nb.core.names import no_such_secret, quoted, suggest
+from flowfile_nb.errors import NoSuchSecretError
+from flowfile_nb.notebook.arguments import ELSEWHERE, VERBS
+
+_WITH_QUOTES = "with quotes, because the name has spaces"
+# Those whose words are names of what is stored: for another, the store need not be asked.
+_NAMING = {"get", "undo", "rename", "delete", "env", "log", "share", "unshare"}
+# Names of secrets often begin as a verb does: `get_pw` is not a mistyped `get`.
+_CLOSE = 0.7
+
+
+def meant(words: list[str]) -> str:
+    """Return the hint for a line whose first word is no verb. Others than the verb's are not repeated: one might be a value."""
+    if words[0] == "show" and len(words) > 1:
+        return f"pw = %secret {' '.join(map(quoted, words[1:]))}   a value is never shown"
+    if (verb := ELSEWHERE.get(words[0])) is not None:
+        return " ".join(["%secret", verb, *map(quoted, [] if verb == "list" else words[1:])])
+    if (name := " ".join(words)) in session.secrets:
+        return f"%secret {quoted(name)}   {_WITH_QUOTES}"
+    near = _near_verb(words[0])
+    told = f"did you mean  %secret {near}?  Verbs" if near else "verbs"
+    return f"{told} are {', '.join(VERBS)}; a name with spaces needs quotes;  %secret?  is the help page"
+
+
+def or_verb(error: NoSuchSecretError, name: str) -> NoSuchSecretError:
+    """Return what is said of a name that nobody has, where it stood alone: a verb comes first, if no secret is nearer."""
+    near = _near_verb(name)
+    if near is None or suggest(name, [*session.backend().names(), near]) != near:
+        return error
+    return NoSuchSecretError(error.message, hint=f"did you mean  %secret {near}?  {no_such_secret(name, ()).hint}")
+
+
+def in_quotes(words: list[str]) -> str:
+    """Return the line with quotes round those words that together are a stored name; empty if none are."""
+    if words[0] not in _NAMING:
+        return ""
+    known = set(session.backend().names())
+    for count in range(len(words) - 1, 1, -1):
+        for start in range(1, len(words) - count + 1):
+            end = start + count
+            if (name := " ".join(words[start:end])) in known:
+                line = [*words[:start], name, *words[end:]]
+                return f"%secret {' '.join(word if word.startswith('--') else quoted(word) for word in line)}   {_WITH_QUOTES}"
+    return ""
+
+
+def require_stored(names: list[str], words: list[str]) -> None:
+    """
+    Let pass if all *names* are there; *words* are the line on which they stand.
+
+    Raises:
+        NoSuchSecretError: Of the first that is not: what it may have meant, and not how to add it.
+    """
+    backend = session.backend()
+    for name in names:
+        try:
+            backend.require(name)
+        except NoSuchSecretError as error:
+            if line := in_quotes(words):
+                raise NoSuchSecretError(error.message, hint=line) from None
+            raise no_such_secret(name, backend.names(), instead="") from None
+
+
+def _near_verb(word: str) -> str | None:
+    return next(iter(get_close_matches(word.casefold(), VERBS, 1, _CLOSE)), None)
