@@ -157,8 +157,17 @@ class SecretBackend(Protocol):
     def undo(self, name: str) -> None:
         """Put an own secret's previous value back, once. Raises NoSuchSecretError, NothingToUndoError."""
 
-    def rename(self, old: str, new: str) -> None:
-        """Rename an own secret. Raises NoSuchSecretError, SecretExistsError, InvalidNameError."""
+    def rename(self, old: str, new: str) -> list[str]:
+        """
+        Rename an own secret; the own saved connections that refer to it do so by its new name from then on.
+
+        Returns:
+            The names of those connections that were changed.
+
+        Raises:
+            NoSuchSecretError, SecretExistsError, InvalidNameError: As usual.
+            ReferenceSyntaxError: If a saved connection refers to it, and no reference can say the new name.
+        """
 
     def delete(self, name: str) -> None:
         """Delete an own secret and its shares. Raises NoSuchSecretError."""

@@ -34,7 +34,7 @@ def secret(line: str) -> Any:
         --generate [LENGTH]       make a random one (default 32 characters)
     %secret undo NAME             put back what --replace has replaced: once, for 7 days;  asks, and  --yes  does not ask
     %secret list                  a table: name, owner, shared by, age, last used
-    %secret rename OLD NEW        the value and its shares stay
+    %secret rename OLD NEW        the value, its shares and your saved connections stay
     %secret delete NAME…          says what uses it, and asks;  --yes  does not ask
     %secret env NAME [VAR]        put one value into os.environ of this kernel, on purpose
     %secret import PATH           take credentials out of a .env file, JupySQL's connections.ini, Streamlit's secrets.toml or

@@ -130,11 +130,12 @@ def record(operation: str, name: str) -> None:
 
 
 def used_by(name: str) -> list[str]:
-    """Return what refers to a secret: saved connections by name, and those that are open in this kernel, said to be open."""
+    """Return what refers to a secret: saved connections by name, and what is open in this kernel; each says if it is open."""
     # A brokered one uses its owner's secret of that name.
     is_open = [variable for variable, one in opened.items() if name in one.secrets and not one.is_brokered]
-    saved = [connection for connection in backend().used_by(name) if connection not in is_open]
-    return [*saved, *(f"{variable} (open)" for variable in is_open)]
+    saved = backend().used_by(name)
+    told = [f"{connection} (saved and open)" if connection in is_open else connection for connection in saved]
+    return [*told, *(f"{variable} (open)" for variable in is_open if variable not in saved)]
 
 
 def redactor() -> Redactor | None:

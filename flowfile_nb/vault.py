@@ -220,13 +220,14 @@ class Vault:
             self.store.undo(self.user_id, name, row.token, previous.token)
         self.log.record("undo", name)
 
-    def rename(self, old: str, new: str) -> None:
-        """Rename an own secret. Raises NoSuchSecretError, SecretExistsError, InvalidNameError."""
+    def rename(self, old: str, new: str) -> list[str]:
+        """Rename an own secret, and what saved connections call it; return their names. Raises as the port says."""
         self._found = None
         require_name(new)
         with self._recorded("rename", old, to=new):
-            self.store.rename(self.user_id, old, new)
+            followed = self.store.rename(self.user_id, old, new)
         self.log.record("rename", old, to=new)
+        return followed
 
     def delete(self, name: str) -> None:
         """Delete an own secret and its shares. Raises NoSuchSecretError."""
@@ -241,10 +242,9 @@ class Vault:
         """Return the saved connections that use a secret: Flowfile's and ours."""
         row = self.store.find(self.user_id, name)
         theirs = [] if row is None else self.store.used_by(row.id)
-        from flowfile_nb.core.references import names_in
+        from flowfile_nb.core.references import referring_in
 
-        ours = [saved for saved, body in self.store.connection_bodies().items() if name in names_in(body)]
-        return list(dict.fromkeys([*theirs, *ours]))
+        return list(dict.fromkeys([*theirs, *referring_in(self.store.connection_bodies(), name)]))
 
     def save_connection(self, name: str, body: str) -> None:
         """Keep the definition of a connection; *body* holds references only."""

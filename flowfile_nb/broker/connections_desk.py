@@ -14,21 +14,18 @@ from flowfile_nb.broker.engines import guarantee_of
 from flowfile_nb.broker.grants import access_of, fixed_by, manageable, reachable, remove_grants, shares_of
 from flowfile_nb.broker.keeping import canonical, saved_by_proof
 from flowfile_nb.broker.model import Caller, Definition
-from flowfile_nb.broker.quotas import require_room
+from flowfile_nb.broker.quotas import require_room, require_short
 from flowfile_nb.broker.shown import ConnectionInfo
 from flowfile_nb.broker.tables import CONNECTION, SECRET, bindings, connections, secrets
 from flowfile_nb.connections.spec import read_spec, scheme_of
 from flowfile_nb.core.names import require_name, suggest
 from flowfile_nb.errors import (
     ConnectionSpecError,
-    InvalidNameError,
     MissingDriverError,
     NoSuchConnectionError,
     NotAllowedError,
     SecretExistsError,
 )
-
-MAX_BODY = 64 * 1024
 
 
 class ConnectionsDesk(Desk):
@@ -89,8 +86,7 @@ class ConnectionsDesk(Desk):
         """
         keys = self._keys()
         require_name(name)
-        if len(body.encode(errors="surrogatepass")) > MAX_BODY:
-            raise InvalidNameError("the description is too long", hint=f"up to {MAX_BODY // 1024} KiB")
+        require_short(body)
         read_spec(body)
         with self._changing(caller) as (connection, who):
             rows = reachable(connection, who, CONNECTION, name)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from flowfile_nb.errors import LimitError
+from flowfile_nb.errors import InvalidNameError, LimitError
+
+MAX_BODY = 64 * 1024
 
 
 def require_room(connection: Connection, mine: ColumnElement[bool], most: int, what: str, hint: str) -> None:
@@ -34,3 +36,9 @@ def require_small(value: str, most: int) -> None:
             f"a value of {size:,} bytes was not stored: this broker takes {most:,}",
             hint="a secret is a credential; keep the data elsewhere, encrypted, and store its key here",
         )
+
+
+def require_short(body: str) -> None:
+    """Let a description be kept. Raises InvalidNameError if it has more than `MAX_BODY` bytes."""
+    if len(body.encode(errors="surrogatepass")) > MAX_BODY:
+        raise InvalidNameError("the description is too long", hint=f"up to {MAX_BODY // 1024} KiB")

@@ -65,7 +65,8 @@ TEAM_ROUTES: dict[tuple[str, str], Route] = {
     ("PUT", "secrets"): Route({"name": NAME, "value": TEXT, "replace": _FLAG}, _put_secret),
     ("POST", "secrets/reveal"): Route(NAMED, lambda team, caller, given: {"value": team.reveal_own(caller, given["name"])}),
     ("POST", "secrets/rename"): Route(
-        {"old": NAME, "new": NAME}, lambda team, caller, given: team.rename_secret(caller, given["old"], given["new"])
+        {"old": NAME, "new": NAME},
+        lambda team, caller, given: {"connections": team.rename_secret(caller, given["old"], given["new"])},
     ),
     ("POST", "secrets/delete"): Route(NAMED, lambda team, caller, given: team.delete_secret(caller, given["name"])),
     ("GET", "connections"): Route({}, lambda team, caller, _: {"connections": _rows(team.connections(caller))}, USE),

@@ -15,6 +15,7 @@ from flowfile_nb.broker.grants import access_of, reachable, remove_grants, share
 from flowfile_nb.broker.keeping import binding_of, target_from, unseal
 from flowfile_nb.broker.model import Access, Caller
 from flowfile_nb.broker.quotas import require_room, require_small
+from flowfile_nb.broker.renaming import rename_references
 from flowfile_nb.broker.shown import Promise, SecretInfo
 from flowfile_nb.broker.tables import SECRET, bindings, secrets, uses
 from flowfile_nb.core.crypto import token_times
@@ -100,8 +101,17 @@ class SecretsDesk(Desk):
             self._note(connection, who, "set" if known is None else "replace", name, secret=name)
         return known is not None
 
-    def rename_secret(self, caller: Caller, old: str, new: str) -> None:
-        """Rename an own secret; its shares and targets stay. Raises NoSuchSecretError, SecretExistsError, InvalidNameError."""
+    def rename_secret(self, caller: Caller, old: str, new: str) -> list[str]:
+        """
+        Rename an own secret; its shares and targets stay, and the caller's own connections refer to it by the new name.
+
+        Returns:
+            The names of the connections that were changed.
+
+        Raises:
+            NoSuchSecretError, SecretExistsError, InvalidNameError: As usual.
+            ReferenceSyntaxError: If a connection refers to it, and no reference can say the new name.
+        """
         keys = self._keys()
         require_name(new)
         with self._changing(caller) as (connection, who):
@@ -120,7 +130,11 @@ class SecretsDesk(Desk):
             for row in bound:
                 mac = binding_of(keys, renamed, row.connection_id, target_from(row.target))
                 connection.execute(update(bindings).where(bindings.c.id == row.id).values(mac=mac))
+            followed = rename_references(connection, keys, who.id, old, new)
             self._note(connection, who, "rename", old, secret=old, detail=f"to {new}")
+            for name in followed:
+                self._note(connection, who, "save", name, detail=f"{old} is renamed to {new}")
+        return followed
 
     def delete_secret(self, caller: Caller, name: str) -> None:
         """Delete an own secret with its shares and targets. Raises NoSuchSecretError."""

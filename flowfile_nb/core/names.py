@@ -89,6 +89,11 @@ def quoted(name: str) -> str:
     """
     if re.fullmatch(r"\w+(?:[.-]\w+)*", name):
         return name
+    return in_quotes(name)
+
+
+def in_quotes(name: str) -> str:
+    """Return *name* in quotes, as it may be typed on a magic line whether it needs them or not."""
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
-from flowfile_nb.core.names import quoted
+from flowfile_nb.core.names import in_quotes, quoted
 from flowfile_nb.errors import ReferenceSyntaxError
 
 # Bare names end where a letter, digit, `_`, or a `.` or `-` between them, ends: in `%secret pw@db.example.com` it is `pw`.
@@ -24,6 +25,7 @@ _REFERENCE = re.compile(
     re.VERBOSE,
 )
 _BROKEN = re.compile(r"%secret\b|\$\{secret:")
+_Key = TypeVar("_Key")
 _STAND_IN = re.compile(r"fnbref([0-9]{1,9})x")
 
 
@@ -47,6 +49,46 @@ def names_in(text: str) -> list[str]:
         ReferenceSyntaxError: If something begins like a reference and is none, or one stands inside another.
     """
     return list(dict.fromkeys(name for _, _, name in _find(text)))
+
+
+def renamed(text: str, old: str, new: str) -> str:
+    """
+    Return *text* with each reference to *old* referring to *new*; whatever else it says stays as it is, to the byte.
+
+    A reference keeps its spelling where that can say the new name, also inside of a TOML string: references are found before
+    TOML is read, so only quotes and backslashes within their own quotes are escaped.
+
+    Raises:
+        ReferenceSyntaxError: As `names_in`; and if *text* refers to *old*, and no reference can say *new*.
+
+    >>> renamed("postgresql://app:%secret pw@h/${secret:pw}", "pw", "sales pw")
+    'postgresql://app:%secret "sales pw"@h/${secret:sales pw}'
+    """
+    done, end = [], 0
+    for start, stop, name in _find(text):
+        if name == old:
+            done += [text[end:start], _spelled_as(text[start:stop], new)]
+            end = stop
+    if done and _BROKEN.search(new):
+        raise ReferenceSyntaxError(
+            f"no reference can say {new!r}, and connections refer to {old!r}",
+            hint="choose a name that does not hold the beginning of a reference itself",
+        )
+    return "".join([*done, text[end:]])
+
+
+def referring_in(texts: Mapping[_Key, str], name: str) -> list[_Key]:
+    """Return the keys of those of *texts* that refer to *name*; one that cannot be understood refers to nothing."""
+    found = []
+    for key, text in texts.items():
+        with suppress(ReferenceSyntaxError):
+            found += [key] * (name in names_in(text))
+    return found
+
+
+def renamed_in(texts: Mapping[_Key, str], old: str, new: str) -> dict[_Key, str]:
+    """Return those of *texts* that refer to *old*, each as `renamed`."""
+    return {key: renamed(texts[key], old, new) for key in referring_in(texts, old)}
 
 
 def fill(text: str, value_of: Callable[[str], str]) -> str:
@@ -124,6 +166,15 @@ class StandIns:
         for match in _STAND_IN.finditer(self.text):
             if self.restore(match[0]) != match[0]:
                 yield match.span()
+
+
+def _spelled_as(written: str, name: str) -> str:
+    """Return a reference to *name* in the spelling of one that was *written*."""
+    head = re.match(r"%secret\s+", written)
+    if head is None:
+        return reference(name)
+    # Quotes stay where the name needs none: a letter behind them would become a part of it.
+    return head[0] + (in_quotes(name) if written.endswith('"') else quoted(name))
 
 
 def _find(text: str) -> Iterator[tuple[int, int, str]]:

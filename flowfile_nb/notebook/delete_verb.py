@@ -17,7 +17,7 @@ def delete(args: Namespace) -> None:
     require_stored(args.names, ["delete", *args.names])
     for name in args.names:
         users = session.used_by(name)
-        groups = _shared_with(name)
+        groups = shared_with(name)
         facts = [f"used by {', '.join(users)}"] if users else []
         facts += [f"shared with {groups}, who lose it"] if groups else []
         try:
@@ -32,7 +32,7 @@ def delete(args: Namespace) -> None:
         print(f"Deleted {name}.{told}" if agreed else f"Kept {name}.")
 
 
-def _shared_with(name: str) -> str:
+def shared_with(name: str) -> str:
     """Return the groups that an own secret is shared with, in one text."""
     listing = session.backend().describe(names=[name])
     # Somebody else's is not the caller's to delete, which the backend says.

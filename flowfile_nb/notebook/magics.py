@@ -33,7 +33,7 @@ from flowfile_nb.notebook.arguments import (
     secret_parser,
     split,
 )
-from flowfile_nb.notebook.meant import in_quotes, meant, or_verb, require_stored
+from flowfile_nb.notebook.meant import in_quotes, meant, or_verb
 from flowfile_nb.notebook.prompt import ask_value, confirm
 from flowfile_nb.notebook.setup import SETUP
 
@@ -216,12 +216,9 @@ def _list(shell: InteractiveShell, args: Namespace) -> Table:
 
 
 def _rename(shell: InteractiveShell, args: Namespace) -> None:
-    require_stored([args.old], ["rename", args.old, args.new])
-    users = session.used_by(args.old)
-    session.backend().rename(args.old, args.new)
-    print(f"Renamed {args.old} to {args.new}.")
-    if users:
-        print(f"These refer to it by the old name: {', '.join(users)}")
+    from flowfile_nb.notebook.rename_verb import rename
+
+    rename(args)
 
 
 def _delete(shell: InteractiveShell, args: Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 
 from flowfile_nb.storage.active import ActiveDatabase
@@ -45,6 +46,13 @@ class OwnFacts:
             assert db is not None
             db.execute("INSERT OR REPLACE INTO nb_connections VALUES (?, ?, ?)", (name, body, int(time.time())))
 
+    def rename_references(self, old: str, new: str) -> list[str]:
+        """Let the saved definitions refer to a secret by its new name, in a transaction of their own; as the function."""
+        with self.active.ours(create=True) as db:
+            assert db is not None
+            with transaction(db):
+                return rename_references(db, old, new)
+
     def delete_connection(self, name: str) -> bool:
         """Delete a definition; return whether there was one."""
         with self.active.ours() as db:
@@ -76,3 +84,27 @@ class OwnFacts:
 
         with self.active.ours() as db:
             return 0 if db is None else count_copies(db)
+
+
+def rename_references(db: sqlite3.Connection, old: str, new: str) -> list[str]:
+    """
+    Let the saved definitions refer to a secret by its new name, as a part of a transaction.
+
+    Args:
+        db: Our own database.
+        old: What they call it.
+        new: What it is called from now on.
+
+    Returns:
+        The names of those that were changed.
+
+    Raises:
+        ReferenceSyntaxError: If one refers to *old*, and no reference can say *new*.
+    """
+    # Imported here: most calls change no name.
+    from flowfile_nb.core.references import renamed_in
+
+    bodies = dict(db.execute("SELECT name, body FROM nb_connections ORDER BY name"))
+    followed = renamed_in(bodies, old, new)
+    db.executemany("UPDATE nb_connections SET body = ? WHERE name = ?", [(body, name) for name, body in followed.items()])
+    return list(followed)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoSuchSecretError, NothingToUndoError, SecretExistsError, StoreError
 from flowfile_nb.storage.active import ActiveDatabase
 from flowfile_nb.storage.database import ALL, columns, readable, transaction
-from flowfile_nb.storage.own_facts import OwnFacts
+from flowfile_nb.storage.own_facts import OwnFacts, rename_references
 from flowfile_nb.storage.paths import Paths
 
 if TYPE_CHECKING:
@@ -248,14 +248,25 @@ class Store(OwnFacts):
             previous.gone(user_id, name)
             db.execute(_UPDATE, (former, row.id))
 
-    def rename(self, user_id: int, old: str, new: str) -> None:
+    def rename(self, user_id: int, old: str, new: str) -> list[str]:
         """
-        Give a user's own secret another name.
+        Give a user's own secret another name, and let the saved definitions of connections refer to it by that.
+
+        Where Flowfile's catalog holds the secrets, the definitions follow when the secret is renamed there: two databases share
+        no transaction.
+
+        Returns:
+            The names of those that were changed: not of one that could not be, after the change in the catalog.
 
         Raises:
             NoSuchSecretError: If the user owns none named *old*.
             SecretExistsError: If the user owns one named *new*.
+            ReferenceSyntaxError: If a definition refers to *old*, and no reference can say *new*.
         """
+        # Imported here: most calls change no name.
+        from flowfile_nb.core.references import renamed_in
+
+        followed: list[str] = []
         with self._changing(user_id, old, new) as (db, previous):
             row = self._own(db, user_id, old)
             if self._find_own(db, user_id, new) is not None:
@@ -263,8 +274,18 @@ class Store(OwnFacts):
                     f"there is already a secret named {new!r}; nothing was renamed",
                     hint="choose another name, or delete that one",
                 )
+            one_database = self.active.one_database
+            if one_database:
+                followed = rename_references(db, old, new)
+            else:
+                # What no reference can say is refused while nothing is changed yet.
+                renamed_in(self.connection_bodies(), old, new)
             previous.renamed(user_id, old, new)
             db.execute("UPDATE secrets SET name = ? WHERE id = ?", (new, row.id))
+        if not one_database:
+            with suppress(StoreError):
+                followed = self.rename_references(old, new)
+        return followed
 
     def delete(self, user_id: int, name: str) -> None:
         """

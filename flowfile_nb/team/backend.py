@@ -159,12 +159,13 @@ class TeamBackend:
         """Raise NothingToUndoError, as `replaced_at`."""
         self.replaced_at(name)
 
-    def rename(self, old: str, new: str) -> None:
-        """Rename an own secret. Raises NoSuchSecretError, SecretExistsError, InvalidNameError."""
+    def rename(self, old: str, new: str) -> list[str]:
+        """Rename an own secret, and what own saved connections call it; return their names. Raises as the port says."""
         require_name(new)
-        self._change("POST", "api/secrets/rename", {"old": old, "new": new})
+        answer = self._change("POST", "api/secrets/rename", {"old": old, "new": new})
         if old in self._seen:
             self._seen[new] = self._seen.pop(old)
+        return [str(name) for name in answer.get("connections", [])]
 
     def delete(self, name: str) -> None:
         """Delete an own secret and its shares. Raises NoSuchSecretError."""
@@ -249,7 +250,7 @@ class TeamBackend:
         """Return what `%secret doctor` says: the mode, the broker, who the caller is, and what lies on this machine unused."""
         return findings(self.client, self.entries, self._local)
 
-    def _change(self, method: str, path: str, body: Mapping[str, object]) -> Mapping[str, object]:
+    def _change(self, method: str, path: str, body: Mapping[str, object]) -> Mapping[str, Any]:
         ask = self.client.put if method == "PUT" else self.client.post
         try:
             return ask(path, body)

@@ -146,6 +146,19 @@ def test_a_renamed_row_is_refused(shared: Team) -> None:
         shared.order(BOB, description=BODY.replace("prod_pw", "other_pw"))
 
 
+def test_an_altered_connection_gets_no_proof_by_a_rename(shared: Team) -> None:
+    """What was written into the store past the broker stays without a proof, and so without the next value."""
+    with altering(shared) as connection:
+        connection.execute(update(tables.connections).values(body=BODY.replace("sales", "elsewhere")))
+
+    assert shared.rename_secret(ALICE, "prod_pw", "new_pw") == []
+    shared.put_secret(ALICE, "new_pw", "rotated", replace=True)
+
+    for asked in ({"connection": "warehouse"}, {"description": BODY.replace("prod_pw", "new_pw")}):
+        with pytest.raises(BindingError):
+            shared.order(BOB, **asked)
+
+
 class Work:
     """Counts what a call does: questions to the store, decryptions, proofs."""
 

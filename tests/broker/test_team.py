@@ -9,6 +9,7 @@ from flowfile_nb.broker.team import Team
 from flowfile_nb.errors import (
     BindingError,
     ConnectionSpecError,
+    InvalidNameError,
     NoSuchConnectionError,
     NoSuchSecretError,
     NotAllowedError,
@@ -328,6 +329,59 @@ def test_renaming_keeps_shares_and_targets(shared: Team) -> None:
     assert shared.order(BOB, description=BODY.replace("prod_pw", "sales_pw")).value == VALUE
     with pytest.raises(NoSuchConnectionError):
         shared.order(BOB, description=BODY)
+
+
+def test_connections_follow_a_renamed_secret(shared: Team) -> None:
+    """Members open what is shared with them as before, after a new value too; the record says so of each connection."""
+    shared.save_connection(ALICE, "lake", "duckdb:///lake.duckdb")
+    order = shared.order(BOB, connection="warehouse")
+
+    assert shared.rename_secret(ALICE, "prod_pw", "sales pw") == ["warehouse"]
+
+    body = BODY.replace("prod_pw", '"sales pw"')
+    assert shared.permitted(order)
+    assert shared.connection_body(BOB, "warehouse") == body
+    assert shared.order(BOB, connection="warehouse").value == VALUE
+    assert [one.unfixed for one in (*shared.connections(ALICE), *shared.connections(BOB))] == ["", "", ""]
+    assert ("save", "prod_pw is renamed to sales pw") in [(one.action, one.detail) for one in shared.log(ALICE, "warehouse")]
+    shared.put_secret(ALICE, "sales pw", "rotated", replace=True)
+    assert shared.order(BOB, connection="warehouse").value == "rotated"
+
+
+def test_a_connection_that_a_manager_saved_follows_too(shared: Team) -> None:
+    """Who saved it stays as it was: a new value of its owner's still does not follow a manager to another server."""
+    shared.share(ALICE, "connection", "warehouse", "analysts", permission="manage")
+    shared.save_connection(BOB, "warehouse", BODY.replace("sales", "elsewhere"))
+
+    assert shared.rename_secret(ALICE, "prod_pw", "new_pw") == ["warehouse"]
+    shared.put_secret(ALICE, "new_pw", "rotated", replace=True)
+
+    assert "elsewhere" in shared.connection_body(BOB, "warehouse")
+    with pytest.raises(BindingError):
+        shared.order(BOB, connection="warehouse")
+
+
+def test_others_connections_do_not_follow_a_renamed_secret(shared: Team) -> None:
+    """Neither what a member has described with it, nor what calls a secret of his own so."""
+    shared.save_connection(BOB, "mine", BODY)
+    shared.put_secret(CAROL, "prod_pw", "carols", replace=False)
+    shared.save_connection(CAROL, "hers", BODY)
+
+    shared.rename_secret(ALICE, "prod_pw", "new_pw")
+
+    assert (shared.connection_body(BOB, "mine"), shared.connection_body(CAROL, "hers")) == (BODY, BODY)
+    assert shared.order(CAROL, connection="hers").value == "carols"
+
+
+def test_a_description_that_a_new_name_makes_too_long(shared: Team) -> None:
+    """Then nothing is renamed."""
+    shared.save_connection(ALICE, "long", BODY + " # " + "${secret:prod_pw}" * 3_500)
+
+    with pytest.raises(InvalidNameError, match="too long"):
+        shared.rename_secret(ALICE, "prod_pw", "a longer name")
+
+    assert [one.name for one in shared.secrets(ALICE)] == ["prod_pw"]
+    assert shared.order(BOB, connection="warehouse").value == VALUE
 
 
 def test_lists_show_owner_sharer_groups_mode_and_targets(shared: Team) -> None:

@@ -7,7 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowfile_nb.backend import SecretBackend
-from flowfile_nb.errors import InvalidNameError, InvalidValueError, NoSuchSecretError, NothingToUndoError, SecretExistsError
+from flowfile_nb.errors import (
+    InvalidNameError,
+    InvalidValueError,
+    NoSuchSecretError,
+    NothingToUndoError,
+    ReferenceSyntaxError,
+    SecretExistsError,
+)
 
 HARD = "p@ss:w/or d?#%\"'\\ü&=+${x}\n\t🐧"
 BODY = "postgresql://app:${secret:prod_pw}@db.example.com:5432/sales"
@@ -174,6 +181,37 @@ class BackendContract:
         assert backend.connection_bodies()["warehouse"].endswith("/shop")
         assert (backend.delete_connection("warehouse"), backend.delete_connection("warehouse")) == (True, False)
         assert list(backend.connection_bodies()) == ["lake"]
+
+    def test_a_rename_takes_the_saved_connections_along(self, backend: SecretBackend) -> None:
+        """Those that refer to it say the new name, and are told; all else about them, and the others, stay."""
+        backend.set("prod_pw", "hunter2-value", replace=False)
+        backend.save_connection("warehouse", BODY)
+        backend.save_connection("api", 'type = "https"\nhost = "h"\nbearer = "${secret:prod_pw}"  # %secret prod_pw')
+        backend.save_connection("lake", "duckdb:///lake.duckdb")
+        backend.save_connection("other", BODY.replace("prod_pw", "prod_pw2"))
+        before = backend.connection_bodies()
+
+        assert backend.rename("prod_pw", "sales pw") == ["api", "warehouse"]
+
+        assert backend.connection_bodies() == {
+            **before,
+            "api": 'type = "https"\nhost = "h"\nbearer = "${secret:sales pw}"  # %secret "sales pw"',
+            "warehouse": BODY.replace("prod_pw", "sales pw"),
+        }
+        assert (backend.used_by("prod_pw"), sorted(backend.used_by("sales pw"))) == ([], ["api", "warehouse"])
+        assert backend.rename("sales pw", "prod_pw") == ["api", "warehouse"]
+
+    def test_a_name_that_no_reference_can_say(self, backend: SecretBackend) -> None:
+        """It is refused where a connection would be lost by it, and nothing is changed."""
+        backend.set("prod_pw", "hunter2-value", replace=False)
+        backend.save_connection("warehouse", BODY)
+
+        with pytest.raises(ReferenceSyntaxError, match="no reference can say"):
+            backend.rename("prod_pw", "x %secret y")
+
+        assert (backend.names(), backend.connection_bodies()) == (["prod_pw"], {"warehouse": BODY})
+        backend.delete_connection("warehouse")
+        assert backend.rename("prod_pw", "x %secret y") == []
 
     def test_what_is_known_of_definitions(self, backend: SecretBackend) -> None:
         """What was agreed to, and when it was used, by origin and name; a note without a time leaves the time."""

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowfile_nb.core.references import StandIns, fill, fill_all, names_in, reference
+from flowfile_nb.core.names import in_quotes, quoted
+from flowfile_nb.core.references import StandIns, fill, fill_all, names_in, reference, renamed
 from flowfile_nb.errors import ReferenceSyntaxError
 
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1).filter(
@@ -70,6 +71,64 @@ def test_reference_inside_a_reference(text: str) -> None:
 def test_reference_is_read_back(name: str) -> None:
     """`reference(name)` means exactly that name, whatever it is made of."""
     assert names_in(f"@{reference(name)}@") == [name]
+
+
+@pytest.mark.parametrize(
+    ("text", "new", "then"),
+    [
+        ("postgresql://a:%secret old@h/x  # old", "new", "postgresql://a:%secret new@h/x  # old"),
+        ("p = %secret\told\nq = '${secret:older}'\n", "new", "p = %secret\tnew\nq = '${secret:older}'\n"),
+        ('p = "${secret:old}"', 'a "b" c', 'p = "${secret:a "b" c}"'),
+        ('p = "%secret old"', "a name", 'p = "%secret "a name""'),
+        ("p = %secret old", 'a "b\\', 'p = %secret "a \\"b\\\\"'),
+        ('x%secret "old"y', "new", 'x%secret "new"y'),
+        ("x${secret:old}y", "a}b", 'x%secret "a}b"y'),
+        ("%secret older ${secret:old }", "new", "%secret older ${secret:old }"),
+        ("no reference", "new", "no reference"),
+    ],
+)
+def test_a_renamed_reference_keeps_its_spelling(text: str, new: str, then: str) -> None:
+    """Only the name is another; a name that needs quotes gets them, and quotes that a letter follows stay."""
+    assert renamed(text, "old", new) == then
+
+
+def test_a_name_that_no_reference_can_say() -> None:
+    """It is refused where something refers to the secret, and nowhere else."""
+    with pytest.raises(ReferenceSyntaxError, match="no reference can say"):
+        renamed("a ${secret:old}", "old", "x %secret y")
+    assert renamed("a ${secret:other}", "old", "x %secret y") == "a ${secret:other}"
+
+
+def _bare_or_not(name: str, spelling: str) -> str:
+    return {"bare": f"%secret  {quoted(name)}", "quotes": f"%secret {in_quotes(name)}"}.get(spelling, reference(name))
+
+
+@given(
+    parts=st.lists(
+        st.tuples(
+            NAMES, st.sampled_from(["bare", "quotes", "braces"]), st.sampled_from(["", " ", "@h/", '"', "'\n#", "é", "."])
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    new=NAMES,
+    data=st.data(),
+)
+def test_renaming_changes_what_is_referred_to_and_nothing_else(
+    parts: list[tuple[str, str, str]], new: str, data: st.DataObject
+) -> None:
+    """The names are as before with the new one for the old; put back, they are as before, and so is all between them."""
+    # Behind a bare name a letter would be a part of it.
+    text = "".join(_bare_or_not(name, how) + ("@" if how == "bare" else "") + behind for name, how, behind in parts)
+    names = names_in(text)
+    old = data.draw(st.sampled_from(names))
+
+    after = renamed(text, old, new)
+
+    assert names_in(after) == list(dict.fromkeys(new if name == old else name for name in names))
+    assert fill(after, lambda name: "\0") == fill(text, lambda name: "\0")
+    if new not in names:
+        assert names_in(renamed(after, new, old)) == names
 
 
 @given(

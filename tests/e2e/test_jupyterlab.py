@@ -243,7 +243,7 @@ def test_delete_names_what_uses_it_and_asks(notebook: Notebook) -> None:
     panel = notebook.panel()
     panel.add("prod_pw", "hunter2")
     notebook.run("%%connect warehouse --save --no-test\nsqlite:///%secret prod_pw")
-    question = panel.root.get_by_role("form", name="Delete prod_pw? Used by connection warehouse (open).")
+    question = panel.root.get_by_role("form", name="Delete prod_pw? Used by connection warehouse (saved and open).")
 
     panel.button("Delete prod_pw").press("Enter")
     expect(question.get_by_role("button", name="Cancel")).to_be_focused()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sqlite3
 import string
 import time
 from collections.abc import Callable
@@ -23,7 +24,9 @@ from flowfile_nb.errors import (
     UsageError,
     ValueOnLineError,
 )
+from tests.support.flowfile_connections import save_database
 from tests.support.shell import Shell
+from tests.support.stores import write_flowfile_store
 
 Typed = Callable[[str], None]
 CANARY = "hunter2-canary"
@@ -270,17 +273,73 @@ def test_html_is_escaped(shell: Shell) -> None:
     assert "prod\\u202ewp_" in shell.result._repr_html_()
 
 
-def test_rename_says_who_uses_the_old_name(shell: Shell) -> None:
-    """The value stays; saved connections that refer to it are named."""
-    fnb.secrets["old"] = "v"
-    session.backend().save_connection("warehouse", "postgresql://a:%secret old@h/x")
+def test_saved_connections_follow_a_rename(shell: Shell, tmp_path: Path) -> None:
+    """The value stays; what is saved opens as before, and what is open says how it does."""
+    fnb.secrets["old"] = str(tmp_path / "sales.db")
+    shell.run("%%connect warehouse --save\nsqlite:///%secret old")
+    shell.run("%%connect palmer --save --no-test\nsqlite:///${secret:old}")
+    shell.run("%%connect scratch --no-test\nsqlite:///${secret:old}")
+    shell.run("%connect -x palmer")
 
-    shown = shell.run("%secret rename old new")
+    shown = shell.run('%secret rename old "new name"').splitlines()
 
-    assert "Renamed old to new" in shown
-    assert "warehouse" in shown
-    assert fnb.secrets["new"].get_secret_value() == "v"
+    assert shown == [
+        "Renamed old to new name.",
+        "palmer, warehouse now use it by the new name.",
+        "warehouse is open with the old name still; open it anew:  %connect warehouse",
+        "scratch is open with the old name still; run its cell again, with  ${secret:new name}",
+    ]
+    assert fnb.secrets["new name"].get_secret_value() == str(tmp_path / "sales.db")
     assert "old" not in fnb.secrets
+    for name in ("warehouse", "palmer"):
+        assert "Connected" in shell.run(f"%connect {name}")
+        assert shell.error is None
+
+
+def test_rename_says_what_the_projects_file_needs(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not the user's alone, and stays; one that cannot be read stands in nobody's way."""
+    monkeypatch.chdir(tmp_path)
+    fnb.secrets["old"] = "x"
+    Path("connections.toml").write_text('[shop]\nurl = "sqlite:///${secret:old}"\n[lake]\nurl = "sqlite://"\n', "utf-8")
+    shell.run("%connect shop --trust --no-test")
+
+    shown = shell.run("%secret rename old new").splitlines()
+
+    assert shown == [
+        "Renamed old to new.",
+        "connections.toml describes shop with the old name:  write  ${secret:new}  there, or  %connect shop --edit",
+        "shop is open with the old name still; open it anew:  %connect shop",
+    ]
+    shell.run("%connect -x shop")
+    Path("connections.toml").write_text("[", "utf-8")
+    assert shell.run("%secret rename new old") == "Renamed new to old.\n"
+
+
+def test_rename_says_what_could_not_follow(shell: Shell, home: Path) -> None:
+    """Beside Flowfile's catalog the secret has its new name then; what is saved is told, and how it is mended."""
+    write_flowfile_store(home)
+    fnb.secrets["old"] = "x"
+    session.backend().save_connection("warehouse", "postgresql://a:%secret old@h/x")
+    with sqlite3.connect(session.vault().paths.database) as ours:
+        ours.execute("CREATE TRIGGER refuse BEFORE UPDATE ON nb_connections BEGIN SELECT raise(ABORT, 'no'); END")
+
+    shown = shell.run("%secret rename old new").splitlines()
+
+    assert shown == ["Renamed old to new.", "warehouse is saved with the old name still:  %connect warehouse --edit"]
+    assert "new" in fnb.secrets
+
+
+def test_flowfiles_own_connections_need_nothing_after_a_rename(shell: Shell, home: Path) -> None:
+    """They refer to the secret itself, also one that is open."""
+    save_database(write_flowfile_store(home), "theirs", "hunter2", database_type="postgresql", host="h", database="d")
+    shell.run("%connect theirs --no-test")
+    assert "theirs" in session.opened
+
+    assert shell.run("%secret rename theirs new") == "Renamed theirs to new.\n"
+
+    assert "Bound" in shell.run("%connect theirs --no-test")
+    connection = session.backend().flowfile_connections()["theirs"]
+    assert session.backend().part_of(connection, "password_id").reveal() == "hunter2"
 
 
 def test_delete_asks_and_says_who_uses_it(shell: Shell, typed: Typed) -> None:
@@ -306,7 +365,7 @@ def test_delete_names_open_connections(shell: Shell, typed: Typed) -> None:
     shell.run("%%connect warehouse --save --no-test\nsqlite:///%secret a")
     shell.run("%%connect scratch --no-test\nsqlite:///${secret:a}")
 
-    assert "a is used by warehouse (open), scratch (open)." in shell.run("%secret delete a")
+    assert "a is used by warehouse (saved and open), scratch (open)." in shell.run("%secret delete a")
     shell.run("%connect -x warehouse\n%connect -x scratch")
     typed("y")
     assert "It was used by warehouse." in shell.run("%secret delete a")

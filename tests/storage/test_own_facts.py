@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from flowfile_nb.errors import ReferenceSyntaxError, StoreError
 from flowfile_nb.storage.paths import find_paths
 from flowfile_nb.storage.store import Store
+from tests.support.stores import write_flowfile_catalog
 
 
 @pytest.fixture
@@ -39,3 +42,43 @@ def test_what_is_known_of_a_definition_is_brought_up_to_date(store: Store) -> No
 
     store.note_connection("/p", "x", "two", 9)
     assert store.used_connections() == {("/p", "x"): ("two", 9)}
+
+
+def test_definitions_follow_a_renamed_secret_or_nothing_does(store: Store) -> None:
+    """In one database it is one transaction: where a definition cannot be changed, the secret keeps its name."""
+    store.put(1, "pw", "token", replace=False)
+    store.save_connection("warehouse", "postgresql://a:%secret pw@h/x")
+    store.save_connection("broken", "postgresql://a:%secret @h/x ${secret:pw}")
+    with sqlite3.connect(store.paths.database) as ours:
+        ours.execute("CREATE TRIGGER refuse BEFORE UPDATE ON nb_connections BEGIN SELECT raise(ABORT, 'no'); END")
+
+    with pytest.raises(StoreError):
+        store.rename(1, "pw", "new")
+    assert (store.names(1), store.connection_bodies()["warehouse"]) == (["pw"], "postgresql://a:%secret pw@h/x")
+
+    with sqlite3.connect(store.paths.database) as ours:
+        ours.execute("DROP TRIGGER refuse")
+    assert store.rename(1, "pw", "new") == ["warehouse"]
+    assert store.connection_bodies() == {
+        "broken": "postgresql://a:%secret @h/x ${secret:pw}",
+        "warehouse": "postgresql://a:%secret new@h/x",
+    }
+
+
+def test_definitions_follow_a_rename_in_flowfiles_catalog(store: Store, home: Path) -> None:
+    """They are in our own database, and follow after it; where that cannot be written, the caller is told of none."""
+    write_flowfile_catalog(home)
+    store.put(1, "pw", "token", replace=False)
+    store.save_connection("warehouse", "postgresql://a:%secret pw@h/x")
+
+    assert store.rename(1, "pw", "new") == ["warehouse"]
+    assert store.connection_bodies() == {"warehouse": "postgresql://a:%secret new@h/x"}
+
+    with pytest.raises(ReferenceSyntaxError):
+        store.rename(1, "new", "x %secret y")
+    assert "new" in store.names(1)
+
+    with sqlite3.connect(store.paths.database) as ours:
+        ours.execute("CREATE TRIGGER refuse BEFORE UPDATE ON nb_connections BEGIN SELECT raise(ABORT, 'no'); END")
+    assert store.rename(1, "new", "newer") == []
+    assert ("newer" in store.names(1), store.connection_bodies()) == (True, {"warehouse": "postgresql://a:%secret new@h/x"})

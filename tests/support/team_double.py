@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from flowfile_nb.connections.saved import Definition
+from flowfile_nb.core.references import renamed_in
 from flowfile_nb.errors import (
     BindingError,
     FlowfileNbError,
@@ -126,11 +127,15 @@ class Double:
             raise NoSuchSecretError(f"no secret named {name!r}")
         return caller, name
 
-    def rename(self, caller: str, body: Body) -> None:
+    def rename(self, caller: str, body: Body) -> Body:
         old = self.own(caller, body["old"])
         if (caller, body["new"]) in self.secrets:
             raise SecretExistsError(f"there is already a secret named {body['new']!r}", hint="another name")
         self.secrets = {(caller, body["new"]) if key == old else key: item for key, item in self.secrets.items()}
+        own = {key: text for key, text in self.bodies.items() if key[0] == caller}
+        followed = renamed_in(own, body["old"], body["new"])
+        self.bodies |= followed
+        return {"connections": [name for _, name in followed]}
 
     def delete_secret(self, caller: str, body: Body) -> None:
         del self.secrets[self.own(caller, body["name"])]

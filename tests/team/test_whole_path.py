@@ -186,6 +186,27 @@ def test_the_owner_opens_in_this_kernel(
     assert session.opened["warehouse"].native.driver == "psycopg"
 
 
+def test_a_member_goes_on_after_the_owner_has_renamed_the_secret(
+    users: tuple[str, str], broker: RealBroker, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the engine that is bound, and opened anew; what the owner is told says what members may have to do."""
+    owner, member = users
+    answer = "with warehouse.connect() as c: print(c.exec_driver_sql('SELECT answer FROM answers').scalar())"
+    broker.be(member, monkeypatch)
+    shell.run(f"%connect warehouse\n{answer}")
+    broker.be(owner, monkeypatch)
+
+    told = shell.run('%secret rename prod_pw "reader of sales"').splitlines()
+
+    assert told[:2] == ["Renamed prod_pw to reader of sales.", "warehouse now uses it by the new name."]
+    assert told[2].startswith(f"It is shared with of-{owner} (reads). Connections that you share go on;")
+    assert told[2].endswith("they write the new name:  %connect NAME --edit")
+    broker.be(member, monkeypatch)
+    assert shell.run(answer).strip() == "42"
+    shell.run("%connect -x warehouse\n%connect warehouse")
+    assert shell.run(answer).strip() == "42"
+
+
 def test_an_end_of_sharing_counts_at_once(
     users: tuple[str, str], broker: RealBroker, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

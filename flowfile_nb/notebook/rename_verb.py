@@ -1,0 +1,65 @@
+"""`%secret rename`: what follows the new name by itself, and what is to be done about what cannot."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+from flowfile_nb import session
+from flowfile_nb.backend import FlowfileConnection
+from flowfile_nb.connections import saved
+from flowfile_nb.connections.saved import Definition
+from flowfile_nb.connections.toml_text import printable
+from flowfile_nb.core.names import quoted
+from flowfile_nb.core.references import reference
+from flowfile_nb.errors import ConnectionSpecError, UsageError
+from flowfile_nb.notebook.connection_rows import near
+from flowfile_nb.notebook.delete_verb import shared_with
+from flowfile_nb.notebook.meant import require_stored
+
+
+def rename(args: Namespace) -> None:
+    """Rename a secret, and say which connections follow, which do not, and how they are brought to it."""
+    require_stored([args.old], ["rename", args.old, args.new])
+    followed = session.backend().rename(args.old, args.new)
+    print(f"Renamed {args.old} to {args.new}.")
+    if followed:
+        print(f"{', '.join(followed)} now {'use' if len(followed) > 1 else 'uses'} it by the new name.")
+    for line in _left_to_do(args.old, args.new, followed):
+        print(line)
+
+
+def _left_to_do(old: str, new: str, followed: list[str]) -> Iterator[str]:
+    backend = session.backend()
+    # Flowfile's own refer to the secret itself, not to its name.
+    theirs = backend.flowfile_connections()
+    behind = [name for name in backend.used_by(old) if name not in theirs]
+    for name in behind:
+        yield f"{name} is saved with the old name still:  %connect {quoted(name)} --edit"
+    projects = _in_project(old)
+    for definition in projects:
+        yield (
+            f"{printable(near(Path(definition.origin)))} describes {printable(definition.name)} with the old name:"
+            f"  write  {reference(new)}  there, or  %connect {quoted(definition.name)} --edit"
+        )
+    for variable, connection in session.opened.items():
+        if old not in connection.secrets or connection.is_brokered or isinstance(connection.described, FlowfileConnection):
+            continue
+        by_name = variable in {*followed, *behind, *(definition.name for definition in projects)}
+        how = f"open it anew:  %connect {variable}" if by_name else f"run its cell again, with  {reference(new)}"
+        yield f"{variable} is open with the old name still; {how}"
+    if groups := shared_with(new):
+        yield (
+            f"It is shared with {groups}. Connections that you share go on;"
+            " in those that members have described themselves they write the new name:  %connect NAME --edit"
+        )
+
+
+def _in_project(name: str) -> list[Definition]:
+    """Return what the project's file describes with a secret; nothing of one that cannot be read."""
+    try:
+        known = saved.definitions(session.backend(), Path.cwd())
+    except (UsageError, ConnectionSpecError):
+        return []
+    return [definition for definition in known if definition.origin and name in definition.outline.secrets]
