@@ -249,6 +249,7 @@ def test_lone_surrogates_in_pieces() -> None:
     pieces=st.lists(st.sampled_from(PIECES)),
     cuts=CUTS,
 )
+@example(values=["secret"], pieces=["[secret]", "hunter2"], cuts=[(1, False), (6, False), (6, False)])
 def test_what_is_always_held_depends_on_lengths_alone(
     engine: EngineName, values: list[str], pieces: list[str], cuts: list[tuple[int, bool]]
 ) -> None:
@@ -269,5 +270,6 @@ def test_what_is_always_held_depends_on_lengths_alone(
     out += stream.feed(data[at:]) + stream.release()
 
     assert not any(Redactor.hits(redactor, part) for part in out.split(b"[secret"))
-    if not redactor.hits(data):
+    # A mask of which a part is out already is none any more: where its word is a value, that is masked.
+    if not redactor.hits(data) and "secret" not in values:
         assert out == data
