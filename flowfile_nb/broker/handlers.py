@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
@@ -36,6 +37,8 @@ class Front(NamedTuple):
     guests: Guests
     sources: Sources
     turns: Turns
+    answers: set[asyncio.Task[Any]]
+    """Those under way."""
 
 
 class TooLargeError(UsageError):
@@ -170,6 +173,9 @@ class ApiHandler(RequestHandler):
         return caller
 
     async def _answer(self, fields: Callable[[Route], dict[str, Any]]) -> None:
+        if (task := asyncio.current_task()) is not None:
+            self.front.answers.add(task)
+            task.add_done_callback(self.front.answers.discard)
         route = self.methods[str(self.request.method)]
         try:
             said = await self._do(route, fields(route))

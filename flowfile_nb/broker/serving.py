@@ -34,6 +34,7 @@ from flowfile_nb.broker.turns import Turns
 from flowfile_nb.errors import BrokerError, UsageError
 
 _PR_SET_DUMPABLE = 4
+_LAST_ANSWERS_S = 5.0
 _HIDDEN = ("JUPYTERHUB_API_TOKEN", "FLOWFILE_MASTER_KEY", "FLOWFILE_NB_STORE")
 """Variables that hold what no child and no library needs to see."""
 
@@ -109,7 +110,8 @@ async def serve(team: Team, served: Served) -> None:
         log.warning("%d uses were interrupted when the broker's process ended before; the audit says which", count)
     running.start()
     guests = Guests(served.limits)
-    front = Front(team, sessions, identities, running, guests, sources, Turns(served.limits.large_requests_per_caller))
+    turns = Turns(served.limits.large_requests_per_caller)
+    front = Front(team, sessions, identities, running, guests, sources, turns, answers=set())
     application = make_application(front, served.prefix)
     server = listen(application, guests, served.sockets, served.tls)
     stop = asyncio.Event()
@@ -128,6 +130,9 @@ async def serve(team: Team, served: Served) -> None:
         server.stop()
         await running.stop()
         await sessions.close()
+        if front.answers:
+            # To their last byte: some proxies let a reader wait for ever where an answer breaks off.
+            await asyncio.wait(front.answers, timeout=_LAST_ANSWERS_S)
         await server.close_all_connections()
 
 

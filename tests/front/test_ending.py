@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 
@@ -177,3 +179,25 @@ def test_what_another_broker_of_the_same_store_runs_is_not_interrupted(renewed: 
 
     assert log_of(renewed)[-1] == ("", "revoked")
     assert log_of(renewed).count(("", "interrupted")) == before
+
+
+def test_a_broker_that_is_stopped_ends_its_answers_first(renewed: House) -> None:
+    """The answer is whole, and its end written down, if the store is busy, too: some proxies let one of half of it wait."""
+    with (
+        renewed.bob.running(LONG["sleeping"]) as answer,
+        closing(sqlite3.connect(renewed.front.directory / "team.db", isolation_level=None)) as busy,
+    ):
+        until(lambda: running_at(renewed) == 1)
+        busy.execute("BEGIN IMMEDIATE")
+        assert renewed.front.process is not None
+        renewed.front.process.send_signal(signal.SIGTERM)
+        until(lambda: running_at(renewed) == 0)
+        with pytest.raises(subprocess.TimeoutExpired):
+            renewed.front.process.wait(1)
+        busy.execute("ROLLBACK")
+        result = Result(answer.read())
+    assert renewed.front.process.wait(20) == 0
+    renewed.front.start()
+
+    assert result.failed == "BrokerError"
+    assert log_of(renewed)[-1] == ("", "failed")
