@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import secrets as randomness
 import string
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
+
+from IPython.core.oinspect import getdoc
 
 from flowfile_nb import session
 from flowfile_nb.core.cell_source import description_on_line
@@ -98,8 +99,7 @@ def _is_a_verb(words: list[str]) -> bool:
 
 
 def _help(shell: InteractiveShell, magic: str) -> None:
-    found: Any = shell.magics_manager.magics["line"][magic]
-    print(inspect.cleandoc(found.__doc__))
+    print(getdoc(shell.magics_manager.magics["line"][magic]))
 
 
 def _run(shell: InteractiveShell, words: list[str]) -> Any:
