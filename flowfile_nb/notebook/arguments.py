@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 from flowfile_nb.core.cell_source import value_on_line, without_comment
+from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import UsageError, ValueOnLineError
 
 OPTIONS = {
@@ -108,9 +109,12 @@ def refuse_value(words: list[str]) -> None:
     """
     name = value_on_line(words)
     if name is not None:
+        kept = "".join(f" {option}" for option in ("--replace", "--if-missing") if option in words)
+        # What stands behind it may be the rest of a name, and is not repeated: it may be a value as well.
+        quotes = "" if f"{name}=" in " ".join(words) else f'  A name with spaces needs quotes:  %secret set "{name} …"{kept}'
         raise ValueOnLineError(
             "a value is never typed on the line: it would stay in the notebook and in the history. Nothing was stored",
-            hint=f"%secret set {name}   asks for it, hidden.  Delete the value from this cell, too",
+            hint=f"%secret set {quoted(name)}{kept}   asks for it, hidden.  Delete the value from this cell, too.{quotes}",
         )
 
 

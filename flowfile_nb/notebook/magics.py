@@ -30,11 +30,10 @@ from flowfile_nb.notebook.arguments import (
     HELP,
     VERBS,
     connect_parser,
-    refuse_value,
     secret_parser,
     split,
 )
-from flowfile_nb.notebook.meant import in_quotes, meant, or_verb
+from flowfile_nb.notebook.meant import in_quotes, meant, or_verb, require_no_value
 from flowfile_nb.notebook.prompt import ask_value, confirm
 from flowfile_nb.notebook.setup import SETUP
 
@@ -55,7 +54,7 @@ def secret(shell: InteractiveShell, line: str) -> Any:
     # A verb comes first: the store is not asked, which `doctor` may have to do without. Then what is stored, also with a `=`.
     if len(words) == 1 and words[0] not in VERBS and words[0] in session.secrets:
         return _named(words[0])
-    refuse_value(words)
+    require_no_value(words)
     if words[0] == "export":
         raise UsageError("secrets leave this store encrypted only: there is no export", hint="%secret backup PATH")
     if len(words) == 1 and words[0] in HELP:
