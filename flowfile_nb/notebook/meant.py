@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from flowfile_nb import session
-from flowfile_nb.core.names import no_such_secret, quoted, suggest
+from flowfile_nb.core.names import nearest, no_such_secret, quoted, suggest
 from flowfile_nb.errors import NoSuchSecretError
-from flowfile_nb.notebook.arguments import ELSEWHERE, VERBS
+from flowfile_nb.notebook.secret_arguments import ELSEWHERE, VERBS
 
 _WITH_QUOTES = "with quotes, because the name has spaces"
 # Those whose words are names of what is stored: for another, the store need not be asked.
@@ -70,4 +68,4 @@ def require_stored(names: list[str], words: list[str]) -> None:
 
 
 def _near_verb(word: str) -> str | None:
-    return next(iter(get_close_matches(word.casefold(), VERBS, 1, _CLOSE)), None)
+    return nearest(word.casefold(), VERBS, _CLOSE)

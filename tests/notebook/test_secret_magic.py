@@ -472,7 +472,7 @@ def test_store_magic_carries_the_reference(shell: Shell) -> None:
 def test_help_page(shell: Shell) -> None:
     """`%secret?` is the help page, and it has every verb."""
     from flowfile_nb import extension
-    from flowfile_nb.notebook.arguments import VERBS
+    from flowfile_nb.notebook.secret_arguments import VERBS
 
     page = extension.secret.__doc__ or ""
 
