@@ -88,6 +88,9 @@ class Guard:
 
     def finding(self) -> Finding:
         """Return the line of `%secret doctor`."""
+        # Imported here, as below: only the doctor asks.
+        from flowfile_nb.backend import Finding
+
         if self.problem:
             return Finding("output guard", f"OFF: {self.problem}", ok=False, remedy="%reload_ext flowfile_nb")
         if self._output is None or not self._output.is_installed:
@@ -125,6 +128,8 @@ class Guard:
 
 def guard_findings(shell: Any) -> list[Finding]:
     """Return what `%secret doctor` says about the guard of *shell*."""
+    from flowfile_nb.backend import Finding
+
     # What loading has left on the shell: extension.py.
     loaded = vars(shell).get("_flowfile_nb")
     if loaded is None:
