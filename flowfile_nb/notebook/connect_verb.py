@@ -31,7 +31,7 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
     """Run `%connect` or `%%connect`; the help page is in `extension.connect`."""
     words = split(line)
     if words[:1] and words[0] in HELP:
-        # Imported here: it belongs to the other magic.
+        # Imported here: the other magic has it.
         from flowfile_nb.notebook.magics import show_help
 
         return show_help(shell, "connect")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import secrets as randomness
 import string
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
+
+from IPython.core.oinspect import getdoc
 
 from flowfile_nb import session
 from flowfile_nb.core.encodings import MIN_CHARACTERS
@@ -61,8 +62,7 @@ def secret(shell: InteractiveShell, line: str) -> Any:
 
 def show_help(shell: InteractiveShell, magic: str) -> None:
     """Print the help page of a line magic."""
-    found: Any = shell.magics_manager.magics["line"][magic]
-    print(inspect.cleandoc(found.__doc__))
+    print(getdoc(shell.magics_manager.magics["line"][magic]))
 
 
 def _run(shell: InteractiveShell, words: list[str]) -> Any:

@@ -470,14 +470,14 @@ def test_store_magic_carries_the_reference(shell: Shell) -> None:
 
 
 def test_help_page(shell: Shell) -> None:
-    """`%secret?` is the help page, and it has every verb."""
-    from flowfile_nb import extension
+    """`%secret?` and Shift-Tab show the help page, with every verb, before anything of ours was used."""
     from flowfile_nb.notebook.secret_arguments import VERBS
 
-    page = extension.secret.__doc__ or ""
+    page = shell.real.object_inspect_mime("%secret")["text/plain"]
 
     assert all(f"%secret {verb}" in page for verb in VERBS)
-    assert shell.real.find_line_magic("secret").__doc__ == page
+    assert "--timeout SECONDS" in shell.real.object_inspect_mime("%%connect")["text/plain"]
+    assert "--if-missing" in shell.run("%secret help")
 
 
 def test_a_comment_at_the_end_is_no_value(shell: Shell) -> None:
