@@ -156,9 +156,9 @@ def connect(line: str, cell: str | None = None) -> Any:
     secret it is cut off; with another one DuckDB attaches anew, ADBC and Ibis are closed and say so. Sent to another process, a
     connection opens anew with that one's own secrets.
     """
-    from flowfile_nb.notebook import magics
+    from flowfile_nb.notebook import connect_verb
 
-    return magics.connect(_shell(), line, cell)
+    return connect_verb.connect(_shell(), line, cell)
 
 
 def unload(shell: InteractiveShell) -> None:

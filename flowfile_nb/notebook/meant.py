@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from difflib import get_close_matches
 
 from flowfile_nb import session
-from flowfile_nb.core.names import no_such_secret, quoted, suggest
+from flowfile_nb.core.names import nearest, no_such_secret, quoted, suggest
 from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, UsageError, ValueOnLineError
-from flowfile_nb.notebook.arguments import ELSEWHERE, VERBS, refuse_value
+from flowfile_nb.notebook.secret_arguments import ELSEWHERE, VERBS, refuse_value
 
 _WITH_QUOTES = "with quotes, because the name has spaces"
 # Those whose words are names of what is stored: for another, the store need not be asked.
@@ -91,4 +90,4 @@ def require_stored(names: list[str], words: list[str]) -> None:
 
 
 def _near_verb(word: str) -> str | None:
-    return next(iter(get_close_matches(word.casefold(), VERBS, 1, _CLOSE)), None)
+    return nearest(word.casefold(), VERBS, _CLOSE)

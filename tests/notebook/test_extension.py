@@ -9,7 +9,7 @@ import pytest
 import flowfile_nb as fnb
 from flowfile_nb import session
 from flowfile_nb.errors import UnsupportedPlatformError
-from flowfile_nb.notebook.arguments import VERBS
+from flowfile_nb.notebook.secret_arguments import VERBS
 from tests.support.shell import Shell
 
 

@@ -490,7 +490,7 @@ def test_store_magic_carries_the_reference(shell: Shell) -> None:
 
 def test_help_page(shell: Shell) -> None:
     """`%secret?` and Shift-Tab show the help page, with every verb, before anything of ours was used."""
-    from flowfile_nb.notebook.arguments import VERBS
+    from flowfile_nb.notebook.secret_arguments import VERBS
 
     page = shell.real.object_inspect_mime("%secret")["text/plain"]
 
