@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from IPython.core.completer import CompletionContext
     from IPython.core.interactiveshell import InteractiveShell
 
     from flowfile_nb.connecting import connect
@@ -35,6 +36,7 @@ _HOMES = {
     "panel": "flowfile_nb.notebook.panel",
     "secrets": "flowfile_nb.session",
 }
+_STATE = "_flowfile_nb"
 
 
 def __getattr__(name: str) -> Any:
@@ -60,9 +62,39 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
         from flowfile_nb.session import require_platform
 
         require_platform()
-    from flowfile_nb.extension import load
+    if _STATE in vars(shell):
+        return
+    # Not above: a script need not have IPython.
+    from types import SimpleNamespace
 
-    load(shell)
+    from IPython.core.completer import context_matcher
+    from IPython.core.magic import no_var_expand
+
+    register: Any = shell.register_magic_function  # IPython's annotation of it is wrong
+    register(no_var_expand(_secret), "line", "secret")
+    register(no_var_expand(_connect), "line_cell", "connect")
+    shell.Completer.custom_matchers.append(context_matcher()(_match))
+    shell.events.register("pre_run_cell", _before_cell)
+    # Kept on the shell, as they were registered: an autoreload of this module would make others of them.
+    vars(shell)[_STATE] = SimpleNamespace(
+        match=_match,
+        before_cell=_before_cell,
+        history=_watch_inputs(shell) if shell.history_manager is not None else None,
+        errors=_watch_errors(shell),
+        guard=None,
+        watch=None,
+    )
+    session = sys.modules.get("flowfile_nb.session")
+    if session is not None and session.redactor() is not None:
+        from flowfile_nb.extension import guard_outputs
+
+        guard_outputs(session.redactor())
+    # The cell that loads us may also set something; else the setting is there from the next cell on, which is quicker.
+    inputs = [] if shell.history_manager is None else shell.history_manager.input_hist_raw
+    if inputs and "FlowfileNb" in inputs[-1]:
+        from flowfile_nb.extension import watch_cells
+
+        watch_cells(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
@@ -70,3 +102,82 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     from flowfile_nb.extension import unload
 
     unload(shell)
+
+
+# The hooks. They are here because importing a second module would take as long as all of the loading.
+
+
+def _secret(line: str) -> Any:
+    """Store, list and use secrets:  %secret?  is the help page."""
+    from flowfile_nb.extension import secret
+
+    return secret(line)
+
+
+def _connect(line: str, cell: str | None = None) -> Any:
+    """Open a connection with secrets by name, and bind it to a variable:  %%connect?  is the help page."""
+    from flowfile_nb.extension import connect
+
+    return connect(line, cell)
+
+
+def _help_page(magic: str) -> str:
+    from flowfile_nb import extension
+
+    return str(getattr(extension, magic).__doc__)
+
+
+# What IPython asks for the text of `%secret?`.
+vars(_secret)["getdoc"] = lambda: _help_page("secret")
+vars(_connect)["getdoc"] = lambda: _help_page("connect")
+
+
+def _before_cell(info: Any) -> None:
+    from flowfile_nb.extension import before_cell
+
+    before_cell(info)
+
+
+def _watch_inputs(shell: InteractiveShell) -> Any:
+    """Keep values out of `In`, `_ih`, `_i*` and history.sqlite: they all come from one method."""
+    history: Any = shell.history_manager
+    store_inputs = history.store_inputs
+
+    def store_clean_inputs(line_num: int, source: str, source_raw: str | None = None) -> None:
+        # Where this module's magics were never used, no value is known and none can have been refused.
+        if "flowfile_nb.session" in sys.modules or "secret" in source or "connect" in source:
+            from flowfile_nb.notebook.inputs import clean
+
+            source, source_raw = clean(shell, source, source_raw)
+        store_inputs(line_num, source, source_raw)
+
+    history.store_inputs = store_clean_inputs
+    return store_clean_inputs
+
+
+def _watch_errors(shell: InteractiveShell) -> Any:
+    """Show an error of a connection that was opened earlier in a few lines."""
+    show: Any = shell.showtraceback
+
+    def show_short(*args: Any, **options: Any) -> None:
+        # While it is being handled; `%tb` asks again later, and gets all of it.
+        if args or "flowfile_nb.connections" not in sys.modules or sys.exc_info()[1] is None:
+            show(*args, **options)
+            return
+        from flowfile_nb.notebook.later_errors import show as show_later
+
+        show_later(shell, lambda: show(**options))
+
+    shell.showtraceback = show_short  # type: ignore[method-assign]
+    return show_short
+
+
+def _match(context: CompletionContext) -> Any:
+    """Complete verbs, names, kinds, keys and files on the lines of our magics and below `%%connect`; nothing elsewhere."""
+    line = context.text_until_cursor
+    in_body = context.cursor_line > 0 and context.full_text.lstrip().startswith("%%connect")
+    if not in_body and "secret" not in line and "connect" not in line:
+        return {"completions": []}
+    from flowfile_nb.notebook.completion import complete
+
+    return complete(line, context.full_text.split("\n")[: context.cursor_line] if in_body else [])

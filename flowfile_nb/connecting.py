@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
+from flowfile_nb.core.expression import expression
 from flowfile_nb.core.names import environment_variable, quoted
 from flowfile_nb.errors import NoSuchSecretError, StoreError, UsageError
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from flowfile_nb.backend import FlowfileConnection
     from flowfile_nb.connections import Opened
     from flowfile_nb.connections.access import Access
-    from flowfile_nb.connections.saved import Definition
+    from flowfile_nb.connections.definition import Definition
 
 # Neither a URL nor TOML.
-_NAME = re.compile(r"[\w .-]*\w[\w .-]*")
+_NAME = expression(r"[\w .-]*\w[\w .-]*")
 
 
 def connect(
@@ -162,6 +162,7 @@ def _require_savable(name: str, *, is_saved: bool) -> None:
 
 def _save(name: str, description: str | Mapping[str, Any]) -> None:
     from flowfile_nb.connections import saved
+    from flowfile_nb.connections.definition import Definition
     from flowfile_nb.connections.spec import UrlSpec, read_spec
     from flowfile_nb.connections.toml_text import toml_text
 
@@ -175,7 +176,7 @@ def _save(name: str, description: str | Mapping[str, Any]) -> None:
     saved.keep(backend, name, body, Path.cwd())
     # As below.
     with suppress(StoreError):
-        saved.opened(backend, saved.Definition(name, body))
+        saved.opened(backend, Definition(name, body))
 
 
 def reopen(description: str | Mapping[str, Any], timeout_s: float | None) -> Any:
@@ -186,12 +187,10 @@ def reopen(description: str | Mapping[str, Any], timeout_s: float | None) -> Any
     raises NoSuchSecretError where this process has not all of its secrets.
     """
     session.require_platform()
-    from dataclasses import replace
-
     from flowfile_nb import connections
 
     access = _access(timeout_s=timeout_s)
-    access = replace(access, reveal=partial(_here, session.reveal), fingerprint=partial(_here, _fingerprint))
+    access = access.replaced(reveal=partial(_here, session.reveal), fingerprint=partial(_here, _fingerprint))
     return connections.open_connection(description, lambda name: None, access, test=False).native
 
 
@@ -245,11 +244,9 @@ def reopen_flowfiles(saved: FlowfileConnection, timeout_s: float | None) -> Any:
 
 
 def _open_flowfiles(saved: FlowfileConnection, access: Access, *, test: bool) -> Opened:
-    from dataclasses import replace
-
     from flowfile_nb.connections import open_flowfile_connection
 
-    access = replace(access, reopen=reopen_flowfiles)
+    access = access.replaced(reopen=reopen_flowfiles)
     return open_flowfile_connection(saved, lambda part: session.backend().part_of(saved, part), access, test=test)
 
 

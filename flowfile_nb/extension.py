@@ -1,7 +1,7 @@
 """
-`%load_ext flowfile_nb` and its mirror image.
+What the hooks of `%load_ext flowfile_nb` lead to, imported when one of them first has something to do; and `%unload_ext`.
 
-Loading must cost a millisecond, so this module imports nothing of ours: what a magic needs is imported when it is first used.
+The hooks themselves are in the package's `__init__`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from IPython.core.completer import context_matcher
-from IPython.core.magic import no_var_expand
-
 if TYPE_CHECKING:
-    from IPython.core.completer import CompletionContext
     from IPython.core.interactiveshell import InteractiveShell
 
 _STATE = "_flowfile_nb"
 
 
-@no_var_expand
 def secret(line: str) -> Any:
     """Store, list and use secrets. A value is never an argument.
 
@@ -87,7 +82,6 @@ def secret(line: str) -> Any:
     return magics.secret(_shell(), line)
 
 
-@no_var_expand
 def connect(line: str, cell: str | None = None) -> Any:
     """Open a connection with secrets by name, and bind it to a variable.
 
@@ -162,48 +156,13 @@ def connect(line: str, cell: str | None = None) -> Any:
     secret it is cut off; with another one DuckDB attaches anew, ADBC and Ibis are closed and say so. Sent to another process, a
     connection opens anew with that one's own secrets.
     """
-    from flowfile_nb.notebook import magics
+    from flowfile_nb.notebook import connect_verb
 
-    return magics.connect(_shell(), line, cell)
-
-
-class _Loaded:
-    """What `load` has put into one shell. It is kept on the shell: an autoreload of this module would lose it here."""
-
-    __slots__ = ("before_cell", "errors", "guard", "history", "match", "watch")
-
-    def __init__(self) -> None:
-        self.guard: Any = None
-        self.watch: Any = None
-        self.history: Any = None
-        self.errors: Any = None
-        self.before_cell = _before_cell
-        self.match = _match
-
-
-def load(shell: InteractiveShell) -> None:
-    """Put the magics, their completion, and the watch over inputs and outputs into *shell*."""
-    if _STATE in vars(shell):
-        return
-    register: Any = shell.register_magic_function  # IPython's annotation of it is wrong
-    register(secret, "line", "secret")
-    register(connect, "line_cell", "connect")
-    loaded = vars(shell)[_STATE] = _Loaded()
-    shell.Completer.custom_matchers.append(loaded.match)
-    loaded.history = _watch_inputs(shell) if shell.history_manager is not None else None
-    loaded.errors = _watch_errors(shell)
-    shell.events.register("pre_run_cell", loaded.before_cell)
-    session = sys.modules.get("flowfile_nb.session")
-    if session is not None and session.redactor() is not None:
-        guard_outputs(session.redactor())
-    # The cell that loads us may also set something; else the setting is there from the next cell on, which is quicker.
-    inputs = [] if shell.history_manager is None else shell.history_manager.input_hist_raw
-    if inputs and "FlowfileNb" in inputs[-1]:
-        _watch_cells(shell)
+    return connect_verb.connect(_shell(), line, cell)
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take out of *shell* what `load` put in."""
+    """Take out of *shell* what `load_ipython_extension` put in."""
     loaded = vars(shell).pop(_STATE, None)
     if loaded is None:
         return
@@ -239,7 +198,8 @@ def guard_outputs(redactor: Any) -> None:
         loaded.guard.adopt(redactor)
 
 
-def _before_cell(info: Any) -> None:
+def before_cell(info: Any) -> None:
+    """Have guard, open connections and watch look at the cell that is about to run."""
     shell = _shell()
     loaded = vars(shell)[_STATE]
     if loaded.guard is not None:
@@ -249,61 +209,16 @@ def _before_cell(info: Any) -> None:
 
         look_after(shell, info.raw_cell)
     if loaded.watch is None:
-        _watch_cells(shell)
+        watch_cells(shell)
     loaded.watch.look_at(info.raw_cell)
 
 
-def _watch_cells(shell: InteractiveShell) -> None:
+def watch_cells(shell: InteractiveShell) -> None:
+    """Look for stored values in each cell of *shell*, and make the setting for that known to `%config`."""
     from flowfile_nb.notebook.cell_watch import CellWatch
 
     watch = vars(shell)[_STATE].watch = CellWatch(shell)
     watch.install()
-
-
-def _watch_inputs(shell: InteractiveShell) -> Any:
-    """Keep values out of `In`, `_ih`, `_i*` and history.sqlite: they all come from one method."""
-    history: Any = shell.history_manager
-    store_inputs = history.store_inputs
-
-    def store_clean_inputs(line_num: int, source: str, source_raw: str | None = None) -> None:
-        # Where this module's magics were never used, no value is known and none can have been refused.
-        if "flowfile_nb.session" in sys.modules or "secret" in source or "connect" in source:
-            from flowfile_nb.notebook.inputs import clean
-
-            source, source_raw = clean(shell, source, source_raw)
-        store_inputs(line_num, source, source_raw)
-
-    history.store_inputs = store_clean_inputs
-    return store_clean_inputs
-
-
-def _watch_errors(shell: InteractiveShell) -> Any:
-    """Show an error of a connection that was opened earlier in a few lines."""
-    show: Any = shell.showtraceback
-
-    def show_short(*args: Any, **options: Any) -> None:
-        # While it is being handled; `%tb` asks again later, and gets all of it.
-        if args or "flowfile_nb.connections" not in sys.modules or sys.exc_info()[1] is None:
-            show(*args, **options)
-            return
-        from flowfile_nb.notebook.later_errors import show as show_later
-
-        show_later(shell, lambda: show(**options))
-
-    shell.showtraceback = show_short  # type: ignore[method-assign]
-    return show_short
-
-
-@context_matcher()  # type: ignore[untyped-decorator]
-def _match(context: CompletionContext) -> Any:
-    """Complete verbs, names, kinds, keys and files on the lines of our magics and below `%%connect`; nothing elsewhere."""
-    line = context.text_until_cursor
-    in_body = context.cursor_line > 0 and context.full_text.lstrip().startswith("%%connect")
-    if not in_body and "secret" not in line and "connect" not in line:
-        return {"completions": []}
-    from flowfile_nb.notebook.completion import complete
-
-    return complete(line, context.full_text.split("\n")[: context.cursor_line] if in_body else [])
 
 
 def _shell() -> InteractiveShell:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flowfile_nb.backend import Listing
-from flowfile_nb.core.crypto import token_times
 from flowfile_nb.core.names import environment_variable
+
+if TYPE_CHECKING:
+    from flowfile_nb.backend import Listing
 
 
 def described(
@@ -23,6 +24,10 @@ def described(
         user_id: Who looks.
         limit: With it, the first so many.
     """
+    # Imported here: who looks for values in a cell asks for fingerprints alone.
+    from flowfile_nb.backend import Listing
+    from flowfile_nb.core.crypto import token_times
+
     folded = list(map(str.casefold, columns[0]))
     order = sorted(range(len(folded)), key=folded.__getitem__)[:limit]
     names, tokens, owner_ids = ([column[number] for number in order] for column in columns)

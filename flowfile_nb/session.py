@@ -113,11 +113,10 @@ def learn(name: str, value: str) -> None:
 
         _redactor = Redactor()
         _redactor.learn(name, value)
-        # What the guard needs is imported now and not when the extension was loaded, which has to be quick. Not the other way
-        # round either: a script without IPython must not import it.
-        extension = sys.modules.get("flowfile_nb.extension")
-        if extension is not None:
-            extension.guard_outputs(_redactor)
+        # Imported now, and not when the extension was loaded, which has to be quick; nor where there is no IPython.
+        from flowfile_nb.extension import guard_outputs
+
+        guard_outputs(_redactor)
 
 
 def record(operation: str, name: str) -> None:

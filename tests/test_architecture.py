@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "flowfile_nb"
 
 ROOMS = {
     "__init__": {"errors", "core", "session", "connecting", "extension", "notebook"},
-    # What `%load_ext` loads: beside the room `notebook`, because entering that would cost a tenth of the loading.
+    # What the hooks of `%load_ext` import at their first use; they themselves are in `__init__`, which has to be quick.
     "extension": {"notebook"},
     "errors": set(),
     "core": {"errors", "core"},
@@ -22,7 +22,8 @@ ROOMS = {
     "flowfile_connections": {"errors", "core", "storage", "backend"},
     "vault": {"errors", "core", "storage", "backend", "checkup", "listing", "flowfile_connections"},
     "connections": {"errors", "core", "backend", "connections"},
-    "session": {"errors", "core", "backend", "vault", "connections", "team"},
+    # `extension` at the first value that has to be masked.
+    "session": {"errors", "core", "backend", "vault", "connections", "team", "extension"},
     "connecting": {"errors", "core", "backend", "session", "connections", "team"},
     "lifecycle": {"errors", "core", "storage", "backend", "vault", "lifecycle"},
     "broker": {"errors", "core", "storage", "backend", "vault", "connections", "broker"},

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flowfile_nb.notebook.arguments import CONNECT_OPTIONS, OPTIONS, SAVED_OPTIONS, VERBS
+from flowfile_nb.notebook.arguments import CONNECT_OPTIONS, SAVED_OPTIONS
+from flowfile_nb.notebook.secret_arguments import OPTIONS, VERBS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -4,40 +4,61 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
-
-from flowfile_nb.core.moments import duration
 
 TIMEOUT_S = 10.0
 
 
-@dataclass(frozen=True)
 class Access:
-    """Called with a secret's name it returns the value, so that it is a `families.Reveal`; nothing is kept."""
+    """
+    Called with a secret's name it returns the value, so that it is a `families.Reveal`; nothing is kept.
 
-    reveal: Callable[[str], str]
-    """Returns a plaintext. Raises NoSuchSecretError."""
-    fingerprint: Callable[[str], object] | None = None
-    """Returns what differs when a value may have changed. Raises NoSuchSecretError."""
-    updated_at: Callable[[str], int | None] | None = None
-    """Returns when a value was stored, in seconds since 1970, or None."""
-    mask: Callable[[str], str] | None = None
-    """Replaces each known value in a text."""
-    learn: Callable[[str, str], None] = lambda name, value: None
-    """Has a value masked that comes from elsewhere than the store, such as an access token."""
-    reopen: Callable[..., Any] | None = None
-    """What another process calls with a description to open the same connection; found there by its name."""
-    timeout_s: float | None = None
-    """How long opening may take; None is what the description says, else `TIMEOUT_S`."""
-    debug: bool = False
-    """Whether an error also shows the driver's own, masked."""
-    label: Callable[[str], str] = repr
-    """What a secret is called in an error."""
-    remedy: str = ""
-    """What to do where a secret is refused, if not `%secret set NAME --replace`."""
-    description: Any = None
-    """What `reopen` is called with, if not the description that is opened."""
+    No dataclass: to make one takes half a millisecond, which whoever opens a connection would wait for.
+
+    Args:
+        reveal: Returns a plaintext. Raises NoSuchSecretError.
+        fingerprint: Returns what differs when a value may have changed. Raises NoSuchSecretError.
+        updated_at: Returns when a value was stored, in seconds since 1970, or None.
+        mask: Replaces each known value in a text.
+        learn: Has a value masked that comes from elsewhere than the store, such as an access token.
+        reopen: What another process calls with a description to open the same connection; found there by its name.
+        timeout_s: How long opening may take; None is what the description says, else `TIMEOUT_S`.
+        debug: Whether an error also shows the driver's own, masked.
+        label: What a secret is called in an error.
+        remedy: What to do where a secret is refused, if not `%secret set NAME --replace`.
+        description: What `reopen` is called with, if not the description that is opened.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a session has to offer
+        self,
+        reveal: Callable[[str], str],
+        *,
+        fingerprint: Callable[[str], object] | None = None,
+        updated_at: Callable[[str], int | None] | None = None,
+        mask: Callable[[str], str] | None = None,
+        learn: Callable[[str, str], None] = lambda name, value: None,
+        reopen: Callable[..., Any] | None = None,
+        timeout_s: float | None = None,
+        debug: bool = False,
+        label: Callable[[str], str] = repr,
+        remedy: str = "",
+        description: Any = None,
+    ) -> None:
+        self.reveal = reveal
+        self.fingerprint = fingerprint
+        self.updated_at = updated_at
+        self.mask = mask
+        self.learn = learn
+        self.reopen = reopen
+        self.timeout_s = timeout_s
+        self.debug = debug
+        self.label = label
+        self.remedy = remedy
+        self.description = description
+
+    def replaced(self, **changes: Any) -> Access:
+        """Return another one that differs in *changes*, by the names above."""
+        return Access(**{**vars(self), **changes})
 
     def __call__(self, name: str) -> str:
         """Return the value."""
@@ -52,6 +73,9 @@ class Access:
             moment = None
         if moment is None:
             return label
+        # Imported here: only errors tell an age.
+        from flowfile_nb.core.moments import duration
+
         age = duration(time.time() - moment)
         return f"{label} (stored {age} ago)" if age else f"{label} (stored just now)"
 

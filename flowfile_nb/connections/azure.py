@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from base64 import b64decode
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -14,6 +15,7 @@ from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.object_storage import Place
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, Restore, all_or_none, digest, one_of
 from flowfile_nb.connections.timeouts import limit_s
+from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError
 
 _MARGIN_S = 60  # a token this close to its end might end on the way
@@ -114,9 +116,9 @@ def account_url(parts: Parts) -> str:
 
 def _credential(parts: Parts, credentials: Credentials) -> Any:
     if "account_key" in parts:
-        return _account_key(parts["account"], lambda: credentials.read(parts["account_key"]))
+        return _account_key(parts["account"], lambda: credentials.read(parts["account_key"]), credentials)
     if "connection_string" in parts:
-        return _account_key(parts["account"], lambda: _key_in(parts, credentials))
+        return _account_key(parts["account"], lambda: _key_in(parts, credentials), credentials)
     if "sas_token" in parts:
         return _shared_access_signature(lambda: credentials.read(parts["sas_token"]))
     if "client_secret" in parts:
@@ -138,9 +140,9 @@ def login_of(parts: Parts, credentials: Credentials, scope: str) -> Callable[[],
         scope: What an application's access token is asked for.
     """
     if "account_key" in parts:
-        return lambda: {"account_key": credentials.read(parts["account_key"])}
+        return lambda: {"account_key": _checked(credentials.read(parts["account_key"]), credentials)}
     if "connection_string" in parts:
-        return lambda: {"account_key": _key_in(parts, credentials)}
+        return lambda: {"account_key": _checked(_key_in(parts, credentials), credentials)}
     if "sas_token" in parts:
         return lambda: {"sas_token": credentials.read(parts["sas_token"]).lstrip("?")}
     if "client_secret" in parts:
@@ -168,7 +170,23 @@ def _piece(connection_string: str, account: str) -> str:
     return pairs.get("AccountKey", "") if pairs.get("AccountName", account) == account else ""
 
 
-def _account_key(account: str, read: Callable[[], str]) -> Any:
+def _checked(key: str, credentials: Credentials) -> str:
+    try:
+        b64decode(key, validate=True)
+    except ValueError:
+        raise _no_key(credentials) from None
+    return key
+
+
+def _no_key(credentials: Credentials) -> ConnectionFailedError:
+    name = credentials.names[0]
+    return ConnectionFailedError(
+        f"the account key in secret {credentials.access.label(name)} is none: it is not base64",
+        hint=f"copy it from the account's page, Access keys, and store it:  %secret set {quoted(name)} --replace",
+    )
+
+
+def _account_key(account: str, read: Callable[[], str], credentials: Credentials) -> Any:
     from azure.storage.blob._shared.authentication import AzureSigningError, SharedKeyCredentialPolicy
 
     class AccountKey(SharedKeyCredentialPolicy):
@@ -191,9 +209,7 @@ def _account_key(account: str, read: Callable[[], str]) -> Any:
             except AzureSigningError as error:
                 if isinstance(error.__cause__, FlowfileNbError):
                     raise error.__cause__ from None
-                raise ConnectionFailedError(
-                    "the stored account key is none: it is not base64", hint="copy it from the account's page, Access keys"
-                ) from None
+                raise _no_key(credentials) from None
 
         async def close(self) -> None:
             """Called by adlfs; there is nothing to close."""

@@ -7,7 +7,6 @@ The engine's URL holds references (`${secret:prod_pw}`) where values will be. At
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from flowfile_nb.connections.portable import make_portable, make_variants_portab
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
 from flowfile_nb.connections.statements import watch_statements
 from flowfile_nb.connections.timeouts import limit_s
+from flowfile_nb.core.expression import expression
 from flowfile_nb.core.references import names_in
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args", "engine"}
 # Not an address of IPv6, several hosts, or the folder of a Unix socket.
-_HOST = re.compile(r"(?P<scheme>\w+://)?[^:/\\,$\[\]@]+(?P<port>:\d+)?(?P<path>/.*)?")
+_HOST = expression(r"(?P<scheme>\w+://)?[^:/\\,$\[\]@]+(?P<port>:\d+)?(?P<path>/.*)?")
 # What an error of the first statement can be told with: an engine's own URL does not hold every reference.
 _told: WeakKeyDictionary[Engine, tuple[list[str], Access]] = WeakKeyDictionary()
 

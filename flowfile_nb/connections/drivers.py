@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import NamedTuple
 
+from flowfile_nb.core.names import nearest
 from flowfile_nb.errors import MissingDriverError, UnknownSchemeError
 
 
@@ -103,6 +103,6 @@ def unknown_scheme(name: str, known: Sequence[str]) -> MissingDriverError | Unkn
     hint = f"known are {', '.join(known)}, and every SQLAlchemy dialect"
     if (meant := _ELSEWHERE.get(base.lower())) is not None:
         hint = f"did you mean  {meant.format(name=base.lower())}?"
-    elif near := get_close_matches(base.lower(), known, 1):
-        hint = f"did you mean {near[0]!r}?"
+    elif near := nearest(base.lower(), known):
+        hint = f"did you mean {near!r}?"
     return UnknownSchemeError(f"no connection of type {name!r} is known", hint=hint)

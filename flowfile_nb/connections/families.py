@@ -9,13 +9,13 @@ takes, and it leads to a class with those functions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import DRIVERS
 from flowfile_nb.connections.spec import Spec, scheme_of
+from flowfile_nb.core.names import nearest
 from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
 
 if TYPE_CHECKING:
@@ -189,10 +189,10 @@ def form_of(name: str) -> Family:
 
     for point in entry_points(group=FORM_ENTRY_POINTS, name=name):
         return cast("Family", _loaded(point)())
-    near = get_close_matches(name, _FORMS, 1)
+    near = nearest(name, _FORMS)
     raise ConnectionSpecError(
         "there is no native form of the name after --as",
-        hint=f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(_FORMS))}",
+        hint=f"did you mean {near}?" if near else f"there are {', '.join(sorted(_FORMS))}",
     )
 
 

@@ -9,7 +9,6 @@ They lead to the same place with the same options as in Flowfile 0.23.3 (`shared
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from flowfile_nb.backend import FlowfileConnection, Part
@@ -85,8 +84,7 @@ def access_to(connection: FlowfileConnection, part_of: Callable[[str], Part], ac
         name = connection.secrets[part]
         return repr(name) if name else f"of the connection {connection.name!r}"
 
-    return replace(
-        access,
+    return access.replaced(
         reveal=reveal,
         fingerprint=lambda part: part_of(part).fingerprint,
         updated_at=lambda part: part_of(part).updated_at,

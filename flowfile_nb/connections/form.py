@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from flowfile_nb.connections.definition import Definition
 from flowfile_nb.connections.families import declared_keys
 from flowfile_nb.connections.keys import Key
-from flowfile_nb.connections.saved import Definition
 from flowfile_nb.connections.spec import TableSpec, read_spec, read_toml
 from flowfile_nb.connections.toml_text import toml_text
 from flowfile_nb.core.names import quoted

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from flowfile_nb.core.cell_source import REMOVED
+from flowfile_nb.core.expression import expression
 
 _REFERENCE = r"""(?:%secret[ \t]+(?:\w+(?:[.-]\w+)*|"[^"\\\n]*")|\$\{secret:[^}\n]*\})"""
 _PLAIN_KEY = r"(?:type|auth|host|port|database|username|user)"
 _URL = rf"[a-z][\w+.-]*://(?:[\w.-]{{0,20}}(?::{_REFERENCE})?@)?[\w.-]*(?::(?:\d*|port))?(?:/[\w./-]*)?"
-_HARMLESS = re.compile(
+_HARMLESS = expression(
     rf"""
     \s*                                                                    # a blank line
     | [ \t]*{_PLAIN_KEY}[ \t]*=[ \t]*(?:"[\w./ -]*"|'[\w./ -]*'|[\w.-]*)[ \t]*  # a key that holds no password

@@ -9,7 +9,6 @@ for it, at each use.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 from weakref import ref
 
@@ -33,7 +32,7 @@ class Login:
     """
 
     def __init__(self, spec: Spec, access: Access) -> None:
-        self.access = replace(access, reveal=self._read)
+        self.access = access.replaced(reveal=self._read)
         self._plain = access
         self._digests: dict[str, bytes] = {}
         self.state = _state(secrets_in(spec), access)

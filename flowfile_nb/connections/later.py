@@ -2,16 +2,18 @@
 Errors that a filesystem or an API's client of ours has in a later cell: which connection it was is found out when one is shown.
 
 What is raised is the library's own exception, with its traceback and all that led to it: nothing is wrapped round a request.
-That traceback went through the object that was bound, whose class has a method `explain_later`.
+That traceback went through the object that was bound, whose class has a method `explain_later`. Where compiled code raises it,
+as Polars' and DuckDB's does, it went through none: then each `Teller` is asked whether the error is of its connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from flowfile_nb.connections.told import Told
 from flowfile_nb.errors import FlowfileNbError
@@ -23,10 +25,44 @@ _NAMES = ("self", "obj", "fs", "filesystem")
 _INSTALLED = {"dist-packages", "site-packages"}
 # Whose exceptions are about a connection, beside the operating system's; a wrong argument is shown as ever.
 _LIBRARIES = {
-    *("aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "httpcore", "httpx", "paramiko", "requests"),
-    "s3fs",
+    *("_duckdb", "aiobotocore", "aiohttp", "azure", "botocore", "duckdb", "fsspec", "gcsfs", "google", "httpcore", "httpx"),
+    *("paramiko", "polars", "requests", "s3fs"),
 }
 _asked: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+ALL = ("", "")
+
+
+class Teller:
+    """
+    What knows an error of one connection by its text.
+
+    Args:
+        bound: What the user has of the connection. It is not kept alive by this, and this by nobody but its owner.
+        explain: Gets an error, and returns what happened and what to do; None of one that is another's, `ALL` of one whose
+            traceback is to be shown.
+    """
+
+    def __init__(self, bound: Any, explain: Callable[[BaseException], tuple[str, str] | None]) -> None:
+        self.bound, self.explain = ref(bound), explain
+        self.used_at = monotonic()
+        """When it was used last, on the monotonic clock, in seconds."""
+        _tellers.add(self)
+
+    def used(self) -> None:
+        """Have it asked before others: two connections may lead to one place."""
+        self.used_at = monotonic()
+
+    @staticmethod
+    def told_of(error: BaseException) -> Told | None:
+        """Return what the connection that was used last can tell of an error; None if none knows it."""
+        for teller in sorted(_tellers, key=lambda one: one.used_at, reverse=True):
+            if (explained := teller.explain(error)) is not None:
+                return None if explained is ALL else Told(explained[0], "", explained[1], teller.bound)
+        return None
+
+
+_tellers: WeakSet[Teller] = WeakSet()
 
 
 def answered(response: Any, client: Any) -> None:
@@ -39,7 +75,9 @@ def told_of(error: BaseException | None) -> Told | None:
     if error is None or not _is_of_library(error):
         return None
     bound = next(_bound_to(error), None)
-    explained: tuple[str, str] | None = None if bound is None else getattr(bound, EXPLAIN)(error)
+    if bound is None:
+        return Teller.told_of(error)
+    explained: tuple[str, str] | None = getattr(bound, EXPLAIN)(error)
     return None if explained is None else Told(explained[0], "", explained[1], ref(bound))
 
 

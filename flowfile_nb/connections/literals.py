@@ -7,41 +7,41 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flowfile_nb.connections.mistyped import is_authorization, meant_credential
+from flowfile_nb.core.expression import expression
 from flowfile_nb.core.references import StandIns, names_in
 from flowfile_nb.errors import ConnectionSpecError, LiteralPasswordError
 
 # The last word of a key that holds a credential: `password`, `sslpassword`, `aws_secret_access_key`, `apiKey`, `sas_token` …
-_CREDENTIAL = re.compile(
+_CREDENTIAL = expression(
     r"(?:password|passwd|passphrase|passcode|pwd)$"
     r"|(?:^|[_\W])(?:pass|pw|secret|token|apikey|api_?key|access_?key|secret_?key|account_?key|private_?key"
     r"|credentials?(?:_json|_base64)?|connection_?string|sig|signature)$",
     re.IGNORECASE,
 )
-_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_HEADER = re.compile(
+_WORDS = expression(r"(?<=[a-z0-9])(?=[A-Z])")
+_HEADER = expression(
     r"(?:authorization|cookie|(?:^|[-_])(?:(?:api|access|auth|subscription)-?key|token|secret))$", re.IGNORECASE
 )
 # What stands before a credential in a header, whatever that is called.
-_SCHEME = re.compile(r"(?:basic|bearer)\s+\S+", re.IGNORECASE)
+_SCHEME = expression(r"(?:basic|bearer)\s+\S+", re.IGNORECASE)
 # In an ODBC string, a DSN, a storage account's connection string, the query of a signed URL.
-_EMBEDDED = re.compile(
+_EMBEDDED = expression(
     r"(?:^|[;&?\s'\"])(?:\w*password|passwd|pwd|accountkey|sharedaccesskey|sharedaccesssignature|sig)\s*=\s*(?P<value>\{(?:[^}]|\}\})*|[^;&\s]+)",
     re.IGNORECASE,
 )
-_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY")
+_PEM = expression(r"-----BEGIN [A-Z ]*PRIVATE KEY")
 # From the first `:` to the last `@`, so that a password with an unescaped `@`, `/` or `?` is seen whole; a port is none.
-_USER_INFO = re.compile(r"[^:]+://[^:/@?]*:(?!\d+(?:[/?]|$))(?P<password>.+)@", re.DOTALL)
-_API = re.compile(r"https?://", re.IGNORECASE)
-_USER_ALONE = re.compile(r"https?://(?P<user>[^:/@?#]+):?@", re.IGNORECASE)
+_USER_INFO = expression(r"[^:]+://[^:/@?]*:(?!\d+(?:[/?]|$))(?P<password>.+)@", re.DOTALL)
+_API = expression(r"https?://", re.IGNORECASE)
+_USER_ALONE = expression(r"https?://(?P<user>[^:/@?#]+):?@", re.IGNORECASE)
 # Not of an address in brackets; of several hosts the first.
 # What other magics and templates fill in.
-_VARIABLE = re.compile(r"[$%]?\{\{?\s*[A-Za-z_][\w.]*\s*\}?\}|[$:][A-Za-z_]\w*|%\([A-Za-z_]\w*\)s")
-_PORT = re.compile(r"[^:]+://[^:/@?\[]*:(?P<port>[^@/?,]+)(?:[/?,]|$)")
+_VARIABLE = expression(r"[$%]?\{\{?\s*[A-Za-z_][\w.]*\s*\}?\}|[$:][A-Za-z_]\w*|%\([A-Za-z_]\w*\)s")
+_PORT = expression(r"[^:]+://[^:/@?\[]*:(?P<port>[^@/?,]+)(?:[/?,]|$)")
 # Tables of an API's description.
 _OF_API = {"headers", "params"}
 _HOSTS = {"account", "bootstrap_servers", "host", "hostname", "server"}
-_BEFORE_HOST = re.compile(r"[^/@:\s]*:[^@]+@")
+_BEFORE_HOST = expression(r"[^/@:\s]*:[^@]+@")
 
 
 def is_credential(key: str) -> bool:
@@ -105,7 +105,12 @@ def misplaced(place: str) -> ConnectionSpecError:
 
 def _refuse_mistyped(key: str, item: Any, path: str) -> None:
     is_literal = (isinstance(item, str) and item and not names_in(item)) or type(item) in {int, float}
-    if is_literal and (meant := meant_credential(key)) is not None:
+    if not is_literal:
+        return
+    # Imported here, as below: a URL seldom has options, and what it has are seldom unusual keys.
+    from flowfile_nb.connections.mistyped import meant_credential
+
+    if (meant := meant_credential(key)) is not None:
         raise LiteralPasswordError(
             f"what stands under {path}{key} may be a password in clear, and no such key is known; nothing was opened",
             hint=f"did you mean {meant!r}?  Store the value:  %secret set my_pw   and write  {meant} = %secret my_pw",
@@ -116,6 +121,8 @@ def _refuse_in_header(name: str, item: Any) -> None:
     """Refuse a credential in a header that is called otherwise than it should be, or by a name of the API's own."""
     if not isinstance(item, str) or names_in(item):
         return
+    from flowfile_nb.connections.mistyped import is_authorization
+
     if is_authorization(name):
         raise LiteralPasswordError(
             f"what stands under headers.{name} may be a password in clear, and no such header is known; nothing was opened",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
 
@@ -24,6 +25,12 @@ from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, p
 from flowfile_nb.connections.told import shortened
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError, MissingDriverError
+
+Listing = Callable[[str], str]
+
+
+def _ls(where: str) -> str:
+    return f'NAME.ls("{where}")'
 
 
 class Place(NamedTuple):
@@ -65,7 +72,7 @@ class ObjectStorage(ABC):
             MissingDriverError: If the library is not installed.
         """
         parts = self.described(spec)
-        self._place, self._credentials = self.place(parts), Credentials(parts, reveal)
+        self.take(parts, Credentials(parts, reveal))
         try:
             import_module(self.library)
             plain, arguments = self.arguments(parts, self._credentials)
@@ -78,6 +85,10 @@ class ObjectStorage(ABC):
             raise self.explained(error) from None
         make_portable(native, spec, reveal)
         return native
+
+    def take(self, parts: Parts, credentials: Credentials) -> None:
+        """Remember what is told of errors: where the connection leads, and by which secrets."""
+        self._place, self._credentials = self.place(parts), credentials
 
     def check(self, filesystem: Any) -> None:
         """
@@ -128,12 +139,18 @@ class ObjectStorage(ABC):
     def ask(self, filesystem: Any) -> None:
         """Ask for what the description names, within the time that opening may take. Raises what the library raises."""
 
-    def later(self, error: BaseException) -> tuple[str, str] | None:
-        """Return what happened with a library's error in a later cell, and what to do; None where all of it is to be shown."""
+    def later(self, error: BaseException, listing: Listing = _ls) -> tuple[str, str] | None:
+        """
+        Return what happened with a library's error in a later cell, and what to do; None where all of it is to be shown.
+
+        Args:
+            error: The error, with what led to it.
+            listing: Returns what shows the names in a bucket.
+        """
         place, names, access = self._place, self._credentials.names, self._credentials.access
         if access.debug:
             return None
-        if (of_path := self._of_path(error)) is not None:
+        if (of_path := self._of_path(error, listing)) is not None:
             return of_path
         first = first_of(error)
         used = f"{USE} {place.text}{with_secrets(names, access)}"
@@ -148,12 +165,12 @@ class ObjectStorage(ABC):
             return f"{used}: {what}", f"whoever runs the storage can tell which{another}"
         return f"{used}: {shortened(str(error)) or type(error).__name__}", ""
 
-    def _of_path(self, error: BaseException) -> tuple[str, str] | None:
+    def _of_path(self, error: BaseException, listing: Listing) -> tuple[str, str] | None:
         place = self._place
         if is_of_this_machine(error):
             return shortened(str(error)), "that is a path on this machine"
         where = place.root or place.path or "/"
-        told = f"{shortened(str(error))}   (in {place.text})", f'what is there:  NAME.ls("{where}")'
+        told = f"{shortened(str(error))}   (in {place.text})", f"what is there:  {listing(where)}"
         return told if is_of_path(error) else None
 
     def explained(self, error: BaseException) -> FlowfileNbError:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flowfile_nb.backend import FlowfileConnection, Part
 from flowfile_nb.connections.access import Access, access_of
 from flowfile_nb.connections.families import Kind, Reveal, family_of, form_of
 from flowfile_nb.connections.file_paths import located
 from flowfile_nb.connections.spec import read_spec, scheme_of, secrets_in
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoSuchSecretError
+
+if TYPE_CHECKING:
+    from flowfile_nb.backend import FlowfileConnection, Part
 
 Require = Callable[[str], None]
 
@@ -28,7 +30,7 @@ class Opened(NamedTuple):
     scheme: str
     """Its kind, as a URL's scheme or a description's `type`."""
     described: object = None
-    """What its definition said (`saved.said_by`); None where it was opened without one."""
+    """What its definition said (`definition.said_by`); None where it was opened without one."""
 
     @property
     def target(self) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from flowfile_nb.core.expression import expression
+from flowfile_nb.core.names import nearest
 from flowfile_nb.errors import ConnectionSpecError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _NAMES_ELSEWHERE = {
     **dict.fromkeys(("login", "uid", "user_name"), "username"),
 }
 # How other tools describe a tunnel.
-_TUNNEL = re.compile(
+_TUNNEL = expression(
     r"(?:use_)?ssh(?:$|_?(?:tunnel|host|hostname|port|user|username|login|password|passphrase|p?key|private_key|proxy|config|address)\w*)"
     r"|(?:ssh_?)?(?:tunnel|bastion|jump_?(?:host|server))(?:_\w+)?",
     re.IGNORECASE,
@@ -81,7 +82,7 @@ def require_known(url: URL, parts: Mapping[str, Any]) -> None:
         if key in known or (key in _PARTS and key in url.query):
             continue
         other = _ELSEWHERE.get((url.get_backend_name(), key)) or _NAMES_ELSEWHERE.get(key.lower())
-        near = [other] if other else get_close_matches(key, [*known, *_PARTS], 1, _LIKE if complete else _CLOSE)
+        near = other or nearest(key, [*known, *_PARTS], _LIKE if complete else _CLOSE)
         if near or complete:
             raise _unknown(url, key, near)
     if url.get_backend_name() == "sqlite" and "uri" not in url.query and (ignored := sorted(_OF_FILE & url.query.keys())):
@@ -109,7 +110,7 @@ def unknown_to_us(url: URL, keys: Iterable[str], usual: Iterable[str]) -> dict[s
     names = {*known, *_PARTS, *usual}
     if complete:
         return {}
-    return {key: next(iter(get_close_matches(key, sorted(names), 1)), "") for key in keys if key not in names}
+    return {key: nearest(key, sorted(names)) or "" for key in keys if key not in names}
 
 
 def require_one_name(parts: Mapping[str, Any], names: Mapping[str, str]) -> None:
@@ -147,18 +148,18 @@ def _refuse_tunnel(keys: Iterable[str]) -> None:
 def _require_tables(parts: Mapping[str, Any]) -> None:
     for key, item in parts.items():
         if isinstance(item, Mapping) and key not in _TABLES:
-            near = get_close_matches(key, _TABLES, 1)
+            near = nearest(key, _TABLES)
             raise ConnectionSpecError(
                 f"the description of a database has no table {_shown(key)}",
-                hint=f"did you mean [{near[0]}]?" if near else f"its tables are {', '.join(f'[{name}]' for name in _TABLES)}",
+                hint=f"did you mean [{near}]?" if near else f"its tables are {', '.join(f'[{name}]' for name in _TABLES)}",
             )
 
 
-def _unknown(url: URL, key: str, near: list[str]) -> ConnectionSpecError:
+def _unknown(url: URL, key: str, near: str | None) -> ConnectionSpecError:
     backend, driver = url.get_backend_name(), url.get_driver_name()
     return ConnectionSpecError(
         f"a database of type {backend!r} has no option {_shown(key)}",
-        hint=f"did you mean {near[0]!r}?" if near else f"its keys are {', '.join(_PARTS)}, and what {driver} takes",
+        hint=f"did you mean {near!r}?" if near else f"its keys are {', '.join(_PARTS)}, and what {driver} takes",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -10,9 +9,10 @@ from urllib.parse import parse_qsl
 
 from flowfile_nb.connections.spec import Spec, UrlSpec, read_spec, scheme_of, secrets_in
 from flowfile_nb.connections.toml_text import printable
+from flowfile_nb.core.expression import expression
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
-_URL = re.compile(r"(?P<scheme>[^:]+:/*)(?:(?P<user>[^:/@]*)(?::[^@]*)?@)?(?P<rest>[^?#]*)")
+_URL = expression(r"(?P<scheme>[^:]+:/*)(?:(?P<user>[^:/@]*)(?::[^@]*)?@)?(?P<rest>[^?#]*)")
 # What says where a connection leads; the first that is there counts.
 _URLS = ("url", "base_url")
 _PLACES = (

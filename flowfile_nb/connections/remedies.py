@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from flowfile_nb.connections.literals import is_credential
+from flowfile_nb.connections.spec import BOTH_FORMS
+from flowfile_nb.core.expression import expression
 from flowfile_nb.core.references import StandIns
 
-BOTH_FORMS = 'write a URL:  postgresql://app:%secret NAME@host/database   or TOML lines:  type = "postgresql"'
-_QUOTED = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*'|#.*")
+_QUOTED = expression(r"\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*'|#.*")
 # A value that is no number, date, boolean, string, list or table.
-_BARE = re.compile(
+_BARE = expression(
     r"^[ \t]*(?P<key>[A-Za-z][\w-]{0,40})[ \t]*=[ \t]*(?!(?:true|false|inf|nan)\b)(?:[A-Za-z_/~{$]|\d+\.\d+\.)", re.MULTILINE
 )
 # (what the text looks like, with "" for each text in quotes; what to do); the first that matches counts. No value is quoted.

@@ -8,18 +8,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from flowfile_nb.connections.literals import is_credential, misplaced, refuse_literals, refuse_literals_in_url
-from flowfile_nb.connections.remedies import BOTH_FORMS, remedy
+from flowfile_nb.core.expression import expression
 from flowfile_nb.core.references import StandIns, names_in, reference
 from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import ConnectionSpecError
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z][A-Za-z0-9+.-]*:(?=[/?]|$)")
-_TOML_STRING = re.compile(
+BOTH_FORMS = 'write a URL:  postgresql://app:%secret NAME@host/database   or TOML lines:  type = "postgresql"'
+_URL = expression(r"[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z][A-Za-z0-9+.-]*:(?=[/?]|$)")
+_TOML_STRING = expression(
     # One that is never closed is read to the end at once, and not tried again from each of its characters.
     r"""\"{3}(?:\\.|[^\\])*?(?:\"{3}|\Z) | '{3}[\s\S]*?(?:'{3}|\Z) | "(?:\\.|[^"\\\n])*" | '[^'\n]*' | \#.*""",
     re.VERBOSE,
 )
-_KEY_LINE = re.compile(r"^[ \t]*(?:\[(?P<table>[\w.-]+)\]|(?P<key>[\w.-]+)[ \t]*=)", re.MULTILINE)
+_KEY_LINE = expression(r"^[ \t]*(?:\[(?P<table>[\w.-]+)\]|(?P<key>[\w.-]+)[ \t]*=)", re.MULTILINE)
 
 __all__ = ["Spec", "TableSpec", "UrlSpec", "is_credential", "read_spec", "read_toml", "scheme_of", "secrets_in"]
 
@@ -132,6 +133,9 @@ def read_toml(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         if twice := _twice(text) if "Cannot" in str(error) else "":
             raise ConnectionSpecError(f"the key {twice!r} stands twice", hint="leave one of the two lines out") from None
+        # Imported here: nearly every description is understood.
+        from flowfile_nb.connections.remedies import remedy
+
         # Not all of them are TOMLDecodeError: a number of 5,000 digits and brackets a thousand deep are Python's own.
         # Only the place is taken from the parser's message: the rest can quote the text.
         place = re.search(r"\(at [^)]*\)", str(error))

@@ -13,6 +13,14 @@ _NO_ROOT = re.compile(r"nosuchbucket|containernotfound|(?:bucket|container) does
 _OF_PATHS = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
+class ServiceError(Exception):
+    """What a service or the network said, where a library tells it in a text alone."""
+
+    def __init__(self, text: str, error_code: str) -> None:
+        super().__init__(text)
+        self.error_code = error_code
+
+
 def first_of(error: BaseException) -> BaseException:
     """Return the service's own error where the library has put another round it, whose text says less."""
     errors = chain(error)

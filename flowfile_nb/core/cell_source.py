@@ -10,18 +10,20 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from flowfile_nb.core.expression import expression
+
 REMOVED = "[removed by flowfile_nb]"
 
 # Text in quotes, an escaped character, or a comment: `# ` behind white space. `#hunter2` is a value that somebody has typed.
-_COMMENT = re.compile(r"""("(?:\\.|[^"\\])*"|'[^']*'|\\.)|(?:^|(?<=\s))#(?:\s.*|$)""", re.DOTALL)
+_COMMENT = expression(r"""("(?:\\.|[^"\\])*"|'[^']*'|\\.)|(?:^|(?<=\s))#(?:\s.*|$)""", re.DOTALL)
 # In each, no text can be read in two ways: trying all of them would take for ever.
 # `%secret …`, also behind `x =` or `%time`; automagic's bare `secret set …`; and the call that IPython makes of either.
-_LINE = re.compile(r"(?m)(?:%secret|^[ \t]*secret)[ \t]+(?P<args>(?:[^\\\n]|\\[\s\S]|\\\Z)*)$")
-_CALL = re.compile(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2)[^\\\n])*)\2")
+_LINE = expression(r"(?m)(?:%secret|^[ \t]*secret)[ \t]+(?P<args>(?:[^\\\n]|\\[\s\S]|\\\Z)*)$")
+_CALL = expression(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2)[^\\\n])*)\2")
 # The same of `%connect …` and `%%connect …`; `connect = …` and `connect(…)` are Python.
-_CONNECT_LINE = re.compile(r"(?m)(?:%connect|^[ \t]*connect)[ \t]+(?P<args>(?![=(])[^\n]*)$")
-_CONNECT_CALL = re.compile(r"run_(?:line|cell)_magic\(\s*(['\"])connect\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2)[^\\\n])*)\2")
-_DESCRIPTION = re.compile(r"://|:[^\s/@]*@")
+_CONNECT_LINE = expression(r"(?m)(?:%connect|^[ \t]*connect)[ \t]+(?P<args>(?![=(])[^\n]*)$")
+_CONNECT_CALL = expression(r"run_(?:line|cell)_magic\(\s*(['\"])connect\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2)[^\\\n])*)\2")
+_DESCRIPTION = expression(r"://|:[^\s/@]*@")
 
 
 def without_comment(line: str) -> str:

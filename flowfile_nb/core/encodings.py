@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import html
 import json
-import re
 from base64 import b64encode
 from collections.abc import Iterator
+
+from flowfile_nb.core.expression import expression
 
 MIN_CHARACTERS = 4
 _MIN_DERIVED = 6  # bytes; shorter base64 or hex would hit by chance: 5 characters do in one of 1,000 images
 _MIN_LINE = 8  # characters
 
 # Of these alone, no encoding of text changes anything; of those, neither JSON nor `repr` does.
-_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*\Z")
-_PRINTABLE = re.compile(r"[ !#-&(-\[\]-~]*\Z")
+_PLAIN = expression(r"[A-Za-z0-9_.~-]*\Z")
+_PRINTABLE = expression(r"[ !#-&(-\[\]-~]*\Z")
 _URL_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
 # What others leave as it is, or write otherwise, than `quote(safe="")`.
 _URL_MANNERS = tuple(

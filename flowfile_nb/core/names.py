@@ -12,7 +12,6 @@ UNDO_DAYS = 7
 """For how long a value is kept that another has replaced."""
 NOT_KEPT = "What was deleted is not kept."
 _MANY = 5_000
-_OTHERS = re.compile("[^A-Za-z0-9]+")
 
 
 def require_name(name: object) -> str:
@@ -77,7 +76,7 @@ def environment_variable(name: str) -> str:
     """
     # Asked at each use of a secret, and most names are what the pattern leaves as it is.
     usual = "__" not in name and name.isidentifier() and name.isascii()
-    return "FLOWFILE_SECRET_" + (name if usual else _OTHERS.sub("_", name)).upper()
+    return "FLOWFILE_SECRET_" + (name if usual else re.sub("[^A-Za-z0-9]+", "_", name)).upper()
 
 
 def quoted(name: str) -> str:
@@ -99,15 +98,25 @@ def in_quotes(name: str) -> str:
 
 def suggest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that *name* most likely meant, or None."""
-    # Imported here: difflib is needed only where something went wrong.
-    from difflib import get_close_matches
-
     by_folded = {candidate.casefold(): candidate for candidate in known}
     if len(by_folded) > _MANY:
         # Comparing takes some 10 µs a name.
         by_folded = {folded: name_ for folded, name_ in by_folded.items() if folded[:1] == name[:1].casefold()}
-    close = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
-    return by_folded[close[0]] if close else None
+    near = nearest(name.casefold(), by_folded)
+    return None if near is None else by_folded[near]
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """
+    Return which of *known* a word is most likely a typing mistake of, or None.
+
+    >>> nearest("databse", ["database", "host"])
+    'database'
+    """
+    # Imported here: difflib is needed only where something went wrong.
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, known, 1, cutoff)), None)
 
 
 def no_such_secret(name: str, known: Iterable[str], *, instead: str | None = None) -> NoSuchSecretError:

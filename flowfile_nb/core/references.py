@@ -13,20 +13,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from flowfile_nb.core.expression import expression
 from flowfile_nb.core.names import in_quotes, quoted
 from flowfile_nb.errors import ReferenceSyntaxError
 
 # Bare names end where a letter, digit, `_`, or a `.` or `-` between them, ends: in `%secret pw@db.example.com` it is `pw`.
-_REFERENCE = re.compile(
+_REFERENCE = expression(
     r"""
     %secret\s+ (?: "(?P<quoted>(?:[^"\\\n]|\\.)*)" | (?P<bare>\w+(?:[.-]\w+)*) )
     | \$\{secret: (?P<braced>[^}\n]*) \}
     """,
     re.VERBOSE,
 )
-_BROKEN = re.compile(r"%secret\b|\$\{secret:")
+_BROKEN = expression(r"%secret\b|\$\{secret:")
 _Key = TypeVar("_Key")
-_STAND_IN = re.compile(r"fnbref([0-9]{1,9})x")
+_STAND_IN = expression(r"fnbref([0-9]{1,9})x")
 
 
 def reference(name: str) -> str:

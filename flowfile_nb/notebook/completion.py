@@ -14,7 +14,8 @@ from IPython.core.completer import SimpleCompletion
 from flowfile_nb import session
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import FlowfileNbError
-from flowfile_nb.notebook.arguments import CONNECT_OPTIONS, OPTIONS, SAVED_OPTIONS, VERBS
+from flowfile_nb.notebook.arguments import CONNECT_OPTIONS, SAVED_OPTIONS
+from flowfile_nb.notebook.secret_arguments import OPTIONS, VERBS
 
 _BODY_REFERENCE = re.compile(r"(?:%secret\s+|\$\{secret:)(?P<begun>[^\s}@:/?&]*)$")
 _SECRET_LINE = re.compile(r"(?:^|=|%time)\s*%?secret\s+(?P<args>.*)$")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from flowfile_nb import session
 from flowfile_nb.backend import Known, SecretBackend, TeamConnection
 from flowfile_nb.connections import project_file, saved
-from flowfile_nb.connections.saved import Definition
+from flowfile_nb.connections.definition import Definition, said_by
 from flowfile_nb.connections.toml_text import printable
 from flowfile_nb.errors import ConnectionSpecError, UsageError
 from flowfile_nb.notebook.variable import variable_of
@@ -148,7 +148,7 @@ def _row(definition: Definition, uses: dict[tuple[str, str], Known], *, hidden: 
 def _is_as_opened(definition: Definition) -> bool:
     """Return whether the variable of a definition is bound to what the definition says now."""
     try:
-        return saved.said_by(definition, Path.cwd()) == session.opened[variable_of(definition)].described
+        return said_by(definition, Path.cwd()) == session.opened[variable_of(definition)].described
     except ConnectionSpecError:
         return False
 

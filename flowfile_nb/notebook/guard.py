@@ -8,16 +8,18 @@ loading the extension takes a millisecond.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flowfile_nb.backend import Finding
 from flowfile_nb.core.json_search import JsonSearch
 from flowfile_nb.core.redaction import Redactor
 from flowfile_nb.notebook.echo import Echo
 from flowfile_nb.notebook.inputs import clean
 from flowfile_nb.notebook.output_hook import OutputHook
 from flowfile_nb.notebook.records import Records
-from flowfile_nb.notebook.terminal import TerminalHook
+
+if TYPE_CHECKING:
+    from flowfile_nb.backend import Finding
+    from flowfile_nb.notebook.terminal import TerminalHook
 
 
 class Guard:
@@ -79,13 +81,16 @@ class Guard:
         """Guard the streams that are there now: somebody may have put in others, and one that is captured is not there."""
         if not self._parts:
             return
-        if isinstance(self._output, TerminalHook):
-            self._output.guard_streams()
-        else:
+        if isinstance(self._output, OutputHook):
             self._guard_echoes()
+        elif self._output is not None:
+            self._output.guard_streams()
 
     def finding(self) -> Finding:
         """Return the line of `%secret doctor`."""
+        # Imported here, as below: only the doctor asks.
+        from flowfile_nb.backend import Finding
+
         if self.problem:
             return Finding("output guard", f"OFF: {self.problem}", ok=False, remedy="%reload_ext flowfile_nb")
         if self._output is None or not self._output.is_installed:
@@ -97,6 +102,9 @@ class Guard:
     def _make_parts(self) -> list[Any]:
         kernel = getattr(self._shell, "kernel", None)
         if kernel is None:
+            # Imported here: a kernel has no use for it.
+            from flowfile_nb.notebook.terminal import TerminalHook
+
             self._output = TerminalHook(self._redactor)
         else:
             self._output = OutputHook(kernel.session, self._redactor, self._search)
@@ -112,7 +120,7 @@ class Guard:
                 self._parts.append(echo)
 
     def _after_cell(self, result: Any) -> None:
-        if isinstance(self._output, TerminalHook):
+        if self._output is not None and not isinstance(self._output, OutputHook):
             self._output.release_all()
         count = result.execution_count
         self._records.after_cell(count if count is not None else self._shell.execution_count - 1)
@@ -120,6 +128,8 @@ class Guard:
 
 def guard_findings(shell: Any) -> list[Finding]:
     """Return what `%secret doctor` says about the guard of *shell*."""
+    from flowfile_nb.backend import Finding
+
     # What loading has left on the shell: extension.py.
     loaded = vars(shell).get("_flowfile_nb")
     if loaded is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flowfile_nb import session
 from flowfile_nb.connections import project_file, saved
-from flowfile_nb.connections.saved import Definition
+from flowfile_nb.connections.definition import Definition, said_by
 from flowfile_nb.errors import ConnectionSpecError, UsageError
 from flowfile_nb.notebook.connection_rows import near
 from flowfile_nb.notebook.prompt import confirm
@@ -32,7 +32,7 @@ def keep(args: Namespace, definition: Definition, folder: Path) -> None:
 def _replaced(before: Definition, now: Definition, folder: Path) -> str:
     """Return what is gone, to stand behind "Saved"; empty where it said the same."""
     try:
-        if saved.said_by(before, folder) == saved.said_by(now, folder):
+        if said_by(before, folder) == said_by(now, folder):
             return ""
     except ConnectionSpecError:
         return ", in place of a description that cannot be understood"

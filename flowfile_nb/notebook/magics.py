@@ -1,40 +1,31 @@
-"""What `%secret` and `%%connect` do: parse, call, print. No SQL and no cryptography here."""
+"""What `%secret` does: parse, call, print. No SQL and no cryptography here; `%connect` is in `connect_verb`."""
 
 from __future__ import annotations
 
-import inspect
 import os
 import secrets as randomness
 import string
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.oinspect import getdoc
+
 from flowfile_nb import session
-from flowfile_nb.core.cell_source import description_on_line
 from flowfile_nb.core.encodings import MIN_CHARACTERS
 from flowfile_nb.core.names import UNDO_DAYS, environment_variable, quoted, require_name
 from flowfile_nb.core.references import reference
 from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import (
     InvalidValueError,
-    LiteralPasswordError,
     MasterKeyError,
     NoSuchSecretError,
     SecretExistsError,
     UsageError,
 )
-from flowfile_nb.notebook.arguments import (
-    CONNECT_ELSEWHERE,
-    ELSEWHERE,
-    HELP,
-    VERBS,
-    connect_parser,
-    refuse_value,
-    secret_parser,
-    split,
-)
-from flowfile_nb.notebook.meant import in_quotes, meant, or_verb
+from flowfile_nb.notebook.arguments import HELP, split
+from flowfile_nb.notebook.meant import in_quotes, meant, or_verb, require_no_value
 from flowfile_nb.notebook.prompt import ask_value, confirm
+from flowfile_nb.notebook.secret_arguments import ELSEWHERE, VERBS, secret_parser
 from flowfile_nb.notebook.setup import SETUP
 
 if TYPE_CHECKING:
@@ -54,11 +45,11 @@ def secret(shell: InteractiveShell, line: str) -> Any:
     # A verb comes first: the store is not asked, which `doctor` may have to do without. Then what is stored, also with a `=`.
     if len(words) == 1 and words[0] not in VERBS and words[0] in session.secrets:
         return _named(words[0])
-    refuse_value(words)
+    require_no_value(words)
     if words[0] == "export":
         raise UsageError("secrets leave this store encrypted only: there is no export", hint="%secret backup PATH")
     if len(words) == 1 and words[0] in HELP:
-        return _help(shell, "secret")
+        return show_help(shell, "secret")
     if len(words) == 1 and words[0] not in {*VERBS, *ELSEWHERE}:
         try:
             return _named(words[0])
@@ -69,37 +60,9 @@ def secret(shell: InteractiveShell, line: str) -> Any:
     return _run(shell, words)
 
 
-def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
-    """Run `%connect` or `%%connect`; the help page is in `extension.connect`."""
-    words = split(line)
-    if words[:1] and words[0] in HELP:
-        return _help(shell, "connect")
-    if description_on_line(line):
-        raise LiteralPasswordError(
-            "a connection is described below the line, not on it; nothing was opened, and the line is not kept in the history",
-            hint="%%connect warehouse   and in the next line the URL, with  %secret NAME  in the password's place",
-        )
-    if cell is None and _is_a_verb(words):
-        name = quoted(words[1]) if len(words) > 1 else "NAME"
-        raise UsageError(
-            "%connect has options where other tools have verbs", hint=CONNECT_ELSEWHERE[words[0]].replace("{name}", name)
-        )
-    # Imported here: `%secret` does not need it.
-    from flowfile_nb.notebook.connect_verb import run
-
-    return run(shell, connect_parser().parse_args(words), cell)
-
-
-def _is_a_verb(words: list[str]) -> bool:
-    """Return whether a line begins as another tool's would, and is not about a connection of that name."""
-    if not words or words[0] not in CONNECT_ELSEWHERE or any(word.startswith("-") for word in words[1:]):
-        return False
-    return len(words) == 2 or (len(words) == 1 and words[0] not in session.backend().connection_bodies())
-
-
-def _help(shell: InteractiveShell, magic: str) -> None:
-    found: Any = shell.magics_manager.magics["line"][magic]
-    print(inspect.cleandoc(found.__doc__))
+def show_help(shell: InteractiveShell, magic: str) -> None:
+    """Print the help page of a line magic."""
+    print(getdoc(shell.magics_manager.magics["line"][magic]))
 
 
 def _run(shell: InteractiveShell, words: list[str]) -> Any:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from contextlib import suppress
 
 from flowfile_nb import session
-from flowfile_nb.core.names import no_such_secret, quoted, suggest
-from flowfile_nb.errors import NoSuchSecretError
-from flowfile_nb.notebook.arguments import ELSEWHERE, VERBS
+from flowfile_nb.core.names import nearest, no_such_secret, quoted, suggest
+from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, UsageError, ValueOnLineError
+from flowfile_nb.notebook.secret_arguments import ELSEWHERE, VERBS, refuse_value
 
 _WITH_QUOTES = "with quotes, because the name has spaces"
 # Those whose words are names of what is stored: for another, the store need not be asked.
-_NAMING = {"get", "undo", "rename", "delete", "env", "log", "share", "unshare"}
+_NAMING = {"get", "set", "undo", "rename", "delete", "env", "log", "share", "unshare"}
 # Names of secrets often begin as a verb does: `get_pw` is not a mistyped `get`.
 _CLOSE = 0.7
 
@@ -52,6 +52,26 @@ def in_quotes(words: list[str]) -> str:
     return ""
 
 
+def require_no_value(words: list[str]) -> None:
+    """
+    Let a line of `%secret` pass that holds no value.
+
+    Raises:
+        UsageError: If more words than one stand for the name, and together are one that is stored: they are no value then.
+        ValueOnLineError: If there is, or may be, a value.
+    """
+    try:
+        refuse_value(words)
+    except ValueOnLineError:
+        line = ""
+        # Of a store that cannot be read other lines tell: a value is refused first.
+        with suppress(FlowfileNbError):
+            line = in_quotes(words)
+        if line:
+            raise UsageError("%secret set  takes one name, and there are more words; nothing was stored", hint=line) from None
+        raise
+
+
 def require_stored(names: list[str], words: list[str]) -> None:
     """
     Let pass if all *names* are there; *words* are the line on which they stand.
@@ -70,4 +90,4 @@ def require_stored(names: list[str], words: list[str]) -> None:
 
 
 def _near_verb(word: str) -> str | None:
-    return next(iter(get_close_matches(word.casefold(), VERBS, 1, _CLOSE)), None)
+    return nearest(word.casefold(), VERBS, _CLOSE)

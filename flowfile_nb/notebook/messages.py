@@ -7,9 +7,10 @@ its fields are protocol. Source: jupyter-client.readthedocs.io, "Messaging in Ju
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from flowfile_nb.core.expression import expression
 
 LEFT_ALONE = frozenset(
     {
@@ -50,7 +51,7 @@ _MIMETYPES = frozenset(
         "text/plain",
     }
 )
-_MODEL_REFERENCE = re.compile(r"IPY_MODEL_[0-9a-f]{32}\Z")
+_MODEL_REFERENCE = expression(r"IPY_MODEL_[0-9a-f]{32}\Z")
 _FIXED: dict[str, frozenset[str]] = {
     "clear_output": frozenset({"wait"}),
     "comm_close": frozenset({"comm_id"}),

@@ -26,14 +26,14 @@ from typing import TYPE_CHECKING, Any
 from flowfile_nb import session
 from flowfile_nb.connections import saved
 from flowfile_nb.connections.access import TIMEOUT_S
+from flowfile_nb.connections.definition import Definition
 from flowfile_nb.connections.families import declared_keys, kinds, require_described, unknown_keys
 from flowfile_nb.connections.form import Fields, body_of, fields_of
-from flowfile_nb.connections.saved import Definition
 from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.connections.toml_text import printable
 from flowfile_nb.errors import MissingDriverError, StoreError, UsageError
-from flowfile_nb.notebook.connect_verb import cell_of
 from flowfile_nb.notebook.connection_rows import ConnectionRow, connection_rows
+from flowfile_nb.notebook.saved_verbs import cell_of
 from flowfile_nb.notebook.variable import require_variable
 
 if TYPE_CHECKING:

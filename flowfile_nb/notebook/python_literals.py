@@ -19,6 +19,7 @@ from flowfile_nb.connections.literals import refuse_literals
 from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.connections.toml_text import toml_text
 from flowfile_nb.core.cell_source import REMOVED
+from flowfile_nb.core.expression import expression
 from flowfile_nb.errors import FlowfileNbError, LiteralPasswordError, MissingDriverError
 from flowfile_nb.notebook.written_values import UNKNOWN, Names, items_of, leaves_of, text_of, value_of
 
@@ -28,9 +29,9 @@ _WHAT = ("connect", "secrets")
 _NOT_DESCRIBED = {"as_", "save", "test", "trust"}
 _RUN_PYTHON = {"capture", "prun", "time", "timeit"}
 # Not the magic.
-_OURS = re.compile(r"(?<!%)\b(?:connect|secrets)\b")
+_OURS = expression(r"(?<!%)\b(?:connect|secrets)\b")
 # Of code that cannot be read: from a URL's password, or a credential's `=` or `:`, to the end of the line.
-_DOUBTFUL = re.compile(
+_DOUBTFUL = expression(
     r"""(?:[a-z][\w+.-]*://[^\s:/@'"]*:
         |(?:pass|pwd|secret|token|key|credential)\w*['"]?\s*[:=]\s*[^\s\w]*
         |\bsecrets\s*(?:\[[^\]\n]*\]\s*=|\.\s*(?:setdefault|update)\s*\()\s*

@@ -9,7 +9,7 @@ from pathlib import Path
 from flowfile_nb import session
 from flowfile_nb.backend import FlowfileConnection
 from flowfile_nb.connections import saved
-from flowfile_nb.connections.saved import Definition
+from flowfile_nb.connections.definition import Definition
 from flowfile_nb.connections.toml_text import printable
 from flowfile_nb.core.names import quoted
 from flowfile_nb.core.references import reference

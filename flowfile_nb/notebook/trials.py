@@ -14,7 +14,7 @@ from contextvars import copy_context
 from itertools import count
 
 from flowfile_nb.connecting import open_definition
-from flowfile_nb.connections.saved import Definition
+from flowfile_nb.connections.definition import Definition
 from flowfile_nb.errors import FlowfileNbError
 
 Tell = Callable[[int, dict[str, str]], None]

@@ -15,7 +15,7 @@ from flowfile_nb.notebook.prompt import confirm
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from flowfile_nb.connections.saved import Definition
+    from flowfile_nb.connections.definition import Definition
 
 
 def variable_of_flowfiles(name: str) -> str:

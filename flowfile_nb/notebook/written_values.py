@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from flowfile_nb.core.expression import expression
 from flowfile_nb.core.references import reference
 
 
@@ -30,8 +31,8 @@ class Names(NamedTuple):
 NO_NAMES = Names()
 UNKNOWN = reference("known only when the code runs")
 """What stands for a part of a text that only running the code would tell."""
-_FIELD = re.compile(r"(?<!\{)\{[^{}]*\}")
-_PERCENT = re.compile(r"%(?:\(\w+\))?[-+#0-9.]*[a-zA-Z]")
+_FIELD = expression(r"(?<!\{)\{[^{}]*\}")
+_PERCENT = expression(r"%(?:\(\w+\))?[-+#0-9.]*[a-zA-Z]")
 
 
 def text_of(node: ast.expr, names: Names = NO_NAMES) -> str | None:

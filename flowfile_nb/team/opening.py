@@ -7,7 +7,7 @@ from typing import Any
 
 from flowfile_nb.backend import TeamConnection
 from flowfile_nb.connections import Opened
-from flowfile_nb.connections.saved import Definition
+from flowfile_nb.connections.definition import Definition
 from flowfile_nb.connections.spec import TableSpec, read_spec, scheme_of, secrets_in
 from flowfile_nb.core.names import quoted, suggest
 from flowfile_nb.errors import NoSuchConnectionError, UsageError

@@ -9,7 +9,7 @@ import pytest
 import flowfile_nb as fnb
 from flowfile_nb import session
 from flowfile_nb.connections import outline, saved
-from flowfile_nb.connections.saved import Definition
+from flowfile_nb.connections.definition import Definition
 from flowfile_nb.errors import UsageError
 from flowfile_nb.notebook.connect_table import connections_table
 from flowfile_nb.storage.database import transaction

@@ -7,23 +7,24 @@ import sys
 import pytest
 
 import flowfile_nb as fnb
-from flowfile_nb import extension, session
+from flowfile_nb import session
 from flowfile_nb.errors import UnsupportedPlatformError
-from flowfile_nb.notebook.arguments import VERBS
+from flowfile_nb.notebook.secret_arguments import VERBS
 from tests.support.shell import Shell
 
 
 def test_unload_is_the_mirror_image_of_load(shell: Shell) -> None:
     """After unloading, magics, matchers and history are what they were before; loading again works."""
     real = shell.real
+    loaded = vars(real)["_flowfile_nb"]
     shell.run("%unload_ext flowfile_nb")
 
     assert "secret" not in real.magics_manager.magics["line"]
     assert "connect" not in real.magics_manager.magics["line"]
     assert "connect" not in real.magics_manager.magics["cell"]
-    assert extension._match not in real.Completer.custom_matchers
+    assert loaded.match not in real.Completer.custom_matchers
     assert "store_inputs" not in vars(real.history_manager)
-    assert extension._before_cell not in real.events.callbacks["pre_run_cell"]
+    assert loaded.before_cell not in real.events.callbacks["pre_run_cell"]
     assert "_flowfile_nb" not in vars(real)
 
     shell.run("%load_ext flowfile_nb")
@@ -33,9 +34,9 @@ def test_unload_is_the_mirror_image_of_load(shell: Shell) -> None:
 def test_loading_twice_is_loading_once(shell: Shell) -> None:
     """`%reload_ext` and a second load leave one matcher and one watch."""
     shell.run("%reload_ext flowfile_nb")
-    extension.load(shell.real)
+    fnb.load_ipython_extension(shell.real)
 
-    assert shell.real.Completer.custom_matchers.count(extension._match) == 1
+    assert shell.real.Completer.custom_matchers.count(vars(shell.real)["_flowfile_nb"].match) == 1
 
 
 def test_a_wrapper_put_over_ours_stays(shell: Shell) -> None:

@@ -15,9 +15,9 @@ import flowfile_nb as fnb
 from flowfile_nb import connecting, session
 from flowfile_nb.backend import FlowfileConnection
 from flowfile_nb.connections import families
+from flowfile_nb.connections.definition import Definition
 from flowfile_nb.connections.form import Fields, body_of, fields_of
 from flowfile_nb.connections.keys import Key
-from flowfile_nb.connections.saved import Definition
 from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, LiteralPasswordError
 from flowfile_nb.notebook.body_completion import complete_body

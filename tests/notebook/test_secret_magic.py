@@ -213,6 +213,25 @@ def test_a_value_on_the_line_is_refused_and_forgotten(shell: Shell, cell: str) -
     assert CANARY not in shell.shown
 
 
+@pytest.mark.parametrize(
+    ("line", "says", "has_quotes"),
+    [
+        ("set my pw", '%secret set "my …"', True),
+        ("set my pw --replace", '%secret set "my …" --replace', True),
+        ("set my=pw --replace", "%secret set my --replace   asks for it", False),
+    ],
+)
+def test_a_name_with_spaces_for_a_new_secret(shell: Shell, line: str, says: str, has_quotes: bool) -> None:
+    """Whether the second word is a value is not known: what it was to be is said, with the options, and the word is not."""
+    shown = shell.run(f"%secret {line}")
+
+    assert isinstance(shell.error, ValueOnLineError)
+    assert says in shown
+    assert ("A name with spaces needs quotes" in shown) is has_quotes
+    assert "pw" not in shown
+    assert shown.count("\n") == 2
+
+
 def test_other_cells_are_remembered_as_they_are(shell: Shell) -> None:
     """The watch over the history changes nothing else, and not the numbering."""
     shell.run("secret_number = 5  # %secret list")
@@ -470,14 +489,14 @@ def test_store_magic_carries_the_reference(shell: Shell) -> None:
 
 
 def test_help_page(shell: Shell) -> None:
-    """`%secret?` is the help page, and it has every verb."""
-    from flowfile_nb import extension
-    from flowfile_nb.notebook.arguments import VERBS
+    """`%secret?` and Shift-Tab show the help page, with every verb, before anything of ours was used."""
+    from flowfile_nb.notebook.secret_arguments import VERBS
 
-    page = extension.secret.__doc__ or ""
+    page = shell.real.object_inspect_mime("%secret")["text/plain"]
 
     assert all(f"%secret {verb}" in page for verb in VERBS)
-    assert shell.real.find_line_magic("secret").__doc__ == page
+    assert "--timeout SECONDS" in shell.real.object_inspect_mime("%%connect")["text/plain"]
+    assert "--if-missing" in shell.run("%secret help")
 
 
 def test_a_comment_at_the_end_is_no_value(shell: Shell) -> None:
@@ -522,6 +541,8 @@ def test_a_name_with_spaces_wants_quotes(shell: Shell) -> None:
         ("%secret delete penguins pw --yes", '%secret delete "penguins pw"'),
         ("%secret delete other penguins pw --yes", '%secret delete other "penguins pw"'),
         ("%secret undo penguins pw --yes", '%secret undo "penguins pw" --yes'),
+        ("%secret set penguins pw --replace", '%secret set "penguins pw" --replace'),
+        ("%secret set penguins pw --generate 32", '%secret set "penguins pw" --generate 32'),
     ],
 )
 def test_words_that_together_are_a_name(shell: Shell, line: str, hint: str) -> None:

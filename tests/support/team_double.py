@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from flowfile_nb.connections.saved import Definition
+from flowfile_nb.connections.definition import Definition
 from flowfile_nb.core.references import renamed_in
 from flowfile_nb.errors import (
     BindingError,

@@ -21,7 +21,9 @@ from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import Kind, family_of
+from flowfile_nb.connections.forms.duckdb_errors import explain_errors
 from flowfile_nb.connections.held import Held, Login
+from flowfile_nb.connections.object_storage import ObjectStorage
 from flowfile_nb.connections.s3 import S3, key_of
 from flowfile_nb.connections.spec import Spec, scheme_of, secrets_in
 from flowfile_nb.connections.storage_parts import Credentials, Parts
@@ -88,6 +90,8 @@ class DuckDB:
             self._place, self._storage = family.target(filesystem), (family, filesystem)
             connection = duckdb.connect()
             connection.register_filesystem(filesystem)
+            assert isinstance(family, ObjectStorage)
+            explain_errors(connection, filesystem, family)
             return connection
         login = Login(spec, reveal)
         reveal = login.access

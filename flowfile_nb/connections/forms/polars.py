@@ -11,8 +11,11 @@ from typing import Any, NoReturn
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.azure import Azure
+from flowfile_nb.connections.forms.polars_errors import explain
 from flowfile_nb.connections.forms.polars_places import Provider, Source, source_of
 from flowfile_nb.connections.gcs import GoogleStorage
+from flowfile_nb.connections.later import Teller
+from flowfile_nb.connections.object_storage import ObjectStorage, Place
 from flowfile_nb.connections.s3 import S3
 from flowfile_nb.connections.spec import Spec, scheme_of
 from flowfile_nb.connections.storage_parts import Credentials
@@ -31,14 +34,16 @@ _FAMILIES: dict[str, type[S3 | GoogleStorage | Azure]] = {
 class PolarsOptions(Mapping[str, Any]):
     """The arguments of `pl.scan_parquet` and its like: `storage_options`, without a value, and `credential_provider`."""
 
-    def __init__(self, source: Source, credentials: Credentials, place: str) -> None:
+    def __init__(self, source: Source, credentials: Credentials, place: Place, storage: ObjectStorage) -> None:
         self._source, self._credentials, self._place = source, credentials, place
+        self._teller = Teller(self, lambda error: explain(error, storage, place))
         # Polars knows providers by identity, so a former one is kept: no other may get its place in memory.
         self._providers: list[tuple[list[object], Callable[[], Any]]] = []
 
     def __getitem__(self, key: str) -> Any:
         if key not in list(self):
             raise KeyError(key)
+        self._teller.used()
         return dict(self._source.options) if key == "storage_options" else self._provider()
 
     def __iter__(self) -> Iterator[str]:
@@ -54,11 +59,11 @@ class PolarsOptions(Mapping[str, Any]):
         assert self._source.login is not None
         now = self._credentials.state()
         if not self._providers or self._providers[-1][0] != now:
-            self._providers.append((now, Provider(self._source.login)))
+            self._providers.append((now, Provider(self._source.login, self._teller)))
         return self._providers[-1][1]
 
     def __repr__(self) -> str:
-        return f"<options of Polars for {self._place}>"
+        return f"<options of Polars for {self._place.text}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} are not pickled: open the connection where it is used:  %connect NAME --as polars")
@@ -90,12 +95,14 @@ class Polars:
         family = _FAMILIES[kind]()
         parts = family.described(spec)
         credentials = Credentials(parts, reveal)
-        self._place = family.place(parts).text
+        family.take(parts, credentials)
+        place = family.place(parts)
+        self._place = place.text
         scheme = family.grammar.scheme
         self.note = (
             f'Use it so:  pl.scan_parquet("{scheme}://{"container" if scheme == "abfs" else "bucket"}/path.parquet", **NAME)'
         )
-        return PolarsOptions(source_of(scheme, parts, credentials), credentials, self._place)
+        return PolarsOptions(source_of(scheme, parts, credentials), credentials, place, family)
 
     def check(self, connection: PolarsOptions) -> None:
         """Ask for the login once, so that one that cannot be read is said now; Polars asks the server."""

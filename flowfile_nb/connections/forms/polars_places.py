@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from flowfile_nb.connections.azure import account_url, login_of
 from flowfile_nb.connections.gcs import access_token, service_account
+from flowfile_nb.connections.later import Teller
 from flowfile_nb.connections.s3 import key_of
 from flowfile_nb.connections.storage_parts import Credentials, Parts
 from flowfile_nb.errors import ConnectionSpecError
@@ -46,11 +47,12 @@ def source_of(kind: str, parts: Parts, credentials: Credentials) -> Source:
 class Provider:
     """A function for `credential_provider`, which stays here: a scan that is sent elsewhere would take it along."""
 
-    def __init__(self, login: Login) -> None:
-        self._login = login
+    def __init__(self, login: Login, teller: Teller) -> None:
+        self._login, self._teller = login, teller
 
     def __call__(self) -> tuple[dict[str, str], int]:
         """Return the login, and when it has to be asked for again, in seconds since 1970."""
+        self._teller.used()
         return self._login(), int(time.time()) + _LASTS_S
 
     def __repr__(self) -> str:
