@@ -9,7 +9,8 @@ from flowfile_nb.core.crypto import token_times
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionSpecError, NoSuchSecretError
 from flowfile_nb.storage.flowfile import ConnectionRow
-from flowfile_nb.storage.store import Row, Store
+from flowfile_nb.storage.rows import Row
+from flowfile_nb.storage.store import Store
 
 
 def connections(store: Store, user_id: int) -> dict[str, FlowfileConnection]:

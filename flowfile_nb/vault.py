@@ -13,7 +13,8 @@ from flowfile_nb.errors import FlowfileNbError, InvalidNameError, NoSuchSecretEr
 from flowfile_nb.storage.access_log import AccessLog
 from flowfile_nb.storage.database import ALL
 from flowfile_nb.storage.paths import find_paths
-from flowfile_nb.storage.store import Row, Store
+from flowfile_nb.storage.rows import Row
+from flowfile_nb.storage.store import Store
 from flowfile_nb.storage.store_key import StoreKey
 
 # What only showing and describing need is imported there: a cold read of one secret is half imports.
@@ -175,19 +176,25 @@ class Vault:
             if not (replace and self.store.find(self.user_id, name)):
                 raise
         require_value(value)
-        with self._recorded("replace" if replace else "add", name):
-            # Ahead of the lock, which others wait for; whether it is the right key is proved when it is held.
-            keychain = self.key.last_proved or self.key.proved_keychain()
-            token = keychain.encrypt_secret(value, self.user_id)
-            self._found = None
-            with self.store.active.alone():
-                present = self.key.proved_keychain()
-                if present is not keychain:
-                    # Rotated while this waited for its turn.
-                    token = present.encrypt_secret(value, self.user_id)
-                replaced = self.store.put(self.user_id, name, token, replace=replace)
+        try:
+            replaced = self._put(name, value, replace=replace)
+        except FlowfileNbError as error:
+            self.log.refused_change("replace" if replace else "add", name, error)
+            raise
         self.log.soon("replace" if replaced else "add", name)
         return replaced
+
+    def _put(self, name: str, value: str, *, replace: bool) -> bool:
+        # Ahead of the lock, which others wait for; whether it is the right key is proved when it is held.
+        keychain = self.key.last_proved or self.key.proved_keychain()
+        token = keychain.encrypt_secret(value, self.user_id)
+        self._found = None
+        with self.store.active.alone():
+            present = self.key.proved_keychain()
+            if present is not keychain:
+                # Rotated while this waited for its turn.
+                token = present.encrypt_secret(value, self.user_id)
+            return self.store.put(self.user_id, name, token, replace=replace)
 
     def replaced_at(self, name: str) -> int:
         """
@@ -314,12 +321,11 @@ class Vault:
 
     @contextmanager
     def _recorded(self, operation: str, name: str, *, to: str = "") -> Iterator[None]:
-        """Record that a change was refused, and why. A name that nobody has may be a value typed in the wrong place."""
+        """Record that a change was refused, and why."""
         try:
             yield
         except FlowfileNbError as error:
-            if not isinstance(error, NoSuchSecretError):
-                self.log.record(operation, name, type(error).__name__, to=to)
+            self.log.refused_change(operation, name, error, to=to)
             raise
 
     def _own(self, name: str) -> Row:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from flowfile_nb.core.crypto import Keychain
 from flowfile_nb.errors import DamagedBackupError, MasterKeyError, NewerBackupError
-from flowfile_nb.storage.store import Row
+from flowfile_nb.storage.rows import Row
 from flowfile_nb.storage.whole import Grant, Group, Membership, SavedConnection, Whole
 
 _FORMAT = 1

@@ -18,7 +18,7 @@ from flowfile_nb.lifecycle.contents import Contents, from_bytes
 from flowfile_nb.storage.access_log import EVERYTHING
 from flowfile_nb.storage.master_key import create_master_key, key_source, read_master_key
 from flowfile_nb.storage.merge import Item, Sharing, add_users, merge, merge_connections
-from flowfile_nb.storage.store import Row
+from flowfile_nb.storage.rows import Row
 from flowfile_nb.storage.whole import SavedConnection, Whole, read_whole
 from flowfile_nb.vault import Vault
 

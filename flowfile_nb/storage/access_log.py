@@ -22,6 +22,8 @@ from collections.abc import Mapping
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING
 
+from flowfile_nb.errors import NoSuchSecretError
+
 if TYPE_CHECKING:
     from typing import Any
 
@@ -77,6 +79,11 @@ class AccessLog:
     def refused(self, name: str, error: BaseException) -> None:
         """Record that a value was not given out, and the class of the reason; once a minute."""
         self.used(name, type(error).__name__)
+
+    def refused_change(self, operation: str, name: str, error: BaseException, *, to: str = "") -> None:
+        """Record that a change was refused, and why. A name that nobody has may be a value typed in the wrong place."""
+        if not isinstance(error, NoSuchSecretError):
+            self.record(operation, name, type(error).__name__, to=to)
 
     def soon(self, operation: str, name: str, outcome: str = OK) -> None:
         """Record one operation of those that loops are made of, a read or an `add`: at once, or a little later with others."""

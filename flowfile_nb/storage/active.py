@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.errors import StoreError
+from flowfile_nb.storage.alone import Alone, Writing
 from flowfile_nb.storage.database import (
     FOREIGN,
     connect,
@@ -29,6 +30,8 @@ from flowfile_nb.storage.paths import Paths, make_private_directory
 
 if TYPE_CHECKING:
     from threading import RLock
+
+    from flowfile_nb.storage.lock import Lock
 else:
     # The same lock; the module `threading`, as those that only writing needs, would be a fiftieth of a cold read.
     from _thread import RLock
@@ -53,13 +56,13 @@ class ActiveDatabase:
         self._process, self._process_mutex = os.getpid(), RLock()
         self._connection: sqlite3.Connection | None = None
         self._open_file: tuple[int, str, int, int] | None = None
-        self._fresh_until = 0.0
-        self._is_alone = False
+        self.fresh_until = 0.0
+        self.is_alone = False
+        """Whether who holds `mutex` holds the store's lock, too."""
+        self._lock: Lock | None = None
         self._inherited: list[sqlite3.Connection] = []
         self.has_shares = False
         """Whether it has the table that shares secrets with groups."""
-        self.swept_at = 0.0
-        """When what is kept for a while was last looked at, by this process; in seconds since 1970."""
 
     @property
     def location(self) -> str | None:
@@ -71,7 +74,11 @@ class ActiveDatabase:
     def recent_location(self) -> str | None:
         """`location` as of `recent`."""
         with self.mutex:
-            return self._open_file[1] if self._open_file and monotonic() < self._fresh_until else self.location
+            try:
+                self.recent()
+            except FOREIGN as error:
+                raise self.error(error) from None
+            return self._open_file[1] if self._open_file else None
 
     def close(self) -> None:
         """Close it; the next call opens it again."""
@@ -79,7 +86,7 @@ class ActiveDatabase:
             if self._connection is not None:
                 self._connection.close()
             self._connection = self._open_file = None
-            self._fresh_until = 0.0
+            self.fresh_until = 0.0
 
     @property
     def mutex(self) -> RLock:
@@ -87,8 +94,8 @@ class ActiveDatabase:
         if self._process != os.getpid():
             # In a forked child the parent's may be held for ever by a thread that is not here.
             self._process, self._process_mutex = os.getpid(), RLock()
-            self._fresh_until = 0.0  # the connection is the parent's
-            self._is_alone = False  # so is the lock
+            self.fresh_until = 0.0  # the connection is the parent's
+            self.is_alone, self._lock = False, None  # so is the lock
         return self._process_mutex
 
     @contextmanager
@@ -100,43 +107,42 @@ class ActiveDatabase:
             except FOREIGN as error:
                 raise self.error(error) from None
 
-    @contextmanager
-    def alone(self, *, wait: bool = True) -> Iterator[bool]:
+    def alone(self, *, wait: bool = True) -> Alone:
         """
         Hold the store's lock: no other process of ours writes rows or changes the key meanwhile.
 
         Without *wait* the block runs at once, and is told whether it holds the lock.
         """
-        from flowfile_nb.storage.lock import exclusive
+        return Alone(self, wait=wait)
 
-        # Always in this order, or two threads would wait for each other.
-        with self.mutex:
-            if self._is_alone:
-                yield True
-                return
-            make_private_directory(self._paths.directory)
-            with exclusive(self._paths.lock, wait=wait) as held:
-                # What another process did while it had the lock is seen.
-                self._fresh_until = 0.0
-                self._is_alone = held
-                try:
-                    yield held
-                finally:
-                    self._is_alone = False
-
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Writing:
         """The database that holds the secrets now, made where there is none, to write while no other process does."""
-        with self.alone():
-            try:
-                db = self.recent()
-                if db is None:
-                    create_database(self._paths.database)
-                    db = self.current()
-                assert db is not None
-                yield db
-            except FOREIGN as error:
-                raise self.error(error) from None
+        return Writing(self)
+
+    def take_lock(self, *, wait: bool) -> Lock:
+        """Wait for the store's lock, or only try to get it; the folder is made where there is none."""
+        if self._lock is None:
+            # Imported here: only writing needs it.
+            from flowfile_nb.storage.lock import Lock
+
+            make_private_directory(self._paths.directory)
+            self._lock = Lock(self._paths.lock)
+        try:
+            self.is_alone = self._lock.acquire(wait=wait)
+        except StoreError:
+            # Its folder was there when this process wrote first.
+            make_private_directory(self._paths.directory)
+            self.is_alone = self._lock.acquire(wait=wait)
+        # What another process did while it had the lock is seen.
+        self.fresh_until = 0.0
+        return self._lock
+
+    def made(self) -> sqlite3.Connection:
+        """Return the connection to our own database, made now."""
+        create_database(self._paths.database)
+        db = self.current()
+        assert db is not None
+        return db
 
     @contextmanager
     def ours(self, *, create: bool = False) -> Iterator[sqlite3.Connection | None]:
@@ -198,32 +204,35 @@ class ActiveDatabase:
         # `reading` and `mutex` written out: the calls would be a fifth of a warm read.
         with self._process_mutex if self._process == os.getpid() else self.mutex:
             try:
-                db = self._connection if monotonic() < self._fresh_until else self.current()
+                db = self._connection if monotonic() < self.fresh_until else self.current()
                 return None if db is None else db.execute(query, arguments).fetchone()
             except FOREIGN as error:
                 raise self.error(error) from None
 
     def recent(self) -> sqlite3.Connection | None:
         """Return what `current` does, or did a moment ago; who is `alone` has looked since then."""
-        return self._connection if monotonic() < self._fresh_until else self.current()
+        return self._connection if monotonic() < self.fresh_until else self.current()
 
     def current(self) -> sqlite3.Connection | None:
         """Return the connection to the database that holds the secrets now, opening it where it changed under us."""
-        process = os.getpid()
+        process, opened = os.getpid(), self._open_file
         for path in self._candidates:
+            if not (opened and opened[1] == path) and not os.access(path, os.F_OK):
+                # Asked ahead: what `stat` raises takes three times as long, and most have no catalog.
+                continue
             try:
                 # A file is itself by inode and device.
                 file = (process, path, *os.stat(path)[1:3])
             except OSError:
                 continue
             if file == self._open_file:
-                self._fresh_until = monotonic() + _MOMENT_S
+                self.fresh_until = monotonic() + _MOMENT_S
                 return self._connection
             db = self._open(path)
             if db is not None:
                 self._forget()
                 self._connection, self._open_file = db, file
-                self._fresh_until = monotonic() + _MOMENT_S
+                self.fresh_until = monotonic() + _MOMENT_S
                 self.has_shares = has_table(db, "resource_grants")
                 return db
         self._forget()
@@ -257,7 +266,7 @@ class ActiveDatabase:
         return db
 
     def _forget(self) -> None:
-        self._fresh_until = 0.0
+        self.fresh_until = 0.0
         if self._connection is not None:
             if self._open_file is not None and self._open_file[0] == os.getpid():
                 self._connection.close()

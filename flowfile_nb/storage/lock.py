@@ -11,41 +11,78 @@ from collections.abc import Iterator
 from flowfile_nb.storage.paths import not_writable
 
 _held = threading.local()
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+_NONE = -1
+
+
+class Lock:
+    """
+    A lock file: one thread of one process holds it, others wait in a queue, where SQLite alone would have them poll.
+
+    It covers the two things that SQLite's own locks do not: making the key, and switching a database to WAL. Where a file
+    system has no locks, SQLite's remain. A thread that holds it may take it again, by whichever object; a process that was
+    forked meanwhile may not.
+
+    Args:
+        path: The file; it is made when it is needed first.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor = _NONE
+        self._holder: tuple[int, str] | None = None
+
+    def acquire(self, *, wait: bool = True) -> bool:
+        """
+        Wait until it is free, as long as it takes (an interrupt ends the wait); without *wait* return whether it was.
+
+        Raises:
+            StoreError: If the file cannot be made.
+        """
+        held: set[tuple[int, str]] = _held.__dict__.setdefault("paths", set())
+        holder = (os.getpid(), self._path)
+        if holder in held:
+            return True
+        try:
+            descriptor = os.open(self._path, _FLAGS, 0o600)
+        except OSError as error:
+            raise not_writable(os.path.dirname(self._path), error) from None
+        locked = False
+        try:
+            locked = _lock(descriptor) if wait else _try_lock(descriptor)
+        finally:
+            if not locked:
+                os.close(descriptor)
+        if locked:
+            held.add(holder)
+            self._holder, self._descriptor = holder, descriptor
+        return locked
+
+    def release(self) -> None:
+        """Let the next one have it, if it was this object that took it."""
+        if self._holder is not None:
+            descriptor, holder = self._descriptor, self._holder
+            self._descriptor, self._holder = _NONE, None
+            _held.__dict__["paths"].discard(holder)
+            if holder[0] == os.getpid():
+                # Closing alone would leave it with a process that was forked meanwhile. One that is killed loses it, too.
+                _unlock(descriptor)
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
 def exclusive(path: str, *, wait: bool = True) -> Iterator[bool]:
     """
-    Hold the lock file *path*; wait for it as long as it takes (an interrupt ends the wait).
-
-    Without *wait* the block runs at once, and is told whether it holds the lock.
-
-    It keeps waiting writers in a queue, where SQLite alone would have them poll, and it covers the two things that SQLite's
-    own locks do not: making the key, and switching a database to WAL. Where a file system has no locks, SQLite's remain.
-    A thread that holds it may take it again; a process that was forked meanwhile may not.
+    Hold the lock file *path* meanwhile; without *wait* the block runs at once, and is told whether it holds it.
 
     Raises:
-        StoreError: If the lock file cannot be made.
+        StoreError: If the file cannot be made.
     """
-    held: set[tuple[int, str]] = _held.__dict__.setdefault("paths", set())
-    holder = (os.getpid(), path)
-    if holder in held:
-        yield True
-        return
+    lock = Lock(path)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-    except OSError as error:
-        raise not_writable(os.path.dirname(path), error) from None
-    try:
-        locked = _lock(descriptor) if wait else _try_lock(descriptor)
-        if locked:
-            held.add(holder)
-        yield locked
+        yield lock.acquire(wait=wait)
     finally:
-        if holder in held:
-            held.discard(holder)
-            _unlock(descriptor)
-        os.close(descriptor)
+        lock.release()
 
 
 if sys.platform == "win32":
@@ -73,9 +110,12 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+    # A file system without locks refuses each of these. `try` and not `suppress`, which takes longer than the call in it.
     def _lock(descriptor: int) -> bool:
-        with contextlib.suppress(OSError):
+        try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            return True
         return True
 
     def _try_lock(descriptor: int) -> bool:
@@ -84,11 +124,11 @@ else:
         except BlockingIOError:
             return False
         except OSError:
-            # No locks on this file system.
             return True
         return True
 
     def _unlock(descriptor: int) -> None:
-        # Closing alone would leave it with a process that was forked meanwhile. One that is killed loses it, too.
-        with contextlib.suppress(OSError):
+        try:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
+        except OSError:
+            return

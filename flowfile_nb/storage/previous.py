@@ -23,11 +23,11 @@ from flowfile_nb.storage.active import ActiveDatabase
 from flowfile_nb.storage.database import has_table
 
 if TYPE_CHECKING:
-    from flowfile_nb.storage.store import Row, Store
+    from flowfile_nb.storage.rows import Row
+    from flowfile_nb.storage.store import Store
     from flowfile_nb.storage.store_key import StoreKey
 
 _KEPT_S = UNDO_DAYS * 86_400
-_SWEEP_EVERY_S = 3_600
 
 
 class Previous:
@@ -81,15 +81,7 @@ class Change:
             self._after("DELETE FROM nb_previous WHERE user_id = ? AND name = ?", user_id, name)
 
     def finish(self) -> None:
-        """Do what was left for after the change; now and then delete what was kept long enough, too."""
-        if time.time() - self._active.swept_at >= _SWEEP_EVERY_S or time.time() < self._active.swept_at:
-            if self._exists():
-                # On either side: where the clock was wrong for a while, nothing is kept until that time comes.
-                latest = _now() + _KEPT_S
-                self._afterwards.append(
-                    ("DELETE FROM nb_previous WHERE replaced_at NOT BETWEEN ? AND ?", (latest - 2 * _KEPT_S, latest))
-                )
-            self._active.swept_at = time.time()
+        """Do what was left for after the change."""
         if self._afterwards:
             # The change itself is done. What cannot be deleted now is never put back all the same, and a later sweep finds it.
             with suppress(StoreError, sqlite3.Error), self._active.beside(self._db) as ours:
@@ -117,6 +109,14 @@ def change(active: ActiveDatabase, db: sqlite3.Connection) -> Iterator[Change]:
     around = Change(active, db)
     yield around
     around.finish()
+
+
+def sweep(active: ActiveDatabase, db: sqlite3.Connection) -> None:
+    """Delete what was kept long enough, inside of `ActiveDatabase.writing`. What cannot be deleted now is found later."""
+    # On either side: where the clock was wrong for a while, nothing is kept until that time comes.
+    latest = _now() + _KEPT_S
+    with suppress(StoreError, sqlite3.Error), active.beside(db) as ours:
+        ours.execute("DELETE FROM nb_previous WHERE replaced_at NOT BETWEEN ? AND ?", (latest - 2 * _KEPT_S, latest))
 
 
 def find_previous(active: ActiveDatabase, user_id: int, name: str) -> list[Previous]:

@@ -1,197 +1,43 @@
-"""Rows of ciphertext, in whichever database holds them now. Never sees a plaintext or a key."""
+"""Writing rows of ciphertext, in whichever database holds them now. Never sees a plaintext or a key."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flowfile_nb.core.names import quoted
-from flowfile_nb.errors import NoSuchSecretError, NothingToUndoError, SecretExistsError, StoreError
-from flowfile_nb.storage.active import ActiveDatabase
-from flowfile_nb.storage.database import ALL, columns, readable, transaction
-from flowfile_nb.storage.own_facts import OwnFacts, rename_references
+from flowfile_nb.errors import NothingToUndoError, SecretExistsError, StoreError
+from flowfile_nb.storage.database import transaction
+from flowfile_nb.storage.own_facts import rename_references
 from flowfile_nb.storage.paths import Paths
+from flowfile_nb.storage.rows import Rows
 
 if TYPE_CHECKING:
-    from flowfile_nb.storage.flowfile import ConnectionRow
-    from flowfile_nb.storage.previous import Change, Previous
+    from flowfile_nb.storage.previous import Change
 
-# Enough of a token for `$ffsec$1$<owner id>$` and the 12 characters that hold the time.
-_HEAD = 48
-# Whatever became of a name or a token on disk concerns its own row only: no text any more, or none at all.
-_NAME, _TEXT = "ifnull(CAST(s.name AS TEXT), '')", "ifnull(CAST(s.encrypted_value AS TEXT), '')"
-_BYTES = "ifnull(CAST(s.encrypted_value AS BLOB), x'')"
-# Found by an index, and read from the table: an index that is damaged must not lead to another secret's value.
-_OWN = f"""
-    SELECT s.id, s.name, {_BYTES}, s.user_id FROM secrets s
-    WHERE s.id = (SELECT id FROM secrets WHERE name = ? AND user_id = ? ORDER BY id LIMIT 1)
-"""  # noqa: S608 - made of our own constants
-_UPDATE = "UPDATE secrets SET encrypted_value = ?, iv = '' WHERE id = ?"
-_SHARED_WITH = """
-    FROM secrets s
-    JOIN resource_grants g ON g.resource_type = 'secret' AND g.resource_id = s.id
-    JOIN user_group_memberships m ON m.group_id = g.group_id AND m.user_id = ?
-    WHERE s.user_id <> m.user_id
+# By itself a transaction: it waits for other writers, and is on disk when it returns.
+_ADD = """
+    INSERT INTO secrets (name, encrypted_value, iv, user_id) SELECT ?1, ?2, '', ?3
+    WHERE NOT EXISTS (SELECT 1 FROM secrets WHERE name = ?1 AND user_id = ?3)
 """
-_SHARED = f"SELECT s.id, s.name, {_BYTES}, s.user_id {_SHARED_WITH} AND s.name = ? ORDER BY s.id LIMIT 1"
-
-NOT_STORED = 0
-"""The id of no row: SQLite counts from 1."""
+_UPDATE = "UPDATE secrets SET encrypted_value = ?, iv = '' WHERE id = ?"
+_SWEEP_EVERY_S = 3_600
 
 
-class Row:
-    """One stored secret, still encrypted. No NamedTuple: to make its first one costs a cold process a millisecond."""
-
-    __slots__ = ("id", "name", "owner_id", "token")
-
-    def __init__(self, row_id: int, name: str, token: str, owner_id: int) -> None:
-        self.id = row_id
-        self.name = name
-        self.token = token
-        self.owner_id = owner_id
-
-
-class Store(OwnFacts):
+class Store(Rows):
     """
-    The rows, wherever they are now.
+    The rows, to read and to write, wherever they are now.
 
     Args:
         paths: Where the databases are, or would be. Nothing is created before the first write.
     """
 
     def __init__(self, paths: Paths) -> None:
-        super().__init__(ActiveDatabase(paths))
-        self.paths = paths
-
-    @property
-    def location(self) -> str | None:
-        """The database that holds the secrets now, or None if there is none yet."""
-        return self.active.location
-
-    # Reading
-
-    def version(self) -> object:
-        """Return something that differs when a row may have changed since, by this process or another."""
-        with self.active.reading() as db:
-            # The first counts what others commit, the second what we do.
-            return db and (self.location, db.execute("PRAGMA data_version").fetchone()[0], db.total_changes)
-
-    def find(self, user_id: int, name: str) -> Row | None:
-        """Return the row *name* means for a user: the own one with the lowest id, else the shared one with the lowest id."""
-        found = self.active.first(_OWN, name, user_id)
-        if found is None:
-            with self.active.reading() as db:
-                if db is not None:
-                    found = db.execute(_OWN, (name, user_id)).fetchone()
-                    if found is None and self.active.has_shares:
-                        found = db.execute(_SHARED, (user_id, name)).fetchone()
-        return None if found is None else self._row(name, *found)
-
-    def names(self, user_id: int) -> list[str]:
-        """Return the names a user can use, each once, the oldest first."""
-        (names,) = self._usable(user_id, _NAME)
-        return names
-
-    def count(self, user_id: int) -> int:
-        """Return how many names a user can use."""
-        with self.active.reading() as db:
-            if db is None:
-                return 0
-            own: int = db.execute("SELECT count(DISTINCT name) FROM secrets WHERE user_id = ?", (user_id,)).fetchone()[0]
-            if not self.active.has_shares:
-                return own
-            others = "NOT EXISTS (SELECT 1 FROM secrets o WHERE o.user_id = m.user_id AND o.name = s.name)"
-            shared: int = db.execute(f"SELECT count(DISTINCT s.name) {_SHARED_WITH} AND {others}", (user_id,)).fetchone()[0]
-            return own + shared
-
-    def rows(self, user_id: int) -> list[Row]:
-        """Return the rows a user can use, one for each name, the oldest first."""
-        names, ids, tokens, owners = self._usable(user_id, _NAME, "s.id", _TEXT, "s.user_id")
-        return list(map(Row, ids, names, tokens, owners))
-
-    def listing(self, user_id: int, limit: int = ALL, names: Sequence[str] | None = None) -> list[list[Any]]:
-        """
-        Return what can be listed of the secrets a user can use, one of each name, the oldest first.
-
-        Args:
-            user_id: Whose.
-            limit: With it, the first so many own ones and as many shared ones, by name in any case (of ASCII's letters).
-            names: With them, only those.
-
-        Returns:
-            Three columns: the names, the heads of the tokens with version, owner and time, and the owners' ids.
-        """
-        return self._usable(user_id, _NAME, f"substr({_TEXT}, 1, {_HEAD})", "s.user_id", limit=limit, names=names)
-
-    def user_names(self) -> dict[int, str]:
-        """Return the user name of each user id."""
-        with self.active.reading() as db:
-            return {} if db is None else dict(db.execute("SELECT id, username FROM users"))
-
-    def tokens(self, limit: int) -> list[tuple[str, int]]:
-        """Return up to *limit* (token, owner id) of any user, the newest first."""
-        with self.active.reading() as db:
-            if db is None:
-                return []
-            query = f"SELECT {_BYTES}, ifnull(CAST(user_id AS INTEGER), 0) FROM secrets s ORDER BY id DESC LIMIT ?"  # noqa: S608 - made of our own constants
-            return [(readable(token), owner) for token, owner in db.execute(query, (limit,))]
-
-    def token(self, row_id: int) -> str | None:
-        """Return the token that a row has now, or None if it is gone."""
-        with self.active.reading() as db:
-            query = f"SELECT {_BYTES} FROM secrets s WHERE id = ?"  # noqa: S608 - made of our own constants
-            found = db and db.execute(query, (row_id,)).fetchone()
-            return readable(found[0]) if found else None
-
-    def used_by(self, row_id: int) -> list[str]:
-        """Return the names of Flowfile's connections that use a row."""
-        from flowfile_nb.storage.flowfile import connections_using
-
-        with self.active.reading() as db:
-            return [] if db is None else connections_using(db, row_id)
-
-    def flowfile_connections(self, user_id: int, name: str | None = None) -> list[ConnectionRow]:
-        """Return the connections that were saved in Flowfile's own interface; of one name alone if that is given."""
-        from flowfile_nb.storage.flowfile import saved_connections
-
-        with self.active.reading() as db:
-            return [] if db is None else saved_connections(db, user_id, name)
-
-    def row(self, row_id: int) -> Row | None:
-        """Return one row of `secrets` by its id."""
-        with self.active.reading() as db:
-            query = "SELECT id, name, encrypted_value, user_id FROM secrets WHERE id = ?"
-            found = None if db is None else db.execute(query, (row_id,)).fetchone()
-            return Row(*found) if found else None
-
-    def _usable(self, user_id: int, *what: str, limit: int = ALL, names: Sequence[str] | None = None) -> list[list[Any]]:
-        """Return columns of the rows a user can use; the first is the name, each name there once, ordered as in `listing`."""
-        with self.active.reading() as db:
-            if db is None:
-                return [[] for _ in what]
-            # A store has the secrets of few users: reading the table in its own order is quicker than an index and sorting.
-            arguments: list[object] = [user_id]
-            hint, some = "NOT INDEXED", ""
-            if names is not None:
-                hint, some = "", "AND s.name IN (SELECT value FROM json_each(?))"
-                arguments.append(json.dumps(names))
-            order = "s.id" if limit == ALL else "s.name COLLATE NOCASE, s.id"
-            own = f"FROM secrets s {hint} WHERE s.user_id = ? {some} ORDER BY {order} LIMIT ?"
-            found = columns(db, what, own, *arguments, limit)
-            if self.active.has_shares:
-                shared = columns(db, what, f"{_SHARED_WITH} {some} ORDER BY {order} LIMIT ?", *arguments, limit)
-                found = [mine + theirs for mine, theirs in zip(found, shared, strict=True)]
-        if len(set(found[0])) == len(found[0]):
-            return found
-        first: dict[str, int] = {}
-        for number, name in enumerate(found[0]):
-            first.setdefault(name, number)
-        return [[column[number] for number in first.values()] for column in found]
-
-    # Writing
+        super().__init__(paths)
+        self._swept_at = 0.0
 
     def put(self, user_id: int, name: str, token: str, *, replace: bool) -> bool:
         """
@@ -204,31 +50,33 @@ class Store(OwnFacts):
         Raises:
             SecretExistsError: If the name is taken and *replace* is false.
         """
-        with self._changing(user_id, name) as (db, previous):
-            row = self._find_own(db, user_id, name)
-            if row is None:
-                insert = "INSERT INTO secrets (name, encrypted_value, iv, user_id) VALUES (?, ?, '', ?)"
-                db.execute(insert, (name, token, user_id))
-            elif not replace:
+        with self.active.writing() as db:
+            # Most names are new.
+            if db.execute(_ADD, (name, token, user_id)).rowcount:
+                self._changed(db, user_id, (name,))
+                return False
+            if not replace:
                 raise SecretExistsError(
                     f"there is already a secret named {name!r}; it was not changed",
                     hint=f"%secret set {quoted(name)} --replace  keeps its shares and connections",
                 )
-            else:
-                previous.replaced(user_id, name, row.token, token)
-                db.execute(_UPDATE, (token, row.id))
-            return row is not None
+            return self._replace(user_id, name, token)
+
+    def _replace(self, user_id: int, name: str, token: str) -> bool:
+        with self._changing(user_id, name) as (db, previous):
+            row = self._find_own(db, user_id, name)
+            if row is None:
+                # Flowfile has deleted it at this moment.
+                db.execute(_ADD, (name, token, user_id))
+                return False
+            previous.replaced(user_id, name, row.token, token)
+            db.execute(_UPDATE, (token, row.id))
+            return True
 
     def renew(self, row_id: int, old: str, new: str) -> None:
         """Put the token *new* of the same value in the place of *old*, if a row still has that."""
         with self.active.writing() as db:
             db.execute("UPDATE secrets SET encrypted_value = ? WHERE id = ? AND encrypted_value = ?", (new, row_id, old))
-
-    def previous(self, user_id: int, name: str) -> list[Previous]:
-        """Return what is kept of a user's own secret from before it was replaced, the newest first."""
-        from flowfile_nb.storage.previous import find_previous
-
-        return find_previous(self.active, user_id, name)
 
     def undo(self, user_id: int, name: str, present: str, former: str) -> None:
         """
@@ -303,40 +151,24 @@ class Store(OwnFacts):
 
     @contextmanager
     def _changing(self, user_id: int, *names: str) -> Iterator[tuple[sqlite3.Connection, Change]]:
-        """One write transaction; after it, what Flowfile's catalog has under these names is copied into our own database."""
-        # Imported here: only writing needs it.
+        """One write transaction, and what comes after it."""
+        # Imported here: only changing what is there needs it.
         from flowfile_nb.storage.previous import change
 
         with self.active.writing() as db:
             with change(self.active, db) as previous, transaction(db):
                 yield db, previous
-            if self.active.in_catalog:
-                from flowfile_nb.storage.handover import copy_rows
+            self._changed(db, user_id, names)
 
-                copy_rows(self.paths, db, user_id, names)
+    def _changed(self, db: sqlite3.Connection, user_id: int, names: Sequence[str]) -> None:
+        """Copy what Flowfile's catalog has under these names into our own database; now and then tidy up there."""
+        if self.active.in_catalog:
+            from flowfile_nb.storage.handover import copy_rows
 
-    def close(self) -> None:
-        """Close the database; the next call opens it again."""
-        self.active.close()
+            copy_rows(self.paths, db, user_id, names)
+        # Either way: a clock that was set back must not put it off.
+        if not 0 <= (now := time.time()) - self._swept_at < _SWEEP_EVERY_S:
+            from flowfile_nb.storage.previous import sweep
 
-    def _own(self, db: sqlite3.Connection, user_id: int, name: str) -> Row:
-        row = self._find_own(db, user_id, name)
-        if row is None:
-            if db.execute("SELECT 1 FROM secrets NOT INDEXED WHERE name = ? AND user_id = ?", (name, user_id)).fetchone():
-                raise self.damaged()
-            raise NoSuchSecretError(f"you have no secret named {name!r}", hint="list yours:  %secret list")
-        return row
-
-    def _find_own(self, db: sqlite3.Connection, user_id: int, name: str) -> Row | None:
-        found = db.execute(_OWN, (name, user_id)).fetchone()
-        return self._row(name, *found) if found else None
-
-    def _row(self, name: str, row_id: int, stored_name: object, token: bytes, owner_id: object) -> Row:
-        if stored_name != name or not isinstance(owner_id, int):
-            raise self.damaged()
-        # `readable` written out: every warm read comes by here.
-        return Row(row_id, name, token.decode("utf-8", "replace"), owner_id)
-
-    def damaged(self) -> StoreError:
-        """Return the error for a database whose index and rows do not fit each other any more."""
-        return self.active.error(sqlite3.DatabaseError("malformed"))
+            sweep(self.active, db)
+            self._swept_at = now

@@ -10,7 +10,8 @@ from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import DamagedSecretError, MasterKeyError, StoreError, WrongKeyError
 from flowfile_nb.storage.master_key import create_master_key, key_source, key_version, read_keys
 from flowfile_nb.storage.paths import Paths
-from flowfile_nb.storage.store import NOT_STORED, Row, Store
+from flowfile_nb.storage.rows import NOT_STORED, Row
+from flowfile_nb.storage.store import Store
 
 # How many of the newest tokens prove that a key is the store's own.
 _PROOF = 25
@@ -231,10 +232,11 @@ class StoreKey:
         """Return the error for a key that does not open the store, or None for one that does."""
         expected = self._store.fact("key_id")
         chains = [keychain, *filter(None, (self._pending, self._previous))]
-        opened = [any(chain.opens(token, owner) for chain in chains) for token, owner in self._store.tokens(_PROOF)]
+        proof = self._store.tokens(_PROOF)
+        opened = (any(chain.opens(token, owner) for chain in chains) for token, owner in proof)
         # Without a record one readable row is enough: Flowfile itself can have left rows of a lost key behind.
         known = [None, *(chain.key_id for chain in chains)]
-        fits = all(opened) if expected not in known else any(opened) or not opened
+        fits = all(opened) if expected not in known else any(opened) or not proof
         if fits:
             return None
         return WrongKeyError(

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from flowfile_nb.errors import StoreError
 from flowfile_nb.storage.database import connect, has_table, translated
 from flowfile_nb.storage.migrations import schema_version
+from flowfile_nb.storage.rows import Row
 from flowfile_nb.storage.salvage import readable_rows
-from flowfile_nb.storage.store import Row, Store
+from flowfile_nb.storage.store import Store
 
 
 class Group(NamedTuple):

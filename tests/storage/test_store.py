@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -69,6 +70,56 @@ def test_put_find_replace_rename_delete(store: Store) -> None:
     assert store.find(2, "b") is None
     store.delete(1, "b")
     assert store.names(1) == []
+
+
+def test_what_another_program_deletes_while_it_is_replaced_is_stored(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flowfile knows nothing of our lock: a row that was there when it was looked for may be gone when it is replaced."""
+    store.put(1, "a", "token-1", replace=False)
+    find = store._find_own
+
+    def delete_and_find(db: sqlite3.Connection, user_id: int, name: str) -> Any:
+        db.execute("DELETE FROM secrets WHERE name = ?", (name,))
+        return find(db, user_id, name)
+
+    monkeypatch.setattr(store, "_find_own", delete_and_find)
+
+    assert store.put(1, "a", "token-2", replace=True) is False
+    assert [row.token for row in store.rows(1)] == ["token-2"]
+
+
+def test_a_folder_that_is_deleted_between_two_writes(store: Store, home: Path) -> None:
+    """It is made again, and with it database and lock: the first write of a process is not the only one that looks."""
+    store.put(1, "a", "token", replace=False)
+    shutil.rmtree(store.paths.directory)
+
+    store.put(1, "b", "token", replace=False)
+
+    assert store.names(1) == ["b"]
+    assert Path(store.paths.directory).stat().st_mode & 0o777 == 0o700
+
+
+def test_a_lock_that_cannot_be_made_is_an_error_and_holds_nobody_up(store: Store) -> None:
+    """Another thread can read afterwards."""
+    os.makedirs(store.paths.lock)
+
+    with pytest.raises(StoreError, match="cannot write in"):
+        store.put(1, "a", "token", replace=False)
+
+    names: list[list[str]] = []
+    reader = threading.Thread(target=lambda: names.append(store.names(1)))
+    reader.start()
+    reader.join()
+    assert names == [[]]
+
+
+def test_a_database_that_is_none_is_our_error_where_it_is_looked_up(store: Store) -> None:
+    """Also by who asks where it is, in the middle of writing."""
+    store.put(1, "a", "token", replace=False)
+    store.close()
+    Path(store.paths.database).write_bytes(b"no database at all" * 100)
+
+    with store.active.alone(), pytest.raises(StoreError, match="damaged"):
+        _ = store.active.recent_location
 
 
 def test_version_differs_after_each_change(store: Store) -> None:
