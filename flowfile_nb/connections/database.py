@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access, access_of
-from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
+from flowfile_nb.connections.drivers import DIALECTS, missing, unknown_scheme, unloadable
 from flowfile_nb.connections.families import Reveal, kinds
 from flowfile_nb.connections.late_binding import LateBinding
 from flowfile_nb.connections.literals import example_of, misplaced
@@ -273,8 +273,8 @@ def _from_parts(spec: TableSpec) -> URL:
 
 
 def _with_driver(url: URL) -> URL:
-    driver = DRIVERS.get(url.drivername)
-    return url.set(drivername=driver.dialect) if driver else url
+    dialect = DIALECTS.get(url.drivername)
+    return url.set(drivername=dialect) if dialect else url
 
 
 def _restored(spec: UrlSpec, part: Any) -> Any:

@@ -141,7 +141,8 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition, magi
         ) from None
     if variable in session.opened:
         session.close(variable)
-    session.opened[variable] = connection._replace(described=said_by(definition, _folder()))
+    connection.described = said_by(definition, _folder())
+    session.opened[variable] = connection
     shell.user_ns[variable] = connection.native
     print(_told(connection, variable, tested=args.test))
     if connection.note:

@@ -66,7 +66,8 @@ def test_an_own_definition_comes_first(project: Path) -> None:
     backend = session.backend()
     backend.save_connection("warehouse", "sqlite://")
 
-    assert saved.find(backend, "warehouse", project) == Definition("warehouse", "sqlite://")
+    own = saved.find(backend, "warehouse", project)
+    assert (own.description, own.origin) == ("sqlite://", "")
     assert saved.find(backend, "local", project).origin == str(project / "connections.toml")
     assert saved.find(backend, "warehouse", project, project / "connections.toml").origin
     names = [(definition.name, bool(definition.origin)) for definition in saved.definitions(backend, project)]
