@@ -106,8 +106,9 @@ def test_a_projects_definition_is_agreed_to_as_it_is(project: Path) -> None:
     saved.agree(backend, definition)
 
     assert saved.is_agreed(backend, saved.find(backend, "warehouse", project))
-    assert not saved.is_agreed(backend, definition._replace(name="other"))
-    assert not saved.is_agreed(backend, definition._replace(origin="/somewhere/else/connections.toml"))
+    assert not saved.is_agreed(backend, Definition("other", definition.description, definition.origin))
+    elsewhere = Definition(definition.name, definition.description, "/somewhere/else/connections.toml")
+    assert not saved.is_agreed(backend, elsewhere)
     path.write_text(FILE.replace("db.example.com", "db.example.org"), encoding="utf-8")
     assert not saved.is_agreed(backend, saved.find(backend, "warehouse", project))
     path.write_text("# only a comment\n" + FILE, encoding="utf-8")
