@@ -15,6 +15,7 @@ from flowfile_nb.errors import NoSuchSecretError
 
 if TYPE_CHECKING:
     from flowfile_nb.backend import FlowfileConnection, Part
+    from flowfile_nb.connections.definition import Definition
 
 Require = Callable[[str], None]
 
@@ -29,8 +30,8 @@ class Opened(NamedTuple):
     """The names of the secrets it uses."""
     scheme: str
     """Its kind, as a URL's scheme or a description's `type`."""
-    described: object = None
-    """What its definition said (`definition.said_by`); None where it was opened without one."""
+    described: tuple[Definition, Path] | None = None
+    """What it was opened by, and the folder where its relative paths began; None where nothing but a text said it."""
 
     @property
     def target(self) -> str:
