@@ -15,6 +15,7 @@ from flowfile_nb.errors import NoSuchSecretError
 
 if TYPE_CHECKING:
     from flowfile_nb.backend import FlowfileConnection, Part
+    from flowfile_nb.connections.definition import Definition
 
 Require = Callable[[str], None]
 
@@ -35,8 +36,8 @@ class Opened:
         self.kind = kind
         self.secrets = secrets
         self.scheme = scheme
-        self.described: object = None
-        """What its definition said (`definition.said_by`); None where it was opened without one."""
+        self.described: tuple[Definition, Path] | None = None
+        """What it was opened by, and the folder where its relative paths began; None where nothing but a text said it."""
 
     @property
     def target(self) -> str:
