@@ -41,7 +41,10 @@ def test_the_two_commands_stand_where_ci_looks_for_them() -> None:
     commands = dict(re.findall(r"<!-- command: (\w+) -->\n```bash\n(.+)\n```", README))
 
     assert set(commands) == {"quickstart", "tests"}
-    assert "notebooks/quickstart.ipynb" in commands["quickstart"]
+    assert "cp -r notebooks/. try-out && " in commands["quickstart"]
+    assert commands["quickstart"].endswith("=/lab/tree/try-out/quickstart.ipynb")
+    # What a user changes there is no change of the repository.
+    assert "try-out/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
 
 
 def test_the_errors_shown_are_the_errors_raised() -> None:

@@ -33,12 +33,17 @@ def make_application(front: Front, prefix: str = "/") -> Application:
     by_path: dict[str, dict[str, Route]] = {}
     for (method, path), route in {**TEAM_ROUTES, **USE_ROUTES}.items():
         by_path.setdefault(path, {})[method] = route
-    base = "/" + prefix.strip("/") + "/" if prefix.strip("/") else "/"
+    base = base_of(prefix)
     rules: list[Any] = [(f"{base}api/health", HealthHandler)]
     rules += [(f"{base}api/{path}", ApiHandler, {"front": front, "methods": methods}) for path, methods in by_path.items()]
     return Application(
         rules, default_handler_class=NothingHandler, log_function=_log_request, compress_response=False, autoreload=False
     )
+
+
+def base_of(prefix: str) -> str:
+    """Return what all paths begin with: a slash, or the prefix between slashes."""
+    return f"/{prefix.strip('/')}/" if prefix.strip("/") else "/"
 
 
 def listen(application: Application, guests: Guests, sockets: Sequence[socket], tls: ssl.SSLContext | None = None) -> Entrance:

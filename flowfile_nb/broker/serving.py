@@ -14,7 +14,7 @@ import sys
 from collections.abc import MutableMapping, Sequence
 from typing import NamedTuple
 
-from flowfile_nb.broker.app import listen, make_application
+from flowfile_nb.broker.app import base_of, listen, make_application
 from flowfile_nb.broker.guests import Guests
 from flowfile_nb.broker.handlers import Front
 from flowfile_nb.broker.identities.hub import GRACE_S, HubIdentity
@@ -120,8 +120,7 @@ async def serve(team: Team, served: Served) -> None:
         # Windows has no such handlers: there Ctrl+C ends the loop.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop.set)
-    where = ", ".join(address_of(one, tls=served.tls is not None) for one in served.sockets)
-    log.info("the broker answers at %s", where)
+    log.info("the broker answers at %s", ", ".join(_reached_at(one, served) for one in served.sockets))
     try:
         if served.oidc is not None:
             await _look_for_issuer(served.oidc)
@@ -134,6 +133,12 @@ async def serve(team: Team, served: Served) -> None:
             # To their last byte: some proxies let a reader wait for ever where an answer breaks off.
             await asyncio.wait(front.answers, timeout=_LAST_ANSWERS_S)
         await server.close_all_connections()
+
+
+def _reached_at(listening: socket.socket, served: Served) -> str:
+    """Return where its paths are reached, as a kernel is told it."""
+    address, prefix = address_of(listening, tls=served.tls is not None), base_of(served.prefix).rstrip("/")
+    return address + (prefix if address.startswith("http") or not prefix else f" behind {prefix}")
 
 
 def _sources(team: Team, served: Served) -> Sources:

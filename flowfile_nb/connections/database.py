@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access, access_of
-from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
+from flowfile_nb.connections.drivers import DIALECTS, missing, unknown_scheme, unloadable
 from flowfile_nb.connections.families import Reveal, kinds
 from flowfile_nb.connections.late_binding import LateBinding
 from flowfile_nb.connections.literals import example_of, misplaced
@@ -161,18 +161,13 @@ def check(engine: Engine) -> None:
     Raises:
         ConnectionFailedError: If that fails. The engine is disposed of.
     """
-
-    def ask() -> None:
-        with engine.connect() as connection:
-            connection.exec_driver_sql("SELECT 1")
-
     try:
         if engine.dialect.name in dialects.LAZY:
             from flowfile_nb.connections.deadline import within
 
-            within(limit_s(_told[engine][1]), ask, lambda _: None)
+            within(limit_s(_told[engine][1]), lambda: _ask(engine), lambda _: None)
         else:
-            engine.connect().close()
+            engine.raw_connection().close()
     except FlowfileNbError:
         engine.dispose()
         raise
@@ -183,6 +178,11 @@ def check(engine: Engine) -> None:
         # What opening itself raises is ours already: this is about what a new connection is asked first.
         names, access = _told[engine]
         raise explain(error, target(engine), names, access, dialects.server_of(engine.url)) from None
+
+
+def _ask(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
 
 
 def target(engine: Engine) -> str:
@@ -226,6 +226,8 @@ def _from_url(spec: UrlSpec) -> URL:
             "this is not a URL that a database connection can be made of",
             hint=example_of(spec.marked.text),
         ) from None
+    if not spec.marked.names:
+        return _with_driver(parsed)
     return _with_driver(
         parsed._replace(
             username=_restored(spec, parsed.username),
@@ -273,8 +275,8 @@ def _from_parts(spec: TableSpec) -> URL:
 
 
 def _with_driver(url: URL) -> URL:
-    driver = DRIVERS.get(url.drivername)
-    return url.set(drivername=driver.dialect) if driver else url
+    dialect = DIALECTS.get(url.drivername)
+    return url.set(drivername=dialect) if dialect else url
 
 
 def _restored(spec: UrlSpec, part: Any) -> Any:

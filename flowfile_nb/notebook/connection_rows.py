@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,8 @@ class ConnectionRow(NamedTuple):
     """When it was last opened, in seconds since 1970."""
     definition: Definition | None
     """None for one that is open and not saved, or not as it is open."""
+    also: str = ""
+    """The path of a project's file that says the same under this name; empty if there is none."""
 
     @property
     def pending(self) -> str:
@@ -43,7 +46,11 @@ class ConnectionRow(NamedTuple):
 
     @property
     def kept(self) -> str:
-        """Where it is kept: `saved`, `saved in Flowfile`, the project's file, or `a cell`."""
+        """Where it is kept: `saved`, `saved in Flowfile`, the project's file, `a cell`; `saved, connections.toml` for both."""
+        return ", ".join(filter(None, [self._kept, printable(near(Path(self.also))) if self.also else ""]))
+
+    @property
+    def _kept(self) -> str:
         if self.definition is None:
             return "a cell"
         if self.definition.flowfiles is not None:
@@ -89,10 +96,13 @@ def connection_rows(backend: SecretBackend, folder: Path, file: Path | None = No
         known, problem = saved.own(backend), str(error)
     uses = backend.used_connections()
     seen: set[str] = set()
-    rows = []
+    rows: list[ConnectionRow] = []
     shown_open = set()
     names = {definition.name for definition in known}
     for definition in known:
+        if definition.origin and definition.name in seen and (same := _same_as(definition, rows)) is not None:
+            rows[same] = rows[same]._replace(also=definition.origin)
+            continue
         row = _row(definition, uses, hidden=definition.name in seen)
         if row.state == _OTHER:
             # What the variable is bound to comes first; the saved one is what the next `%connect NAME` opens.
@@ -106,6 +116,15 @@ def connection_rows(backend: SecretBackend, folder: Path, file: Path | None = No
     # The secrets of a shared one are its owner's to have.
     needed = [name for row in rows if row.definition and not row.definition.shared for name in row.secrets]
     return ConnectionRows(rows, set(backend.missing(needed)), problem)
+
+
+def _same_as(definition: Definition, rows: list[ConnectionRow]) -> int | None:
+    """Return which row is of a saved definition that has the name of a project's, and says the same."""
+    for index, row in enumerate(rows):
+        if row.name == definition.name and row.definition is not None:
+            with suppress(ConnectionSpecError):
+                return index if said_by(row.definition, Path.cwd()) == said_by(definition, Path.cwd()) else None
+    return None
 
 
 def _kept_by(team: TeamConnection) -> str:
@@ -148,7 +167,8 @@ def _row(definition: Definition, uses: dict[tuple[str, str], Known], *, hidden: 
 def _is_as_opened(definition: Definition) -> bool:
     """Return whether the variable of a definition is bound to what the definition says now."""
     try:
-        return said_by(definition, Path.cwd()) == session.opened[variable_of(definition)].described
+        described = session.opened[variable_of(definition)].described
+        return described is not None and said_by(definition, Path.cwd()) == said_by(*described)
     except ConnectionSpecError:
         return False
 

@@ -79,7 +79,7 @@ class ConnectionsTab {
     if (this.rows.reveal(this.added)) this.added = null;
   }
 
-  rowOf({ name, shown, state, pending, kind, target, problem, secrets, used_at, kept, place }) {
+  rowOf({ name, shown, state, pending, kind, target, problem, secrets, used_at, kept, place, also }) {
     const short = target.replace(`${kind}/`, "").replace(/^[\w+.-]+:\/\/(\/(?=.))?/, "") || target; // Its kind stands above it.
     const badge = state ? [make("span", { className: `fnb-badge${state === "open" ? " fnb-open" : ""}` }, state)] : [];
     if (pending) badge.push(make("span", { className: "fnb-badge fnb-lacks", title: "Its owner has to enter its secret again: %secret set NAME --replace" }, pending));
@@ -97,7 +97,7 @@ class ConnectionsTab {
     }
     if (place === "here") actions.append(button("edit", "Edit", "Edit"), button("delete", "Delete", "Delete"));
     return make("tr", {}, make("th", { scope: "row" }, title, where), make("td", {}, ...(named.length ? named : ["–"])),
-      make("td", {}, age(used_at)), make("td", { title: kept }, PLACES[place]), actions);
+      make("td", {}, age(used_at)), make("td", { title: kept }, PLACES[place] + (also ? `, ${PLACES.project}` : "")), actions);
   }
 
   act(row, action, button) {

@@ -2,14 +2,14 @@
 What the panel's tab of connections asks. The definitions are those of `%connect`, and hold references only.
 
     {op: "connections"}          → {op: "connections", rows: [{key, name, origin, state, pending, kind, target, problem,
-                                    secrets: [[name, is missing]], used_at, kept, place}], problem}
+                                    secrets: [[name, is missing]], used_at, kept, place, also}], problem}
     {op: "kinds"}                → {op: "kinds", kinds: [name, …]}
     {op: "keys", kind}           → {op: "keys", keys: [{name, label, …}]}, as the kind declares them (connections/keys.py)
     {op: "definition", name}     → {op: "definition", kind, values, secrets, more}, or {text} where only that says all of it
     {op: "save_connection", name, replace, agreed, text | kind, values, secrets, more}
                                  → {op: "done", text}; or {op: "ask", question, agreed} where a key is not known here
     {op: "delete_connection", name} → {op: "done", text}
-    {op: "cell", name, origin}   → {op: "cell", text, view}: the cell that describes it, and the model that this panel is
+    {op: "cell", name, origin}   → {op: "cell", text, view}: the cell that opens it, and the model that this panel is
     {op: "test", name, origin, agreed} → {op: "testing", trial, limit_s}, and later, as no answer, {op: "tested", trial,
                                     text | message, hint}; or {op: "ask", question, digest} where a project's definition was not
                                     agreed to
@@ -31,6 +31,7 @@ from flowfile_nb.connections.families import declared_keys, kinds, require_descr
 from flowfile_nb.connections.form import Fields, body_of, fields_of
 from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.connections.toml_text import printable
+from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import MissingDriverError, StoreError, UsageError
 from flowfile_nb.notebook.connection_rows import ConnectionRow, connection_rows
 from flowfile_nb.notebook.saved_verbs import cell_of
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 _Message = Mapping[str, Any]
 # Other names of the same kinds; a list has each kind once.
-_ALIASES = {"clickhousedb", "http", "postgres", "sqlserver"}
+_ALIASES = {"abfss", "az", "clickhousedb", "gcs", "http", "postgres", "sqlserver", "ssh"}
 
 
 def _connections(panel: SecretPanel, message: _Message) -> dict[str, Any]:
@@ -78,6 +79,7 @@ def _told(row: ConnectionRow, missing: set[str]) -> dict[str, Any]:
         "used_at": row.used_at,
         "kept": row.kept,
         "place": place,
+        "also": bool(row.also),
     }
 
 
@@ -140,7 +142,12 @@ def _delete(panel: SecretPanel, message: _Message) -> dict[str, Any]:
 
 
 def _cell(panel: SecretPanel, message: _Message) -> dict[str, Any]:
-    return {"op": "cell", "text": cell_of(_found(message)), "view": panel.model_id}
+    definition = _found(message)
+    # What the name alone does not open is put into a cell to be mended, or to be used beside the one that has the name.
+    first = saved.find(session.backend(), definition.name, Path.cwd())
+    by_name = not definition.outline.problem and first == definition
+    text = f"%connect {quoted(definition.name)}" if by_name else cell_of(definition)
+    return {"op": "cell", "text": text, "view": panel.model_id}
 
 
 def _test(panel: SecretPanel, message: _Message) -> dict[str, Any]:

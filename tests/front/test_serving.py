@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from flowfile_nb.broker import sockets
@@ -34,6 +36,22 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flowfile_nb", *arguments]
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": str(ROOT), **environ}
     return subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=60)
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[list[str]]:
+    """Run `python -m flowfile_nb serve` until it answers, and give the lines that it has said."""
+    command = [sys.executable, "-m", "flowfile_nb", "serve", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as broker:
+        assert broker.stderr is not None
+        said = [broker.stderr.readline()]
+        while said[-1] and "the broker answers" not in said[-1]:
+            said.append(broker.stderr.readline())
+        try:
+            yield said
+        finally:
+            broker.terminate()
+            broker.communicate(timeout=30)
 
 
 def test_a_broker_without_a_key_says_what_to_do(short: Path) -> None:
@@ -154,18 +172,22 @@ def test_a_folder_that_is_there_keeps_its_permissions(short: Path) -> None:
     sockets.bind_path(str(home / "broker.sock")).close()
     assert home.stat().st_mode & 0o777 == 0o700
     (home / "broker.sock").unlink()
-    command = [sys.executable, "-m", "flowfile_nb", "serve", "--directory", str(short / "b"), "--socket", str(home / "s")]
-    serving = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    assert serving.stderr is not None
-    said = [serving.stderr.readline()]
-    while said[-1] and "the broker answers" not in said[-1]:
-        said.append(serving.stderr.readline())
-    serving.terminate()
-    serving.communicate(timeout=30)
+    with serving("--directory", str(short / "b"), "--socket", str(home / "s")) as said:
+        pass
 
     assert f"note: other users cannot reach a socket in {home};  chmod 711 '{home}'  lets them knock\n" in said
     assert said[-1].endswith(f" the broker answers at unix:{home / 's'}\n")
     assert home.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_address_that_is_told_has_the_prefix(tmp_path: Path) -> None:
+    """A kernel is given it as it stands; behind nothing else does the broker answer."""
+    tmp_path.chmod(0o700)
+    where = ["--directory", str(tmp_path / "b"), "--port", "0", "--prefix", "services/flowfile-secrets/"]
+    with serving(*where) as said:
+        found = re.search(r" the broker answers at (http://127\.0\.0\.1:\d+)(/services/flowfile-secrets)\n$", said[-1])
+        assert found is not None, said
+        assert [httpx.get(f"{found[1]}{path}/api/health").status_code for path in (found[2], "")] == [200, 404]
 
 
 def test_what_is_no_socket_stays(short: Path) -> None:

@@ -18,7 +18,7 @@ from flowfile_nb.connections import families
 from flowfile_nb.connections.definition import Definition
 from flowfile_nb.connections.form import Fields, body_of, fields_of
 from flowfile_nb.connections.keys import Key
-from flowfile_nb.connections.spec import read_spec
+from flowfile_nb.connections.spec import TableSpec, read_spec
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, LiteralPasswordError
 from flowfile_nb.notebook.body_completion import complete_body
 from notebooks.throwaway import Postgres
@@ -66,6 +66,20 @@ def test_the_list_tells_what_the_magic_tells(front_end: FrontEnd, tmp_path: Path
     assert rows["Flowfile their sales"]["secrets"] == [["theirs", True]]
     assert rows["project warehouse"]["state"] == "hidden by your saved one"
     assert (rows["project other"]["state"], rows["project other"]["kept"]) == ("asks first", "connections.toml")
+
+
+def test_what_is_saved_and_in_the_projects_file_is_one_row(front_end: FrontEnd, tmp_path: Path) -> None:
+    """As long as both say the same."""
+    session.backend().save_connection("warehouse", BODY)
+    exported = '[warehouse]\ntype = "postgresql"\nhost = "db.example.com"\npassword = "%secret prod_pw"\n'
+    (tmp_path / "connections.toml").write_text(f"{exported}port = 5432\n", encoding="utf-8")
+
+    def places() -> list[tuple[str, str, bool]]:
+        return [(row["place"], row["kept"], row["also"]) for row in front_end.ask("connections")["rows"]]
+
+    assert places() == [("here", "saved, connections.toml", True)]
+    (tmp_path / "connections.toml").write_text(f"{exported}port = 5433\n", encoding="utf-8")
+    assert places() == [("here", "saved", False), ("project", "connections.toml", False)]
 
 
 def test_a_projects_file_that_cannot_be_read_hides_nothing_else(front_end: FrontEnd, tmp_path: Path) -> None:
@@ -197,7 +211,10 @@ def test_what_a_form_opens_it_saves_again(body: str) -> None:
     assert fields is not None
     again = Definition("any", body_of(fields))
     # As parts: the order of keys means nothing.
-    assert read_spec(again.description) == read_spec(definition.description)
+    before, after = read_spec(definition.description), read_spec(again.description)
+    assert isinstance(before, TableSpec)
+    assert isinstance(after, TableSpec)
+    assert after.parts == before.parts
 
 
 @pytest.mark.parametrize("body", ["sqlite://", "postgresql://app:${secret:pw}@h/x", "# mine\n" + BODY, "no description"])
@@ -214,6 +231,7 @@ def test_what_only_text_can_say_is_edited_as_text(front_end: FrontEnd, body: str
 def test_each_kind_has_a_form(front_end: FrontEnd) -> None:
     """Labels and names differ within a kind; what must be filled in is, and what may hold a secret says so."""
     kinds = front_end.ask("kinds")["kinds"]
+    assert not {"postgres", "http", "az", "abfss", "gcs", "ssh", "sqlserver"} & set(kinds)
     assert {"postgresql", "snowflake", "https", "kafka", "sqlite"} <= set(kinds)
 
     for kind in kinds:
@@ -241,12 +259,27 @@ def test_a_third_partys_kind_gets_a_form(front_end: FrontEnd, monkeypatch: pytes
     assert body == 'type = "weather"\nstation_url = "x"\napi_key = %secret k'
 
 
-def test_delete_and_cell_are_those_of_the_magic(front_end: FrontEnd) -> None:
-    """The cell is the one of `%connect NAME --edit`, with the model in whose output it was asked for."""
+def test_insert_puts_the_name_into_a_cell(front_end: FrontEnd, tmp_path: Path) -> None:
+    """The line that opens it, with the model in whose output it was asked for; all it says where the name does not open it."""
     session.backend().save_connection("warehouse", BODY)
+    session.backend().save_connection("broken", "no description")
+    (tmp_path / "connections.toml").write_text('[warehouse]\nurl = "sqlite://"\n[other]\nurl = "sqlite://"\n', encoding="utf-8")
+    file = str((tmp_path / "connections.toml").resolve())
 
-    cell = front_end.ask("cell", name="warehouse", origin="")
-    assert (cell["text"], cell["view"]) == (f"%%connect warehouse --save\n{BODY}", front_end.panel.model_id)
+    def cell(name: str, origin: str = "") -> str:
+        answer = front_end.ask("cell", name=name, origin=origin)
+        assert answer["view"] == front_end.panel.model_id
+        return str(answer["text"])
+
+    assert cell("warehouse") == "%connect warehouse"
+    assert cell("other", file) == "%connect other"
+    assert cell("broken") == "%%connect broken --save\nno description"
+    assert cell("warehouse", file) == "%%connect warehouse\nsqlite://"
+
+
+def test_a_deleted_one_is_gone(front_end: FrontEnd) -> None:
+    """Each button of a row that is still shown says so."""
+    session.backend().save_connection("warehouse", BODY)
 
     assert front_end.ask("delete_connection", name="warehouse")["text"].startswith("Deleted the connection warehouse.")
     assert session.backend().connection_bodies() == {}
