@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access, access_of
-from flowfile_nb.connections.drivers import DRIVERS, missing, unknown_scheme, unloadable
+from flowfile_nb.connections.drivers import DIALECTS, missing, unknown_scheme, unloadable
 from flowfile_nb.connections.families import Reveal, kinds
 from flowfile_nb.connections.late_binding import LateBinding
 from flowfile_nb.connections.literals import example_of, misplaced
@@ -162,18 +162,13 @@ def check(engine: Engine) -> None:
     Raises:
         ConnectionFailedError: If that fails. The engine is disposed of.
     """
-
-    def ask() -> None:
-        with engine.connect() as connection:
-            connection.exec_driver_sql("SELECT 1")
-
     try:
         if engine.dialect.name in dialects.LAZY:
             from flowfile_nb.connections.deadline import within
 
-            within(limit_s(_told[engine][1]), ask, lambda _: None)
+            within(limit_s(_told[engine][1]), lambda: _ask(engine), lambda _: None)
         else:
-            engine.connect().close()
+            engine.raw_connection().close()
     except FlowfileNbError:
         engine.dispose()
         raise
@@ -184,6 +179,11 @@ def check(engine: Engine) -> None:
         # What opening itself raises is ours already: this is about what a new connection is asked first.
         names, access = _told[engine]
         raise explain(error, target(engine), names, access, dialects.server_of(engine.url)) from None
+
+
+def _ask(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
 
 
 def target(engine: Engine) -> str:
@@ -227,6 +227,8 @@ def _from_url(spec: UrlSpec) -> URL:
             "this is not a URL that a database connection can be made of",
             hint=example_of(spec.marked.text),
         ) from None
+    if not spec.marked.names:
+        return _with_driver(parsed)
     return _with_driver(
         parsed._replace(
             username=_restored(spec, parsed.username),
@@ -278,8 +280,8 @@ def _with_driver(url: URL) -> URL:
         raise ConnectionSpecError(
             f"a port is a number from 1 to 65535, and not {url.port}", hint="port = 5432,  or in a URL  @host:5432/database"
         )
-    driver = DRIVERS.get(url.drivername)
-    return url.set(drivername=driver.dialect) if driver else url
+    dialect = DIALECTS.get(url.drivername)
+    return url.set(drivername=dialect) if dialect else url
 
 
 def _restored(spec: UrlSpec, part: Any) -> Any:

@@ -4,29 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections.file_paths import anchored, located
-from flowfile_nb.connections.outline import Outline, outline_of
+from flowfile_nb.connections.outline import Outline, outline_of, shown
 from flowfile_nb.connections.spec import UrlSpec, read_spec
-from flowfile_nb.connections.toml_text import printable
 
 if TYPE_CHECKING:
     from flowfile_nb.backend import FlowfileConnection, TeamConnection
 
 
-class Definition(NamedTuple):
-    """A connection that can be opened by name."""
+class Definition:
+    """
+    A connection that can be opened by name.
 
-    name: str
-    description: str | Mapping[str, Any]
-    """What `open_connection` takes; empty for Flowfile's."""
-    origin: str = ""
-    """The path of the project's file that holds it; empty for a saved one."""
-    flowfiles: FlowfileConnection | None = None
-    """What Flowfile has saved, where it is one of its own."""
-    team: TeamConnection | None = None
-    """What a team's broker tells of it, where it is kept there."""
+    Args:
+        name: The name.
+        description: What `open_connection` takes; empty for Flowfile's.
+        origin: The path of the project's file that holds it; empty for a saved one.
+        flowfiles: What Flowfile has saved, where it is one of its own.
+        team: What a team's broker tells of it, where it is kept there.
+    """
+
+    __slots__ = ("description", "flowfiles", "name", "origin", "team")
+
+    def __init__(
+        self,
+        name: str,
+        description: str | Mapping[str, Any],
+        origin: str = "",
+        flowfiles: FlowfileConnection | None = None,
+        team: TeamConnection | None = None,
+    ) -> None:
+        self.name = name
+        self.description = description
+        self.origin = origin
+        self.flowfiles = flowfiles
+        self.team = team
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Definition):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    # A description may be a mapping.
+    __hash__ = None  # type: ignore[assignment]
 
     @property
     def shared(self) -> bool:
@@ -38,7 +60,8 @@ class Definition(NamedTuple):
         """The same with paths that begin at the root: those of a project's file are relative to that."""
         if not self.origin or self.outline.problem:
             return self
-        return self._replace(description=anchored(self.description, Path(self.origin).parent))
+        path = Path(self.origin)
+        return Definition(self.name, anchored(self.description, path.parent), self.origin, self.flowfiles, self.team)
 
     @property
     def outline(self) -> Outline:
@@ -47,11 +70,9 @@ class Definition(NamedTuple):
             from flowfile_nb.connections import flowfile
 
             secrets = tuple(dict.fromkeys(filter(None, self.flowfiles.secrets.values())))
-            return Outline(
-                printable(flowfile.scheme_of(self.flowfiles)), printable(flowfile.target_of(self.flowfiles)), secrets
-            )
+            return Outline(shown(flowfile.scheme_of(self.flowfiles)), shown(flowfile.target_of(self.flowfiles)), secrets)
         if self.team is not None and self.shared:
-            return Outline(printable(self.team.kind), printable(self.team.target), self.team.secrets)
+            return Outline(shown(self.team.kind), shown(self.team.target), self.team.secrets)
         return outline_of(self.description)
 
     @property

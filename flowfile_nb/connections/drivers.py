@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from flowfile_nb.core.names import nearest
 from flowfile_nb.errors import MissingDriverError, UnknownSchemeError
 
-
-class Driver(NamedTuple):
-    """SQLAlchemy's name for a database with the driver we use, and the extra of ours that installs it."""
-
-    dialect: str
-    extra: str
-
-
-DRIVERS = {
-    "bigquery": Driver("bigquery", "bigquery"),
-    "clickhouse": Driver("clickhousedb", "clickhouse"),
-    "clickhousedb": Driver("clickhousedb", "clickhouse"),
-    "databricks": Driver("databricks", "databricks"),
-    "duckdb": Driver("duckdb", "duckdb"),
-    "mariadb": Driver("mariadb+pymysql", "mysql"),
-    "mssql": Driver("mssql+pymssql", "mssql"),
-    "mysql": Driver("mysql+pymysql", "mysql"),
-    "oracle": Driver("oracle+oracledb", "oracle"),
-    "postgres": Driver("postgresql+psycopg", "postgresql"),
-    "postgresql": Driver("postgresql+psycopg", "postgresql"),
-    "snowflake": Driver("snowflake", "snowflake"),
-    "sqlite": Driver("sqlite", "sql"),
-    "sqlserver": Driver("mssql+pymssql", "mssql"),
-    "trino": Driver("trino", "trino"),
+DIALECTS = {
+    "bigquery": "bigquery",
+    "clickhouse": "clickhousedb",
+    "clickhousedb": "clickhousedb",
+    "databricks": "databricks",
+    "duckdb": "duckdb",
+    "mariadb": "mariadb+pymysql",
+    "mssql": "mssql+pymssql",
+    "mysql": "mysql+pymysql",
+    "oracle": "oracle+oracledb",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "snowflake": "snowflake",
+    "sqlite": "sqlite",
+    "sqlserver": "mssql+pymssql",
+    "trino": "trino",
 }
+"""SQLAlchemy's names for databases, each with the driver that we use."""
+# The extra of ours that installs it, where that is called otherwise than the database.
+_EXTRAS = {"clickhousedb": "clickhouse", "mariadb": "mysql", "postgres": "postgresql", "sqlite": "sql", "sqlserver": "mssql"}
 
 # Where the name to import or to connect with is not the name to install.
 _DISTRIBUTIONS = {
@@ -78,7 +72,7 @@ def missing(module: str, scheme: str) -> MissingDriverError:
     """Return the error for a library that is not installed: what needs it, and the exact command."""
     base = scheme.partition("+")[0]
     # Without SQLAlchemy the extra for the database at hand brings all that is missing, in one go.
-    ours = f"flowfile-nb[{DRIVERS[base].extra}]" if base in DRIVERS and module == "sqlalchemy" else None
+    ours = f"flowfile-nb[{_EXTRAS.get(base, base)}]" if base in DIALECTS and module == "sqlalchemy" else None
     return MissingDriverError(
         f"a connection of type {base!r} needs the library {module!r}, which is not installed",
         hint=f"pip install '{ours or _DISTRIBUTIONS.get(module, module)}'   and run the cell again",

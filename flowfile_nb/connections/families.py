@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from flowfile_nb.connections.access import Access
-from flowfile_nb.connections.drivers import DRIVERS
+from flowfile_nb.connections.drivers import DIALECTS
 from flowfile_nb.connections.spec import Spec, scheme_of
 from flowfile_nb.core.names import nearest
 from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
@@ -98,7 +98,7 @@ def kinds() -> list[str]:
     """Return the kinds that are known here, for `type = "…"` and as schemes; SQLAlchemy may know more."""
     from importlib.metadata import entry_points
 
-    return sorted({*DRIVERS, *_MODULES, *_STORAGE, *(point.name for point in entry_points(group=ENTRY_POINTS))})
+    return sorted({*DIALECTS, *_MODULES, *_STORAGE, *(point.name for point in entry_points(group=ENTRY_POINTS))})
 
 
 def keys_of(kind: str) -> tuple[str, ...]:
@@ -158,7 +158,7 @@ def _family(scheme: str) -> Family:
         module, class_name = _STORAGE[scheme]
         return cast("Family", getattr(import_module(module), class_name)())
     base = scheme.partition("+")[0]
-    module_name = _MODULES.get(scheme) or _MODULES.get(base) or (_DATABASE if base in DRIVERS else None)
+    module_name = _MODULES.get(scheme) or _MODULES.get(base) or (_DATABASE if base in DIALECTS else None)
     if module_name is None:
         # Imported here: looking through what is installed takes a few milliseconds.
         from importlib.metadata import entry_points

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, read_spec
-from flowfile_nb.connections.toml_text import toml_text
 from flowfile_nb.core.references import StandIns
 from flowfile_nb.errors import ConnectionSpecError
 
@@ -92,10 +91,16 @@ def _rewritten(description: Description, change: _Change) -> Description:
     text = _edited(description, change)
     try:
         # The text was edited, not understood: it has to say what was meant.
-        understood = read_spec(text) == wanted
+        again = read_spec(text)
+        understood = isinstance(again, TableSpec) and again.parts == wanted.parts
     except ConnectionSpecError:
         understood = False
-    return text if understood else toml_text(wanted.parts).rstrip("\n")
+    if understood:
+        return text
+    # Imported here: most descriptions have no such path, or it is changed in their own text.
+    from flowfile_nb.connections.toml_text import toml_text
+
+    return toml_text(wanted.parts).rstrip("\n")
 
 
 def _changed(spec: Spec, change: _Change) -> Spec:

@@ -41,16 +41,16 @@ class LateBinding:
         self._connect_args = connect_args
         self._access = access
         self._names = names
-        self._kept: tuple[Any, dict[str, Any], str | None] | None = None
+        self._kept: tuple[Any, dict[str, Any], str] | None = None
         """The driver's arguments without the password, where no other value is in them, and the name of that: making them takes
-        as long as reading a secret, and half as long as opening a file."""
+        as long as reading a secret."""
 
-    def do_connect(self, dialect: Dialect, *_others: Any) -> Any:
+    def do_connect(self, dialect: Dialect, _entry: Any, positional: list[Any], named: dict[str, Any]) -> Any:
         """Return a new connection of the driver. Raises ConnectionFailedError, and what reading the secrets raises."""
         try:
-            if self._kept is not None and self._kept[2] is None:
-                positional, named, _ = self._kept
-                return dialect.connect(*positional, **named)
+            if dialect.name == "sqlite" and not self._names:
+                # As SQLAlchemy has them, and without a limit: making them anew takes half as long as opening a file.
+                return dialect.connect(*positional, **{**named, **self._connect_args})
             return self._opened(dialect)
         except FlowfileNbError:
             raise
@@ -85,7 +85,7 @@ class LateBinding:
         """Return what the driver is called with, before any limit of ours."""
         if self._kept is not None:
             positional, named, password = self._kept
-            return positional, named if password is None else {**named, "password": self._access(password)}
+            return positional, {**named, "password": self._access(password)}
         asked: list[str] = []
 
         def reveal(name: str) -> str:
@@ -94,8 +94,6 @@ class LateBinding:
 
         positional, named = dialects.arguments(dialect, self._url, reveal)
         named = {**named, **fill_all(self._connect_args, reveal)}
-        if dialect.name == "sqlite" and not asked:
-            self._kept = positional, named, None
-        elif dialect.driver in _PASSWORD_AS_IT_IS and [reference(name) for name in asked] == [self._url.password]:
+        if dialect.driver in _PASSWORD_AS_IT_IS and [reference(name) for name in asked] == [self._url.password]:
             self._kept = positional, {key: item for key, item in named.items() if key != "password"}, asked[0]
         return positional, named

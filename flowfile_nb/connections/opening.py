@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections.access import Access, access_of
 from flowfile_nb.connections.families import Kind, Reveal, family_of, form_of
@@ -15,22 +15,29 @@ from flowfile_nb.errors import NoSuchSecretError
 
 if TYPE_CHECKING:
     from flowfile_nb.backend import FlowfileConnection, Part
+    from flowfile_nb.connections.definition import Definition
 
 Require = Callable[[str], None]
 
 
-class Opened(NamedTuple):
-    """An opened connection, and what can be told of it."""
+class Opened:
+    """
+    An opened connection, and what can be told of it.
 
-    native: Any
-    """The object of the ecosystem: a SQLAlchemy `Engine` for a database."""
-    kind: Kind
-    secrets: list[str]
-    """The names of the secrets it uses."""
-    scheme: str
-    """Its kind, as a URL's scheme or a description's `type`."""
-    described: object = None
-    """What its definition said (`definition.said_by`); None where it was opened without one."""
+    Args:
+        native: The object of the ecosystem: a SQLAlchemy `Engine` for a database.
+        kind: What made it, and can close it.
+        secrets: The names of the secrets it uses.
+        scheme: Its kind, as a URL's scheme or a description's `type`.
+    """
+
+    def __init__(self, native: Any, kind: Kind, secrets: list[str], scheme: str) -> None:
+        self.native = native
+        self.kind = kind
+        self.secrets = secrets
+        self.scheme = scheme
+        self.described: tuple[Definition, Path] | None = None
+        """What it was opened by, and the folder where its relative paths began; None where nothing but a text said it."""
 
     @property
     def target(self) -> str:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from flowfile_nb.connections.spec import Spec, UrlSpec, read_spec, scheme_of, secrets_in
-from flowfile_nb.connections.toml_text import printable
 from flowfile_nb.core.expression import expression
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
@@ -62,6 +61,16 @@ def outline_of(description: str | Mapping[str, Any]) -> Outline:
     return _of_text(description) if isinstance(description, str) else _of_any(description)
 
 
+def shown(text: str) -> str:
+    """Return *text* as `toml_text.printable` does."""
+    if text.isprintable():
+        return text
+    # Imported here: nearly every text is.
+    from flowfile_nb.connections.toml_text import printable
+
+    return printable(text)
+
+
 def elsewhere(description: str | Mapping[str, Any]) -> list[str]:
     """Return the options of a description that can lead it to another server than the one that is told, or to one beside it."""
     return sorted(_options(description) & _ELSEWHERE)
@@ -76,7 +85,7 @@ def _of_text(body: str) -> Outline:
 def _of_any(description: str | Mapping[str, Any]) -> Outline:
     try:
         spec = read_spec(description)
-        return Outline(printable(scheme_of(spec)), printable(_target(spec)), tuple(secrets_in(spec)))
+        return Outline(shown(scheme_of(spec)), shown(_target(spec)), tuple(secrets_in(spec)))
     except ConnectionSpecError as error:
         return Outline("", "", (), error.message)
     except (FlowfileNbError, TypeError, ValueError, AttributeError):

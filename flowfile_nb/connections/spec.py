@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from flowfile_nb.connections.literals import is_credential, misplaced, refuse_literals, refuse_literals_in_url
 from flowfile_nb.core.expression import expression
@@ -25,18 +25,33 @@ _KEY_LINE = expression(r"^[ \t]*(?:\[(?P<table>[\w.-]+)\]|(?P<key>[\w.-]+)[ \t]*
 __all__ = ["Spec", "TableSpec", "UrlSpec", "is_credential", "read_spec", "read_toml", "scheme_of", "secrets_in"]
 
 
-class UrlSpec(NamedTuple):
-    """A connection given as one URL."""
+# No named tuples: to make one takes as long as importing a module, and whoever opens a connection waits for it.
+class UrlSpec:
+    """
+    A connection given as one URL.
 
-    marked: StandIns
-    """The URL with a harmless word in place of each reference: safe to parse."""
+    Args:
+        marked: The URL with a harmless word in place of each reference: safe to parse.
+    """
+
+    __slots__ = ("marked",)
+
+    def __init__(self, marked: StandIns) -> None:
+        self.marked = marked
 
 
-class TableSpec(NamedTuple):
-    """A connection given by its parts."""
+class TableSpec:
+    """
+    A connection given by its parts.
 
-    parts: dict[str, Any]
-    """Strings hold references in the spelling of `core.references.reference`."""
+    Args:
+        parts: Strings hold references in the spelling of `core.references.reference`.
+    """
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: dict[str, Any]) -> None:
+        self.parts = parts
 
 
 Spec = UrlSpec | TableSpec

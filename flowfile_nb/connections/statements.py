@@ -10,11 +10,12 @@ import re
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
-from flowfile_nb.connections.told import Told, shortened
 from flowfile_nb.errors import FlowfileNbError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine, ExceptionContext
+
+    from flowfile_nb.connections.told import Told
 
 # (what the database says, what to do); the first that matches counts. `NAME` is the engine's variable.
 _REMEDIES = (
@@ -88,6 +89,9 @@ def _remember(context: ExceptionContext) -> None:
     raised = context.sqlalchemy_exception
     if raised is None:
         return
+    # Imported here: most engines' statements are all right.
+    from flowfile_nb.connections.told import Told, shortened
+
     original, statement = context.original_exception, (context.statement or "").strip()
     said = original.message if isinstance(original, FlowfileNbError) else _words(original)
     hint = original.hint if isinstance(original, FlowfileNbError) else ""

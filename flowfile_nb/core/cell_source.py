@@ -24,6 +24,8 @@ _CALL = expression(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?
 _CONNECT_LINE = expression(r"(?m)(?:%connect|^[ \t]*connect)[ \t]+(?P<args>(?![=(])[^\n]*)$")
 _CONNECT_CALL = expression(r"run_(?:line|cell)_magic\(\s*(['\"])connect\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2)[^\\\n])*)\2")
 _DESCRIPTION = expression(r"://|:[^\s/@]*@")
+# Not the magic.
+_OURS = expression(r"(?<!%)\b(?:connect|secrets)\b")
 
 
 def without_comment(line: str) -> str:
@@ -71,6 +73,16 @@ def description_on_line(line: str) -> bool:
     (True, False)
     """
     return _DESCRIPTION.search(line) is not None
+
+
+def may_call_ours(cell: str) -> bool:
+    r"""
+    Return whether code may call our `connect`, or use our `secrets`.
+
+    >>> may_call_ours("%%connect warehouse\nsqlite://"), may_call_ours("engine = fnb.connect('sqlite://')")
+    (False, True)
+    """
+    return _OURS.search(cell) is not None
 
 
 def hide_values(cell: str) -> str:

@@ -67,6 +67,9 @@ def split(line: str) -> list[str]:
     Raises:
         UsageError: If a quote is not closed.
     """
+    if line.isidentifier():
+        # Most lines of `%%connect`, and half of `%secret`'s.
+        return [line]
     try:
         # On Windows a backslash is part of a path, not an escape.
         line = without_comment(line)
@@ -75,9 +78,26 @@ def split(line: str) -> list[str]:
         raise UsageError("a quote on this line is not closed", hint='%secret get "a name with spaces"') from None
 
 
+def connect_arguments(words: list[str]) -> argparse.Namespace:
+    """
+    Return what the words of a `%connect` or `%%connect` line ask for.
+
+    Raises:
+        UsageError: If they are not understood.
+    """
+    if len(words) == 1 and words[0].isidentifier():
+        # Most cells, for which argparse has nothing to find out.
+        return argparse.Namespace(**{**_of_a_name_alone(), "name": words[0]})
+    return _connect_parser().parse_args(words)
+
+
+@lru_cache(maxsize=1)
+def _of_a_name_alone() -> dict[str, Any]:
+    return vars(_connect_parser().parse_args(["name"]))
+
+
 @lru_cache(maxsize=1)  # made once: it takes longer than opening SQLite
-def connect_parser() -> argparse.ArgumentParser:
-    """Return the grammar of `%connect` and `%%connect`."""
+def _connect_parser() -> argparse.ArgumentParser:
     parser = parser_of("%connect", "%%connect NAME [--save]   or   %connect [NAME | -x NAME];   %connect?  is the help page")
     parser.add_argument("name", nargs="?")
     parser.add_argument("--save", action="store_true")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
 from flowfile_nb.connecting import open_definition
-from flowfile_nb.connections.definition import Definition, said_by
+from flowfile_nb.connections.definition import Definition
 from flowfile_nb.core.cell_source import description_on_line
 from flowfile_nb.core.names import quoted, suggest
 from flowfile_nb.errors import (
@@ -16,7 +17,7 @@ from flowfile_nb.errors import (
     LiteralPasswordError,
     UsageError,
 )
-from flowfile_nb.notebook.arguments import CONNECT_ELSEWHERE, HELP, connect_parser, split
+from flowfile_nb.notebook.arguments import CONNECT_ELSEWHERE, HELP, connect_arguments, split
 from flowfile_nb.notebook.variable import require_free, require_variable, variable_of
 from flowfile_nb.notebook.waiting import said_if_slow
 
@@ -45,7 +46,7 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
         raise UsageError(
             "%connect has options where other tools have verbs", hint=CONNECT_ELSEWHERE[words[0]].replace("{name}", name)
         )
-    return _run(shell, connect_parser().parse_args(words), cell)
+    return _run(shell, connect_arguments(words), cell)
 
 
 def _is_a_verb(words: list[str]) -> bool:
@@ -147,7 +148,8 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition, magi
         ) from None
     if variable in session.opened:
         session.close(variable)
-    session.opened[variable] = connection._replace(described=said_by(definition, _folder()))
+    connection.described = definition, _folder()
+    session.opened[variable] = connection
     shell.user_ns[variable] = connection.native
     print(_told(connection, variable, tested=args.test))
     if connection.note:
@@ -166,9 +168,8 @@ def _told(connection: Opened, variable: str, *, tested: bool) -> str:
 def _new_file(target: str) -> Path | None:
     """Return the database's file if it is not there, where opening makes it: so does a typo in its name."""
     kind, _, path = target.partition(":///")
-    file = Path(path)
     is_file = kind.partition("+")[0] in {"sqlite", "duckdb"} and path not in {"", ":memory:"}
-    return file if is_file and not file.exists() else None
+    return Path(path) if is_file and not os.path.exists(path) else None
 
 
 def _close(shell: InteractiveShell, name: str) -> None:

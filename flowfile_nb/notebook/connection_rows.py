@@ -167,7 +167,8 @@ def _row(definition: Definition, uses: dict[tuple[str, str], Known], *, hidden: 
 def _is_as_opened(definition: Definition) -> bool:
     """Return whether the variable of a definition is bound to what the definition says now."""
     try:
-        return said_by(definition, Path.cwd()) == session.opened[variable_of(definition)].described
+        described = session.opened[variable_of(definition)].described
+        return described is not None and said_by(definition, Path.cwd()) == said_by(*described)
     except ConnectionSpecError:
         return False
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from flowfile_nb.core.json_search import JsonSearch
 from flowfile_nb.core.redaction import Redactor
 from flowfile_nb.notebook.echo import Echo
-from flowfile_nb.notebook.inputs import clean
 from flowfile_nb.notebook.output_hook import OutputHook
 from flowfile_nb.notebook.records import Records
 
@@ -108,9 +107,15 @@ class Guard:
             self._output = TerminalHook(self._redactor)
         else:
             self._output = OutputHook(kernel.session, self._redactor, self._search)
-        records = Records(self._shell, self._redactor, lambda source, raw: clean(self._shell, source, raw))
+        records = Records(self._shell, self._redactor, self._clean)
         self._records = records
         return [records, self._output]
+
+    def _clean(self, source: str, raw: str) -> tuple[str, str]:
+        # Imported here: it is of use where IPython keeps a cell, which the guard does not wait for.
+        from flowfile_nb.notebook.inputs import clean
+
+        return clean(self._shell, source, raw)
 
     def _guard_echoes(self) -> None:
         for stream in (sys.stdout, sys.stderr):

@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowfile_nb import session
-from flowfile_nb.connections.families import require_described
-from flowfile_nb.connections.harmless import without_doubtful_lines
-from flowfile_nb.connections.spec import read_spec
-from flowfile_nb.core.cell_source import REMOVED, hide_values
+from flowfile_nb.core.cell_source import REMOVED, hide_values, may_call_ours
 from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
-from flowfile_nb.notebook.python_literals import hide_in_python
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -26,7 +22,12 @@ def clean(shell: InteractiveShell, source: str, source_raw: str | None) -> tuple
         source_raw: The cell as typed; None means *source*.
     """
     raw = source if source_raw is None else source_raw
-    kept = hide_in_python(_hide_literal_password(hide_values(raw)), source, shell.transform_cell, shell.user_ns)
+    kept = _hide_literal_password(hide_values(raw))
+    if may_call_ours(kept):
+        # Imported here, as below: most cells are neither a connection's nor call anything of ours.
+        from flowfile_nb.notebook.python_literals import hide_in_python
+
+        kept = hide_in_python(kept, source, shell.transform_cell, shell.user_ns)
     kept = _masked(kept)
     if kept != raw:
         try:
@@ -57,10 +58,17 @@ def _hide_literal_password(cell: str) -> str:
     first, _, body = cell[len(above) :].partition("\n")
     if not first.startswith("%%connect") or not body.strip():
         return cell
-    return f"{above}{first}\n{without_doubtful_lines(body)}" if _is_refused(body) else cell
+    if not _is_refused(body):
+        return cell
+    from flowfile_nb.connections.harmless import without_doubtful_lines
+
+    return f"{above}{first}\n{without_doubtful_lines(body)}"
 
 
 def _is_refused(description: str) -> bool:
+    from flowfile_nb.connections.families import require_described
+    from flowfile_nb.connections.spec import read_spec
+
     try:
         require_described(read_spec(description))
     except ConnectionSpecError:

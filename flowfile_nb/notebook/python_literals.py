@@ -18,7 +18,7 @@ from flowfile_nb.connections.harmless import without_doubtful_lines
 from flowfile_nb.connections.literals import refuse_literals
 from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.connections.toml_text import toml_text
-from flowfile_nb.core.cell_source import REMOVED
+from flowfile_nb.core.cell_source import REMOVED, may_call_ours
 from flowfile_nb.core.expression import expression
 from flowfile_nb.errors import FlowfileNbError, LiteralPasswordError, MissingDriverError
 from flowfile_nb.notebook.written_values import UNKNOWN, Names, items_of, leaves_of, text_of, value_of
@@ -28,8 +28,6 @@ _WHAT = ("connect", "secrets")
 # What `connect` takes beside a description.
 _NOT_DESCRIBED = {"as_", "save", "test", "trust"}
 _RUN_PYTHON = {"capture", "prun", "time", "timeit"}
-# Not the magic.
-_OURS = expression(r"(?<!%)\b(?:connect|secrets)\b")
 # Of code that cannot be read: from a URL's password, or a credential's `=` or `:`, to the end of the line.
 _DOUBTFUL = expression(
     r"""(?:[a-z][\w+.-]*://[^\s:/@'"]*:
@@ -45,13 +43,11 @@ def hide_in_python(cell: str, code: str, transform: Callable[[str], str], namesp
     Return a cell with a note in place of each text in which a password stands in clear.
 
     Args:
-        cell: As it was typed.
+        cell: As it was typed; one that `may_call_ours`.
         code: The same as Python, after IPython's transformations.
         transform: Makes Python of what a magic like `%%time` runs.
         namespace: Tells what a name means here.
     """
-    if not _OURS.search(cell):
-        return cell
     try:
         found = set(_Finder(code, transform, _names_here(namespace)).segments())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -114,7 +110,7 @@ class _Finder:
     def _inside(self, magic: str | None = None, *texts: str | None) -> Iterator[str]:
         """Look into the code that `%time` and `%%time` run; other magics have other languages."""
         for text in texts if magic in _RUN_PYTHON else ():
-            if text is not None and _OURS.search(text):
+            if text is not None and may_call_ours(text):
                 yield from _Finder(self._transform(text), self._transform, self._ours).segments()
 
     def _stored_values(self) -> Iterator[ast.expr]:

@@ -98,7 +98,7 @@ class Records:
         if history is not None:
             yield Wrapping(history, "store_output", self._store_output)
         if getattr(shell, "logger", None) is not None:
-            yield Wrapping(shell.logger, "log", lambda log: lambda mod, ori: log(*self._clean(mod, ori)))
+            yield Wrapping(shell.logger, "log", self._log)
             yield Wrapping(
                 shell.logger, "log_write", lambda write: lambda data, kind="input": write(mask(data) if data else data, kind)
             )
@@ -117,6 +117,14 @@ class Records:
             store(line_num)
 
         return store_output
+
+    def _log(self, log: Callable[[str, str], None]) -> Callable[[str, str], None]:
+        def log_clean(line_mod: str, line_ori: str) -> None:
+            # IPython calls it for each cell; it writes after `%logstart` only.
+            if self._shell.logger.log_active:
+                log(*self._clean(line_mod, line_ori))
+
+        return log_clean
 
     def _handle(self, handle: Callable[[Any, logging.LogRecord], None]) -> Callable[[Any, logging.LogRecord], None]:
         def handle_masked(logger: Any, record: logging.LogRecord) -> None:

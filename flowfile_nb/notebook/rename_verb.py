@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flowfile_nb import session
-from flowfile_nb.backend import FlowfileConnection
-from flowfile_nb.connections import saved
+from flowfile_nb.connections import Opened, saved
 from flowfile_nb.connections.definition import Definition
 from flowfile_nb.connections.toml_text import printable
 from flowfile_nb.core.names import quoted
@@ -44,7 +43,7 @@ def _left_to_do(old: str, new: str, followed: list[str]) -> Iterator[str]:
             f"  write  {reference(new)}  there, or  %connect {quoted(definition.name)} --edit"
         )
     for variable, connection in session.opened.items():
-        if old not in connection.secrets or connection.is_brokered or isinstance(connection.described, FlowfileConnection):
+        if old not in connection.secrets or connection.is_brokered or _is_flowfiles(connection):
             continue
         by_name = variable in {*followed, *behind, *(definition.name for definition in projects)}
         how = f"open it anew:  %connect {variable}" if by_name else f"run its cell again, with  {reference(new)}"
@@ -54,6 +53,10 @@ def _left_to_do(old: str, new: str, followed: list[str]) -> Iterator[str]:
             f"It is shared with {groups}. Connections that you share go on;"
             " in those that members have described themselves they write the new name:  %connect NAME --edit"
         )
+
+
+def _is_flowfiles(connection: Opened) -> bool:
+    return connection.described is not None and connection.described[0].flowfiles is not None
 
 
 def _in_project(name: str) -> list[Definition]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from flowfile_nb import session
 from flowfile_nb.errors import NoPromptError, UsageError
-from flowfile_nb.notebook.prompt import confirm
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -63,6 +62,9 @@ def require_free(shell: InteractiveShell, name: str, magic: str, *, replace: boo
     if replace or ours or (name not in shell.user_ns and not hasattr(builtins, name)):
         return
     what = "is a variable of this notebook" if name in shell.user_ns else "is a function of Python's own"
+    # Imported here: most names are free.
+    from flowfile_nb.notebook.prompt import confirm
+
     try:
         agreed = confirm(f"{name} {what}. Replace it?", otherwise="")
     except NoPromptError:

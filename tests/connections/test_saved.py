@@ -66,7 +66,8 @@ def test_an_own_definition_comes_first(project: Path) -> None:
     backend = session.backend()
     backend.save_connection("warehouse", "sqlite://")
 
-    assert saved.find(backend, "warehouse", project) == Definition("warehouse", "sqlite://")
+    own = saved.find(backend, "warehouse", project)
+    assert (own.description, own.origin) == ("sqlite://", "")
     assert saved.find(backend, "local", project).origin == str(project / "connections.toml")
     assert saved.find(backend, "warehouse", project, project / "connections.toml").origin
     names = [(definition.name, bool(definition.origin)) for definition in saved.definitions(backend, project)]
@@ -105,8 +106,9 @@ def test_a_projects_definition_is_agreed_to_as_it_is(project: Path) -> None:
     saved.agree(backend, definition)
 
     assert saved.is_agreed(backend, saved.find(backend, "warehouse", project))
-    assert not saved.is_agreed(backend, definition._replace(name="other"))
-    assert not saved.is_agreed(backend, definition._replace(origin="/somewhere/else/connections.toml"))
+    assert not saved.is_agreed(backend, Definition("other", definition.description, definition.origin))
+    elsewhere = Definition(definition.name, definition.description, "/somewhere/else/connections.toml")
+    assert not saved.is_agreed(backend, elsewhere)
     path.write_text(FILE.replace("db.example.com", "db.example.org"), encoding="utf-8")
     assert not saved.is_agreed(backend, saved.find(backend, "warehouse", project))
     path.write_text("# only a comment\n" + FILE, encoding="utf-8")

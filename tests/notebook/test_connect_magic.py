@@ -331,23 +331,39 @@ def test_the_examples_of_the_help_page_are_right(shell: Shell) -> None:
         assert "Bound (not tested)" in shell.run(f"%%connect example --no-test\n{url}")
 
 
-def test_opening_imports_what_it_needs(tmp_path: Path) -> None:
-    """In a fresh process: no list or panel, no file of a project, no other family, none of the words for what went wrong."""
+@pytest.mark.parametrize("file", ["a.db", "%secret file"])
+def test_opening_imports_what_it_needs(tmp_path: Path, file: str) -> None:
+    """
+    In a fresh process, whether a value is read or not: what the opening needs, and the look at what is kept of the cell.
+
+    No other verb, list or panel, no file of a project, no other family, no look at Python code, none of the words for what
+    went wrong, and none of the libraries that only those need.
+    """
+    session.backend().set("file", "of_a_secret.db", replace=False)
     script = (
         "import sys\n"
         "from IPython.core.interactiveshell import InteractiveShell\n"
         "shell = InteractiveShell.instance()\n"
-        "shell.run_cell('%load_ext flowfile_nb')\n"
-        f"shell.run_cell('%%connect w\\nsqlite:///{tmp_path}/a.db')\n"
+        "before = set(sys.modules)\n"
+        "shell.run_cell('%load_ext flowfile_nb', store_history=True)\n"
+        f"shell.run_cell('%%connect w\\nsqlite:///{tmp_path}/{file}', store_history=True)\n"
         "print('bound' if 'w' in shell.user_ns else shell.user_ns)\n"
-        "print(*[name for name in sys.modules if name.startswith('flowfile_nb.')])\n"
+        "print(*set(sys.modules) - before)\n"
     )
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     loaded = {name.removeprefix("flowfile_nb.") for name in done.stdout.split()}
     assert {"bound", "connections.database"} <= loaded, done.stdout + done.stderr
+    assert ("notebook.guard" in loaded) is (file != "a.db")
+    verbs = {f"notebook.{name}" for name in ("magics", "meant", "prompt", "saved_verbs", "secret_arguments", "setup")}
     notebook = {f"notebook.{name}" for name in ("completion", "connect_table", "connection_rows", "panel", "table")}
-    files = {f"connections.{name}" for name in ("flowfile", "form", "http_api", "project_file", "storage_parts")}
-    others = {f"connections.{name}" for name in ("database_keys", "deadline", "failures", "keys", "odbc", "tls_probe")}
-    assert loaded & {*notebook, *files, *others, "importing.options", "team.backend"} == set()
+    code = {"connections.harmless", "notebook.python_literals", "notebook.written_values"}
+    files = {
+        f"connections.{name}"
+        for name in ("flowfile", "form", "http_api", "project_file", "saved", "storage_parts", "toml_text")
+    }
+    others = {f"connections.{name}" for name in ("database_keys", "deadline", "keys", "odbc", "tls_probe")}
+    wrong = {f"connections.{name}" for name in ("failures", "mistyped", "remedies", "told")}
+    rest = {"backend", "core.moments", "importing.options", "team.backend", "difflib", "secrets"}
+    assert loaded & {*verbs, *notebook, *code, *files, *others, *wrong, *rest} == set()

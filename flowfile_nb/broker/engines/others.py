@@ -18,7 +18,7 @@ from flowfile_nb.broker.engines.literals import filled
 from flowfile_nb.broker.limits import Limits
 from flowfile_nb.broker.model import Access, Target
 from flowfile_nb.connections import dialects
-from flowfile_nb.connections.drivers import DRIVERS
+from flowfile_nb.connections.drivers import DIALECTS
 from flowfile_nb.core.references import reference
 
 GUARANTEE = "nothing is run for a share to read: this database has no read-only transaction that a broker could rely on"
@@ -46,7 +46,7 @@ class Others:
         try:
             url = sqlalchemy.URL.create(
                 # Which driver: the one that the owner's own kernel would take.
-                DRIVERS[target.kind].dialect if target.kind in DRIVERS else target.kind,
+                DIALECTS.get(target.kind, target.kind),
                 target.username or None,
                 reference("value") if self._value else None,
                 target.host or None,
