@@ -43,9 +43,9 @@ _FILE_URL = r"(?P<scheme>[^:]+):///(?P<path>[^?]*)"
 _ELSEWHERE = r"[A-Za-z][\w+.-]+:|-----BEGIN|\$\{secret:|%secret\b"
 
 
-def located(spec: Spec, folder: Path) -> Spec:
-    """Return *spec* with absolute paths: relative ones begin in *folder*, `~` is the user's home."""
-    return _changed(spec, lambda path: _absolute(os.path.expanduser(path), folder))
+def located(spec: Spec, folder: Path | None = None) -> Spec:
+    """Return *spec* with absolute paths: relative ones begin in *folder*, or the current one; `~` is the user's home."""
+    return _changed(spec, lambda path: _absolute(os.path.expanduser(path), folder or Path.cwd()))
 
 
 def anchored(description: Description, folder: Path) -> Description:
@@ -119,7 +119,7 @@ def _changed(spec: Spec, change: _Change) -> Spec:
         path = _path(found["path"], change, spec.marked.restore)
         # There is no way to write a `?` in it.
         after = before if "?" in path else f"{found['scheme']}:///{path}{before[found.end() :]}"
-    if scheme not in {"http", "https"}:
+    if "?" in after and scheme not in {"http", "https"}:
         # The query of an API is what the API is asked.
         place, mark, query = after.partition("?")
         after = f"{place}{mark}{'&'.join(_pair(pair, change, spec.marked.restore) for pair in query.split('&'))}"
