@@ -24,6 +24,8 @@ _HEADER = expression(
 )
 # What stands before a credential in a header, whatever that is called.
 _SCHEME = expression(r"(?:basic|bearer)\s+\S+", re.IGNORECASE)
+# A credential that people have in a file.
+_IN_FILE = expression(r"(?:private_key|service_account_key|credentials_json|key_pem)$")
 # In an ODBC string, a DSN, a storage account's connection string, the query of a signed URL.
 _EMBEDDED = expression(
     r"(?:^|[;&?\s'\"])(?:\w*password|passwd|pwd|accountkey|sharedaccesskey|sharedaccesssignature|sig)\s*=\s*(?P<value>\{(?:[^}]|\}\})*|[^;&\s]+)",
@@ -201,6 +203,12 @@ def _literal_password(place: str, written: str = "") -> LiteralPasswordError:
         return LiteralPasswordError(
             f"no variable is put into a connection ({place}); nothing was opened",
             hint="store what it holds:  %secret set my_pw   and write  %secret my_pw  in its place",
+        )
+    if _IN_FILE.search(place):
+        # What stands there may be the file's path, or its text.
+        return LiteralPasswordError(
+            f"what stands in this connection ({place}) is no reference; nothing was opened",
+            hint="store the file:  %secret set my_key --file PATH   and write  %secret my_key  in its place",
         )
     return LiteralPasswordError(
         f"a password stands in clear in this connection ({place}); nothing was opened",

@@ -66,11 +66,17 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
         description: The body of a cell, or the parts as a mapping; a `Secret` in it means a reference to it.
 
     Raises:
-        ConnectionSpecError: If it is neither a URL nor TOML. The message never quotes it: it might hold a password.
+        ConnectionSpecError: If it is neither a URL nor TOML, or nothing of the kind. The message never quotes it: it might hold
+            a password.
         ReferenceSyntaxError: If a reference in it cannot be read.
         LiteralPasswordError: If it holds a password in clear.
     """
     if not isinstance(description, str):
+        if not isinstance(description, Mapping):
+            raise ConnectionSpecError(
+                f"a description is a text, or a mapping of its parts, and not of type {type(description).__name__!r}",
+                hint='connect("postgresql://app:${secret:NAME}@host/database")',
+            )
         parts = {key: _plain(item) for key, item in description.items()}
         refuse_literals(parts)
         return _table(parts)
@@ -137,7 +143,10 @@ def _table(parts: dict[str, Any]) -> Spec:
         # As it stands in a connections.toml.
         return read_spec(url)
     if not isinstance(parts.get("type"), str):
-        raise ConnectionSpecError("the description says no type", hint='type = "postgresql"   (or mysql, sqlite, duckdb …)')
+        hint = 'type = "postgresql"   (or mysql, sqlite, duckdb …)'
+        if isinstance(url, str) and _URL.match(url):
+            hint = f'type = "{url.partition(":")[0]}"   beside the url; the URL of a database stands alone, without other keys'
+        raise ConnectionSpecError("the description says no type", hint=hint)
     if names_in(parts["type"]):
         raise misplaced("the type")
     return TableSpec(parts)
