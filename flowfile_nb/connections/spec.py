@@ -144,7 +144,7 @@ def _table(parts: dict[str, Any]) -> Spec:
         return read_spec(url)
     if not isinstance(parts.get("type"), str):
         hint = 'type = "postgresql"   (or mysql, sqlite, duckdb …)'
-        if isinstance(url, str) and _URL.match(url):
+        if isinstance(url, str) and _is_url(url):
             hint = f'type = "{url.partition(":")[0]}"   beside the url; the URL of a database stands alone, without other keys'
         raise ConnectionSpecError("the description says no type", hint=hint)
     if names_in(parts["type"]):
