@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _PARTS = {"type", "url", "username", "user", "password", "host", "port", "database", "query", "connect_args", "engine"}
 # Not an address of IPv6, several hosts, or the folder of a Unix socket.
+_PORTS = range(1, 65536)
 _HOST = expression(r"(?P<scheme>\w+://)?[^:/\\,$\[\]@]+(?P<port>:\d+)?(?P<path>/.*)?")
 # What an error of the first statement can be told with: an engine's own URL does not hold every reference.
 _told: WeakKeyDictionary[Engine, tuple[list[str], Access]] = WeakKeyDictionary()
@@ -274,6 +275,10 @@ def _from_parts(spec: TableSpec) -> URL:
 
 
 def _with_driver(url: URL) -> URL:
+    if url.port is not None and url.port not in _PORTS:
+        raise ConnectionSpecError(
+            f"a port is a number from 1 to 65535, and not {url.port}", hint="port = 5432,  or in a URL  @host:5432/database"
+        )
     dialect = DIALECTS.get(url.drivername)
     return url.set(drivername=dialect) if dialect not in {None, url.drivername} else url
 

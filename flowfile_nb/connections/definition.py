@@ -42,6 +42,14 @@ class Definition:
         self.flowfiles = flowfiles
         self.team = team
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Definition):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    # A description may be a mapping.
+    __hash__ = None  # type: ignore[assignment]
+
     @property
     def shared(self) -> bool:
         """Whether it is somebody else's, and is opened at the broker."""

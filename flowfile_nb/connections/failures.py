@@ -180,12 +180,22 @@ _CAUSES = (
         "close it there (%connect -x NAME), or open it for reading only:  ?access_mode=READ_ONLY",
     ),
     (
-        r"unable to open database file|no such file|cannot open file|is a directory|permission denied|not a database",
-        "the database file cannot be opened",
-        "check the path; an absolute one has four slashes:  sqlite:////home/me/data.db",
+        r"server on socket",
+        "no server answers at that socket of this machine",
+        "is it running?  On another machine:  postgresql://app:%secret NAME@host/database",
     ),
     (
-        r"invalid connection option|unexpected keyword argument|invalid dsn",
+        r"can't open lib|data source name not found",
+        "the ODBC driver, or data source, that is described is not installed here",
+        "those that are:  pyodbc.drivers()  and  pyodbc.dataSources();  SQL Server without ODBC:  mssql+pymssql://…",
+    ),
+    (
+        r"unable to open database file|no such file|cannot open file|is a directory|permission denied|not a database",
+        "the database file cannot be opened",
+        "check the path; an absolute one has four slashes:  {file}",
+    ),
+    (
+        r"invalid connection option|unrecognized configuration parameter|unexpected keyword argument|invalid dsn",
         "the driver does not take one of the options",
         "compare the keys with the driver's page;  --debug  shows its own words",
     ),
@@ -238,9 +248,13 @@ def explain(
     replace = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
     return ConnectionFailedError(
         f"could not open {target}{with_secrets(secrets, access)}: {what}",
-        hint=remedy.replace("{replace}", access.remedy or replace),
+        hint=remedy.replace("{replace}", access.remedy or replace).replace("{file}", _path_of(target)),
         driver=access.shown(error),
     )
+
+
+def _path_of(target: str) -> str:
+    return "duckdb:////home/me/data.duckdb" if target.startswith("duckdb:") else "sqlite:////home/me/data.db"
 
 
 def cause_of(error: BaseException) -> tuple[str, str] | None:

@@ -37,7 +37,7 @@ _IN_SSL = {"ca", "capath", "cert", "key"}
 # Words that are taken where a path can stand.
 _WORDS = {"", ":memory:", "certifi", "false", "none", "probe", "system", "true"}
 _FILES = {"duckdb", "sqlite"}
-# Another way to name a place, such as MotherDuck's `md:`; one letter is a drive. Compiled when needed: most have no path.
+# Another way to name a place, such as MotherDuck's `md:`; one letter is a drive. Compiled where it is needed.
 _ELSEWHERE = r"[A-Za-z][\w+.-]+:|-----BEGIN|\$\{secret:|%secret\b"
 
 
@@ -113,12 +113,12 @@ def _changed(spec: Spec, change: _Change) -> Spec:
     scheme = before.partition(":")[0].lower()
     after = before
     in_memory = "mode=memory" in before
-    if scheme.partition("+")[0] in _FILES and not in_memory and before.startswith(":///", len(scheme)):
-        place, mark, query = before.partition("?")
-        start = len(scheme) + len(":///")
-        path = _path(place[start:], change, spec.marked.restore)
+    written, slashes, rest = before.partition(":///")
+    if scheme.partition("+")[0] in _FILES and not in_memory and slashes and ":" not in written:
+        place, mark, query = rest.partition("?")
+        path = _path(place, change, spec.marked.restore)
         # There is no way to write a `?` in it.
-        after = before if "?" in path else f"{before[:start]}{path}{mark}{query}"
+        after = before if "?" in path else f"{written}:///{path}{mark}{query}"
     if "?" in after and scheme not in {"http", "https"}:
         # The query of an API is what the API is asked.
         place, mark, query = after.partition("?")

@@ -127,7 +127,7 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
     known = _COMMON | needed | other
     for key in parts:
         if key not in known:
-            raise ConnectionSpecError(f"an API with auth = {way!r} has no key {key!r}", hint=_meant(key, known))
+            raise ConnectionSpecError(f"an API with auth = {way!r} has no key {key!r}", hint=_meant(key, way, known))
     if ("url" in parts) == ("base_url" in parts):
         raise ConnectionSpecError("an API is described by one url", hint=EXAMPLE)
     if missing := sorted(needed - parts.keys()):
@@ -143,9 +143,11 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
             raise ConnectionSpecError(f"a reference stands in {key!r}, which is no place for one", hint=f"write {key} in clear")
 
 
-def _meant(key: str, known: set[str]) -> str:
+def _meant(key: str, way: str, known: set[str]) -> str:
     """Return what a key that is not known may have meant: another key, or a way to authenticate."""
     keys = _COMMON.union(*(needs | takes for needs, takes in _WAYS.values()))
+    if (other := next((other for other, (needs, takes) in _WAYS.items() if key in needs | takes), None)) is not None:
+        return f"authenticate in one way:  {example_of(way)}   or  {example_of(other)}"
     others = [*_KEYS_ELSEWHERE, *_WAYS_ELSEWHERE, *(_WAYS.keys() - {"none"})]
     near = next(iter(get_close_matches(key.lower().replace("-", "_"), sorted(keys.union(others)), 1)), None)
     if near is None:

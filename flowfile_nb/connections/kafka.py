@@ -42,6 +42,7 @@ _PROPERTIES = {
     "ssl_key_password": "ssl.key.password",
 }
 _REGISTRY = {"schema_registry_url": "url", "schema_registry_user_info": "basic.auth.user.info"}
+_ELSEWHERE = dict.fromkeys(("broker", "brokers", "host", "hosts", "servers"), "bootstrap_servers")
 _TABLES = {"extra_config"}
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _LOGIN = ("security_protocol", ("", "SASL_PLAINTEXT", "SASL_SSL"))
@@ -60,7 +61,9 @@ KEYS = (
     Key("schema_registry_user_info", "Schema registry's user:password", secret=True),
     Key("extra_config", in_form=False),
 )
-_EXAMPLE = 'type = "kafka",  bootstrap_servers = "broker.example.com:9092",  sasl_password = %secret NAME'
+_EXAMPLE = (
+    'type = "kafka",  bootstrap_servers = "broker.example.com:9092",  sasl_mechanism = "PLAIN",  sasl_password = %secret NAME'
+)
 
 
 class KafkaConfig(Mapping[str, str]):
@@ -250,7 +253,8 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
     known = names_of(KEYS)
     for key, item in parts.items():
         if key not in known:
-            near = get_close_matches(key.replace(".", "_"), known, 1)
+            named = key.lower().replace(".", "_")
+            near = [_ELSEWHERE[named]] if named in _ELSEWHERE else get_close_matches(named, known, 1)
             raise ConnectionSpecError(
                 f"a Kafka connection has no key {key!r}",
                 hint=f"did you mean {near[0]!r}?" if near else f'librdkafka\'s own:  [extra_config]  then  "{key}" = …',
@@ -280,6 +284,11 @@ def _text(item: Any) -> str:
 
 def _not_taken(error: Exception, known: list[str]) -> FlowfileNbError:
     text = str(error)
+    if "SASL mechanism" in text and "sasl.mechanism" not in known:
+        return ConnectionSpecError(
+            "the description does not say by which mechanism the sasl_password goes",
+            hint='sasl_mechanism = "PLAIN"   or  "SCRAM-SHA-512": ask the administrator of the broker which',
+        )
     key = next((key for key in sorted(known, key=len, reverse=True) if key in text), None)
     hint = "compare with librdkafka's CONFIGURATION.md"
     if key is None:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections.storage_parts import Credentials, Parts
 from flowfile_nb.connections.timeouts import limit_s
+from flowfile_nb.core.names import quoted
+from flowfile_nb.core.references import names_in
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError
 
 if TYPE_CHECKING:
@@ -165,10 +167,11 @@ def _key(parts: Parts, credentials: Credentials) -> PKey | None:
     else:
         return None
     passphrase = credentials.read(parts["passphrase"]).encode() if "passphrase" in parts else None
-    return _parsed(text, passphrase)
+    names = names_in(parts.get("private_key", ""))
+    return _parsed(text, passphrase, names[0] if names else "")
 
 
-def _parsed(text: bytes, passphrase: bytes | None) -> PKey:
+def _parsed(text: bytes, passphrase: bytes | None, secret: str) -> PKey:
     import paramiko
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
@@ -180,9 +183,11 @@ def _parsed(text: bytes, passphrase: bytes | None) -> PKey:
             serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
         ).decode()
     except (ValueError, TypeError, UnsupportedAlgorithm):
+        where = f" in secret {secret!r}" if secret else ""
+        store = f"store the file:  %secret set {quoted(secret)} --file ~/.ssh/id_ed25519 --replace   and " if secret else ""
         raise ConnectionFailedError(
-            "the private key is none that is known, or its passphrase is missing or not the right one",
-            hint="store the file:  %secret set NAME --file ~/.ssh/id_ed25519   and its passphrase:  passphrase = %secret OTHER",
+            f"the private key{where} is none that is known, or its passphrase is missing or not the right one",
+            hint=f"{store}its passphrase:  passphrase = %secret NAME",
         ) from None
     kinds: dict[str, Any] = {"RSAPrivateKey": paramiko.RSAKey, "Ed25519PrivateKey": paramiko.Ed25519Key}
     kind = next((kind for name, kind in kinds.items() if name in type(key).__name__), paramiko.ECDSAKey)

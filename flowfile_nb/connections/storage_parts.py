@@ -24,6 +24,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "port": int,
     "verify": (bool, str),
 }
+_ROOTS = ("bucket", "container")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -161,6 +162,10 @@ def _check(parts: Parts, grammar: Grammar) -> None:
             )
         if not isinstance(item, _kinds(key)) or (key == "port" and (item is True or item not in range(1, 65536))):
             raise ConnectionSpecError(f"the value of {key!r} is of the wrong kind", hint=grammar.example)
+        if key in _ROOTS and "/" in str(item):
+            raise ConnectionSpecError(f"a {key}'s name holds no slash", hint=f'{key} = "sales",  prefix = "2026"')
+        if key == "endpoint_url" and not str(item).startswith(("http://", "https://")):
+            raise ConnectionSpecError("the endpoint_url does not begin with  https://", hint='endpoint_url = "https://…"')
         if key not in grammar.secret and names_in(repr(item) if isinstance(item, Mapping) else str(item)):
             # Where a value goes is said by the description alone, and what fsspec keeps and shows holds none.
             raise ConnectionSpecError(f"a reference stands in {key!r}, which is no place for one", hint=f"write {key} in clear")

@@ -102,7 +102,13 @@ def _of_saved(shell: InteractiveShell, args: Namespace) -> None:
 def _require_sense(args: Namespace, cell: str | None) -> None:
     shares = args.share is not None or args.unshare is not None
     if args.name is None and (cell is not None or args.save or args.close or args.edit or args.delete or shares):
-        raise UsageError("a connection needs a name", hint="%%connect warehouse   in the first line of the cell")
+        said = {"-x": args.close, "--edit": args.edit, "--delete": args.delete, "--share GROUP": args.share is not None}
+        said["--unshare GROUP"] = args.unshare is not None
+        option = next((option for option, is_said in said.items() if is_said and cell is None), None)
+        of_cell = "%%connect warehouse   in the first line of the cell"
+        raise UsageError(
+            "a connection needs a name", hint=of_cell if option is None else f"%connect NAME {option}   to list them:  %connect"
+        )
     if cell is not None and (args.close or args.edit or args.delete or args.export is not None or args.file or shares):
         raise UsageError("this option is for a line, not for a cell", hint=f"%connect {args.name or 'NAME'}   with one % sign")
     if cell is None and args.save:

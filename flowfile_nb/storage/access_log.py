@@ -87,18 +87,23 @@ class AccessLog:
 
     def soon(self, operation: str, name: str, outcome: str = OK) -> None:
         """Record one operation of those that loops are made of, a read or an `add`: at once, or a little later with others."""
-        now = monotonic()
-        if now - self._second >= 1.0:
-            self._second, self._in_second = now, 0
-        self._in_second += 1
-        if self._in_second <= AT_ONCE:
+        # Who waits for the writer is in a loop, and asks no clock for it.
+        if not self._is_writer_due and self._is_calm():
             self.record(operation, name, outcome)
             return
         self._waiting.append((time(), operation, name, outcome))
+        # Asked again: it may have begun to write in between.
         if not self._is_writer_due:
             self._is_writer_due = True
             start_new_thread(self._write_later, ())
             atexit.register(self.flush)
+
+    def _is_calm(self) -> bool:
+        now = monotonic()
+        if now - self._second >= 1.0:
+            self._second, self._in_second = now, 0
+        self._in_second += 1
+        return self._in_second <= AT_ONCE
 
     def record(self, operation: str, name: str, outcome: str = OK, *, to: str = "") -> None:
         """

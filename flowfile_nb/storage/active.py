@@ -37,8 +37,8 @@ else:
     from _thread import RLock
 
 
-# To look which database is active is an eighth of a warm read.
-_MOMENT_S = 0.001
+# To look which database is active is an eighth of a warm read: in a loop it is asked now and then.
+_MOMENT_S = 0.002
 
 
 class ActiveDatabase:

@@ -218,7 +218,7 @@ def test_a_key_that_cannot_be_read(sftp: SftpServer, passphrase: str | None, tex
         fnb.secrets["phrase"] = passphrase
         extra = {"passphrase": "%secret phrase"}
 
-    with pytest.raises(ConnectionFailedError, match="the private key is none that is known") as refused:
+    with pytest.raises(ConnectionFailedError, match="the private key in secret 'ssh_key' is none that is known") as refused:
         fnb.connect(type="sftp", host="127.0.0.1", port=sftp.port, username="app", private_key="%secret ssh_key", **extra)
 
     assert "canary" not in str(refused.value)

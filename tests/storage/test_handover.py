@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 
 from flowfile_nb.errors import NoSuchSecretError
+from flowfile_nb.storage import active
 from flowfile_nb.storage.paths import find_paths
 from flowfile_nb.storage.store import Store
 from tests.support.stores import write_flowfile_catalog
+
+
+@pytest.fixture(autouse=True)
+def look_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flowfile comes and goes here quicker than a store looks again."""
+    monkeypatch.setattr(active, "_MOMENT_S", 0.0)
 
 
 @pytest.fixture
