@@ -37,15 +37,13 @@ _IN_SSL = {"ca", "capath", "cert", "key"}
 # Words that are taken where a path can stand.
 _WORDS = {"", ":memory:", "certifi", "false", "none", "probe", "system", "true"}
 _FILES = {"duckdb", "sqlite"}
-# Compiled where they are needed: most connections have no path.
-_FILE_URL = r"(?P<scheme>[^:]+):///(?P<path>[^?]*)"
-# Another way to name a place, such as MotherDuck's `md:`; one letter is a drive.
+# Another way to name a place, such as MotherDuck's `md:`; one letter is a drive. Compiled where it is needed.
 _ELSEWHERE = r"[A-Za-z][\w+.-]+:|-----BEGIN|\$\{secret:|%secret\b"
 
 
-def located(spec: Spec, folder: Path) -> Spec:
-    """Return *spec* with absolute paths: relative ones begin in *folder*, `~` is the user's home."""
-    return _changed(spec, lambda path: _absolute(os.path.expanduser(path), folder))
+def located(spec: Spec, folder: Path | None = None) -> Spec:
+    """Return *spec* with absolute paths: relative ones begin in *folder*, or the current one; `~` is the user's home."""
+    return _changed(spec, lambda path: _absolute(os.path.expanduser(path), folder or Path.cwd()))
 
 
 def anchored(description: Description, folder: Path) -> Description:
@@ -115,11 +113,13 @@ def _changed(spec: Spec, change: _Change) -> Spec:
     scheme = before.partition(":")[0].lower()
     after = before
     in_memory = "mode=memory" in before
-    if scheme.partition("+")[0] in _FILES and not in_memory and (found := re.match(_FILE_URL, before)):
-        path = _path(found["path"], change, spec.marked.restore)
+    written, slashes, rest = before.partition(":///")
+    if scheme.partition("+")[0] in _FILES and not in_memory and slashes and ":" not in written:
+        place, mark, query = rest.partition("?")
+        path = _path(place, change, spec.marked.restore)
         # There is no way to write a `?` in it.
-        after = before if "?" in path else f"{found['scheme']}:///{path}{before[found.end() :]}"
-    if scheme not in {"http", "https"}:
+        after = before if "?" in path else f"{written}:///{path}{mark}{query}"
+    if "?" in after and scheme not in {"http", "https"}:
         # The query of an API is what the API is asked.
         place, mark, query = after.partition("?")
         after = f"{place}{mark}{'&'.join(_pair(pair, change, spec.marked.restore) for pair in query.split('&'))}"
@@ -148,7 +148,7 @@ def _changed_parts(parts: Mapping[str, Any], change: _Change, keys: set[str]) ->
 def _path(path: str, change: _Change, restore: _Change = str) -> str:
     # SQLite takes a file by a URI, too.
     scheme, place = ("file:", path[5:]) if path.startswith("file:") else ("", path)
-    if place.lower() in _WORDS or re.match(_ELSEWHERE, restore(place)):
+    if not place.startswith("/") and (place.lower() in _WORDS or re.match(_ELSEWHERE, restore(place))):
         return path
     return scheme + change(place)
 

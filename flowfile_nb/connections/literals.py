@@ -34,7 +34,6 @@ _EMBEDDED = expression(
 _PEM = expression(r"-----BEGIN [A-Z ]*PRIVATE KEY")
 # From the first `:` to the last `@`, so that a password with an unescaped `@`, `/` or `?` is seen whole; a port is none.
 _USER_INFO = expression(r"[^:]+://[^:/@?]*:(?!\d+(?:[/?]|$))(?P<password>.+)@", re.DOTALL)
-_API = expression(r"https?://", re.IGNORECASE)
 _USER_ALONE = expression(r"https?://(?P<user>[^:/@?#]+):?@", re.IGNORECASE)
 # Not of an address in brackets; of several hosts the first.
 # What other magics and templates fill in.
@@ -87,7 +86,8 @@ def refuse_literals_in_url(marked: StandIns) -> None:
         ConnectionSpecError: If what stands in the port's place is none, or a reference where no value can be.
     """
     _refuse_user_info(marked)
-    port = _PORT.match(marked.text)
+    # Behind the scheme's there is another colon.
+    port = _PORT.match(marked.text) if marked.text.count(":") > 1 else None
     if port and not port["port"].isdigit() and marked.restore(port["port"]) == port["port"]:
         # A password may stand there, too, where the host was forgotten.
         raise ConnectionSpecError(
@@ -163,13 +163,19 @@ def _holds_password(key: str, text: str) -> bool:
     return before is not None and not names_in(marked.restore(before[0]))
 
 
+def _is_api(url: str) -> bool:
+    return url[:8].lower().startswith(("http://", "https://"))
+
+
 def _refuse_user_info(marked: StandIns) -> None:
+    if "@" not in marked.text:
+        return
     user_info = _USER_INFO.match(marked.text)
     password = marked.restore(user_info["password"]) if user_info else ""
     if password and not names_in(password):
         raise _literal_password("in the part before the @", password)
     # Of an API, a user without a password is a token.
-    alone = _USER_ALONE.match(marked.text)
+    alone = _USER_ALONE.match(marked.text) if _is_api(marked.text) else None
     if alone and not names_in(marked.restore(alone["user"])):
         raise _literal_password("in the part before the @")
 
@@ -178,7 +184,7 @@ def _refuse_in_query(marked: StandIns) -> None:
     query = parse_qsl(marked.text.partition("?")[2])
     if any(marked.restore(key) != key for key, _ in query):
         raise misplaced("an option's name")
-    refuse_literals({key: marked.restore(item) for key, item in query}, "?", of_api=_API.match(marked.text) is not None)
+    refuse_literals({key: marked.restore(item) for key, item in query}, "?", of_api=_is_api(marked.text))
 
 
 def example_of(url: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections.access import Access, access_of
@@ -14,6 +13,8 @@ from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoSuchSecretError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flowfile_nb.backend import FlowfileConnection, Part
     from flowfile_nb.connections.definition import Definition
 
@@ -91,7 +92,7 @@ def open_connection(
     Raises:
         ConnectionSpecError, NoSuchSecretError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
     """
-    spec = located(read_spec(description), Path.cwd())
+    spec = located(read_spec(description))
     require_all(secrets_in(spec), require)
     family = family_of(spec) if as_ is None else form_of(as_)
     native = family.make(spec, access_of(reveal))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from string import ascii_letters, digits
 from typing import Any
 
 from flowfile_nb.connections.literals import is_credential, misplaced, refuse_literals, refuse_literals_in_url
@@ -14,7 +16,7 @@ from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import ConnectionSpecError
 
 BOTH_FORMS = 'write a URL:  postgresql://app:%secret NAME@host/database   or TOML lines:  type = "postgresql"'
-_URL = expression(r"[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z][A-Za-z0-9+.-]*:(?=[/?]|$)")
+_IN_SCHEME = frozenset(f"{ascii_letters}{digits}+.-")
 _TOML_STRING = expression(
     # One that is never closed is read to the end at once, and not tried again from each of its characters.
     r"""\"{3}(?:\\.|[^\\])*?(?:\"{3}|\Z) | '{3}[\s\S]*?(?:'{3}|\Z) | "(?:\\.|[^"\\\n])*" | '[^'\n]*' | \#.*""",
@@ -79,23 +81,33 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
         parts = {key: _plain(item) for key, item in description.items()}
         refuse_literals(parts)
         return _table(parts)
-    if re.search("[\ud800-\udfff]", description):
-        raise ConnectionSpecError("the description is not valid Unicode (it has half of a surrogate pair)", hint=BOTH_FORMS)
+    try:
+        description.encode()
+    except UnicodeEncodeError:
+        raise ConnectionSpecError(
+            "the description is not valid Unicode (it has half of a surrogate pair)", hint=BOTH_FORMS
+        ) from None
     # Not `splitlines`: a name can hold U+2028, which is a line's end for it and for nobody else here.
-    lines = [line for line in re.split("[\r\n]", description) if line.strip() and not line.lstrip().startswith("#")]
+    lines = [line for line in description.replace("\r", "\n").split("\n") if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
         raise ConnectionSpecError("the description of the connection is empty", hint=BOTH_FORMS)
-    if _URL.match(lines[0].strip()):
+    if _is_url(lines[0].strip()):
         if len(lines) > 1:
             raise ConnectionSpecError("a URL stands alone; there is another line after it", hint=BOTH_FORMS)
-        marked = _without_comment(StandIns(lines[0].strip()))
-        refuse_literals_in_url(marked)
-        return UrlSpec(marked)
-    if _URL.match(StandIns(lines[0].strip()).text):
+        return _of_url(lines[0].strip())
+    if _is_url(StandIns(lines[0].strip()).text):
         raise misplaced("the kind of connection")
     parts = read_toml(description)
     refuse_literals(parts)
     return _table(parts)
+
+
+# What opens one reads it twice; a text that is refused is not kept.
+@lru_cache(maxsize=64)
+def _of_url(url: str) -> UrlSpec:
+    marked = _without_comment(StandIns(url))
+    refuse_literals_in_url(marked)
+    return UrlSpec(marked)
 
 
 def scheme_of(spec: Spec) -> str:
@@ -110,8 +122,16 @@ def secrets_in(spec: Spec) -> list[str]:
     return list(dict.fromkeys(name for text in _strings(spec.parts) for name in names_in(text)))
 
 
+def _is_url(text: str) -> bool:
+    """Return whether text begins as a URL does: a scheme, a colon, and behind that a slash, a question mark or nothing."""
+    scheme, colon, rest = text.partition(":")
+    return bool(colon) and rest[:1] in {"", "/", "?"} and scheme[:1].isalpha() and _IN_SCHEME.issuperset(scheme)
+
+
 def _without_comment(marked: StandIns) -> StandIns:
     """Return a URL without the comment behind it: in a URL no blank stands before a `#`."""
+    if "#" not in marked.text:
+        return marked
     url = re.split(r"\s#", marked.text, maxsplit=1)[0].rstrip()
     return marked if url == marked.text else StandIns(marked.restore(url))
 
@@ -126,12 +146,12 @@ def _plain(item: Any) -> Any:
 
 def _table(parts: dict[str, Any]) -> Spec:
     url = parts.get("url")
-    if parts.keys() == {"url"} and isinstance(url, str) and _URL.match(url):
+    if parts.keys() == {"url"} and isinstance(url, str) and _is_url(url):
         # As it stands in a connections.toml.
         return read_spec(url)
     if not isinstance(parts.get("type"), str):
         hint = 'type = "postgresql"   (or mysql, sqlite, duckdb …)'
-        if isinstance(url, str) and _URL.match(url):
+        if isinstance(url, str) and _is_url(url):
             hint = f'type = "{url.partition(":")[0]}"   beside the url; the URL of a database stands alone, without other keys'
         raise ConnectionSpecError("the description says no type", hint=hint)
     if names_in(parts["type"]):

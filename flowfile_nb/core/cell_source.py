@@ -72,7 +72,7 @@ def description_on_line(line: str) -> bool:
     >>> description_on_line("postgresql://app:hunter2@db/sales --save"), description_on_line("warehouse --save")
     (True, False)
     """
-    return _DESCRIPTION.search(line) is not None
+    return ":" in line and _DESCRIPTION.search(line) is not None
 
 
 def may_call_ours(cell: str) -> bool:

@@ -21,7 +21,7 @@ from flowfile_nb.errors import DamagedSecretError, MasterKeyError
 _SALT = b"flowfile-secrets-v1"
 _PREFIX = "$ffsec$1$"
 _ANY_VERSION = "$ffsec$"
-_BASE64 = re.compile("[A-Za-z0-9_-]*")
+_BASE64 = "[A-Za-z0-9_-]*"
 _NO_HEAD = "A" * 12
 
 
@@ -78,8 +78,8 @@ def token_times(tokens: Iterable[str]) -> list[int | None]:
     # Fernet: one version byte 0x80, then 8 bytes of big-endian seconds. 9 bytes are just 12 characters of base64, so the heads
     # of all tokens decode in one go: ten thousand in 1.5 ms instead of 10.
     heads = [token.rpartition("$")[2][:12] for token in tokens]
-    if len(joined := "".join(heads)) < 12 * len(heads) or not _BASE64.fullmatch(joined):
-        joined = "".join(head if len(head) == 12 and _BASE64.fullmatch(head) else _NO_HEAD for head in heads)
+    if len(joined := "".join(heads)) < 12 * len(heads) or not re.fullmatch(_BASE64, joined):
+        joined = "".join(head if len(head) == 12 and re.fullmatch(_BASE64, head) else _NO_HEAD for head in heads)
     pairs = struct.iter_unpack(">BQ", base64.urlsafe_b64decode(joined))
     return [seconds if version == 0x80 else None for version, seconds in pairs]
 

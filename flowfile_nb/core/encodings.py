@@ -7,16 +7,13 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator
 
-from flowfile_nb.core.expression import expression
-
 MIN_CHARACTERS = 4
 _MIN_DERIVED = 6  # bytes; shorter base64 or hex would hit by chance: 5 characters do in one of 1,000 images
 _MIN_LINE = 8  # characters
 
 # Of these alone, no encoding of text changes anything; of those, neither JSON nor `repr` does.
-_PLAIN = expression(r"[A-Za-z0-9_.~-]*\Z")
-_PRINTABLE = expression(r"[ !#-&(-\[\]-~]*\Z")
 _URL_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
+_PRINTABLE = bytes(set(range(32, 127)) - set(b"\"'\\"))
 # What others leave as it is, or write otherwise, than `quote(safe="")`.
 _URL_MANNERS = tuple(
     dict(zip(others.encode(), written.encode(), strict=True))
@@ -48,7 +45,7 @@ def patterns_of(value: str) -> list[bytes]:
     for whole in _variants(value):
         raw = whole.encode("utf-8", "surrogatepass")
         found[raw] = None
-        if not _PLAIN.match(whole):
+        if raw.translate(None, _URL_SAFE):
             found |= dict.fromkeys(_escaped(whole, raw))
         found |= dict.fromkeys(form for form in _binary(raw) if len(form) >= _MIN_DERIVED)
     if "\n" in value or "\r" in value:
@@ -70,7 +67,7 @@ def _variants(value: str) -> Iterator[str]:
 
 def _escaped(text: str, raw: bytes) -> Iterator[bytes]:
     forms = set(_html(text))
-    if not _PRINTABLE.match(text):
+    if raw.translate(None, _PRINTABLE):
         literals = {*_json(text), *_repr(text)}
         forms |= {nested for form in literals | forms for nested in _json(form)}
         forms |= {nested for form in literals for nested in _html(form)} | literals
@@ -135,6 +132,7 @@ def _lines(value: str) -> Iterator[bytes]:
         text = line.strip()
         if len(text) < _MIN_LINE or text.startswith("-----"):
             continue
-        forms = (text,) if _PRINTABLE.match(text) else (text, *_json(text), *_repr(text))
+        raw = text.encode("utf-8", "surrogatepass")
+        forms = (text, *_json(text), *_repr(text)) if raw.translate(None, _PRINTABLE) else (text,)
         for form in forms:
             yield form.encode("utf-8", "surrogatepass")

@@ -27,7 +27,8 @@ _REFERENCE = expression(
 )
 _BROKEN = expression(r"%secret\b|\$\{secret:")
 _Key = TypeVar("_Key")
-_STAND_IN = expression(r"fnbref([0-9]{1,9})x")
+_WORD = "fnbref"
+_STAND_IN = expression(rf"{_WORD}([0-9]{{1,9}})x")
 
 
 def reference(name: str) -> str:
@@ -102,7 +103,7 @@ def fill(text: str, value_of: Callable[[str], str]) -> str:
     'Bearer ${secret:other}'
     """
     if "secret" not in text:
-        # Most parts of a description, at each new connection.
+        # As below; without an iterator, at each new connection.
         return text
     done, end = [], 0
     for start, stop, name in _find(text):
@@ -142,25 +143,27 @@ class StandIns:
     def __init__(self, text: str) -> None:
         self.names: list[str] = []
         done, end = [], 0
-        taken = set(_STAND_IN.findall(text))
+        taken = set(_STAND_IN.findall(text)) if _WORD in text else set()
         for start, stop, name in _find(text):
             # A `fnbref0x` that the user wrote is left out of the count, so that it stays what it was.
             while str(len(self.names)) in taken:
                 self.names.append("")
-            done += [text[end:start], f"fnbref{len(self.names)}x"]
+            done += [text[end:start], f"{_WORD}{len(self.names)}x"]
             self.names.append(name)
             end = stop
         self.text = "".join([*done, text[end:]])
 
     def restore(self, part: str) -> str:
         """Return a parsed *part* with each stand-in turned into `reference(name)`."""
+        if not self.names:
+            return part
 
         def back(match: re.Match[str]) -> str:
             index = int(match[1])
-            known = index < len(self.names) and self.names[index] and match[0] == f"fnbref{index}x"
+            known = index < len(self.names) and self.names[index] and match[0] == f"{_WORD}{index}x"
             return reference(self.names[index]) if known else match[0]
 
-        return _STAND_IN.sub(back, part)
+        return _STAND_IN.sub(back, part) if _WORD in part else part
 
     def spans(self) -> Iterator[tuple[int, int]]:
         """Yield where the stand-ins are in `text`."""
@@ -179,7 +182,8 @@ def _spelled_as(written: str, name: str) -> str:
 
 
 def _find(text: str) -> Iterator[tuple[int, int, str]]:
-    begun = _BROKEN.search(text)
+    # Most texts refer to nothing, and many are looked through.
+    begun = _BROKEN.search(text) if "secret" in text else None
     while begun:
         match = _REFERENCE.match(text, begun.start())
         if match is None:

@@ -51,7 +51,8 @@ _MIMETYPES = frozenset(
         "text/plain",
     }
 )
-_MODEL_REFERENCE = expression(r"IPY_MODEL_[0-9a-f]{32}\Z")
+_OF_MODEL = "IPY_MODEL_"
+_MODEL_REFERENCE = expression(rf"{_OF_MODEL}[0-9a-f]{{32}}\Z")
 _FIXED: dict[str, frozenset[str]] = {
     "clear_output": frozenset({"wait"}),
     "comm_close": frozenset({"comm_id"}),
@@ -174,7 +175,7 @@ def _comm_data(data: Any, mask: Mask) -> Any:
 def masked_tree(item: Any, mask: Mask) -> Any:
     """Return an item of JSON's types with every text, key and number in it masked; the very same one where nothing changed."""
     if isinstance(item, str):
-        return item if _MODEL_REFERENCE.match(item) else mask(item)
+        return item if item.startswith(_OF_MODEL) and _MODEL_REFERENCE.match(item) else mask(item)
     if item is None or isinstance(item, bool):
         return item
     if isinstance(item, (int, float)):
