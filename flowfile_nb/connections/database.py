@@ -217,12 +217,11 @@ def _in_our_words(url: URL) -> Iterator[None]:
 
 
 def _from_url(spec: UrlSpec) -> URL:
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
+    import sqlalchemy
 
     try:
-        parsed = make_url(spec.marked.text)
-    except (ArgumentError, ValueError):
+        parsed = sqlalchemy.make_url(spec.marked.text)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
         raise ConnectionSpecError(
             "this is not a URL that a database connection can be made of",
             hint=example_of(spec.marked.text),
@@ -281,7 +280,7 @@ def _with_driver(url: URL) -> URL:
             f"a port is a number from 1 to 65535, and not {url.port}", hint="port = 5432,  or in a URL  @host:5432/database"
         )
     dialect = DIALECTS.get(url.drivername)
-    return url.set(drivername=dialect) if dialect else url
+    return url.set(drivername=dialect) if dialect not in {None, url.drivername} else url
 
 
 def _restored(spec: UrlSpec, part: Any) -> Any:

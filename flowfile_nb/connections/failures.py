@@ -18,6 +18,7 @@ _ANOTHER = "check the user name; to store another password:  {replace}"
 _LOGIN = re.compile(r"[\w+.-]+://([^/]+)@")
 _SILENT = "the server did not answer in time"
 _NO_SUCH = "what answers on that port is no such server"
+_RIGHT_SERVER = "check the port, and that the type fits the server"
 _CLOSED = "the server closed the connection before it was set up"
 # What a port that waits for TLS does with a client that does not begin so, and others do, too.
 _PERHAPS_TLS = {_SILENT, _NO_SUCH, _CLOSED}
@@ -118,7 +119,7 @@ _CAUSES = (
             r"|packet sequence|banner|port \d+ is for"
         ),
         _NO_SUCH,
-        "check the port, and that the type fits the server",
+        _RIGHT_SERVER,
     ),
     (
         r"root certificate file .* does not exist|no such file .*\.(?:pem|crt|key)|cannot load cert",
@@ -169,21 +170,18 @@ _CAUSES = (
         "the driver does not take the value of one of the options",
         "compare it with the driver's page;  --debug  shows its own words",
     ),
+    (r"unexpected_eof_while|eof occurred in", "the server hung up where encryption was to begin", _RIGHT_SERVER),
     (
         r"certificate|ssl|tls",
         "the encrypted connection could not be set up",
-        "check the TLS options:  ?sslmode=require  for PostgreSQL, ssl_ca for MySQL",
+        "check the TLS options:  sslmode  for PostgreSQL,  ssl_ca  for MySQL,  verify  for Trino and APIs",
     ),
     (
         r"could not set lock on file|conflicting lock",
         "another process has the database file open",
         "close it there (%connect -x NAME), or open it for reading only:  ?access_mode=READ_ONLY",
     ),
-    (
-        r"server on socket",
-        "no server answers at that socket of this machine",
-        "is it running?  On another machine:  postgresql://app:%secret NAME@host/database",
-    ),
+    ("server on socket", "no server answers at that socket of this machine", "to name a host:  postgresql://app@host/sales"),
     (
         r"can't open lib|data source name not found",
         "the ODBC driver, or data source, that is described is not installed here",
@@ -195,7 +193,7 @@ _CAUSES = (
         "check the path; an absolute one has four slashes:  {file}",
     ),
     (
-        r"invalid connection option|unrecognized configuration parameter|unexpected keyword argument|invalid dsn",
+        r"invalid (?:connection option|dsn|uri query)|unrecognized configuration parameter|unexpected keyword argument",
         "the driver does not take one of the options",
         "compare the keys with the driver's page;  --debug  shows its own words",
     ),
@@ -210,7 +208,7 @@ _CAUSES = (
             r"|unexpected eof|server has gone away|server connection failed|remote end closed|connection aborted"
         ),
         _CLOSED,
-        "check the port, and the server's log",
+        f"{_RIGHT_SERVER};  the server's log may say more",
     ),
 )
 

@@ -41,8 +41,8 @@ _FILES = {"duckdb", "sqlite"}
 _ELSEWHERE = r"[A-Za-z][\w+.-]+:|-----BEGIN|\$\{secret:|%secret\b"
 
 
-def located(spec: Spec, folder: Path) -> Spec:
-    """Return *spec* with absolute paths: relative ones begin in *folder*, `~` is the user's home."""
+def located(spec: Spec, folder: Path | None = None) -> Spec:
+    """Return *spec* with absolute paths: relative ones begin in *folder*, or the current one; `~` is the user's home."""
     return _changed(spec, lambda path: _absolute(os.path.expanduser(path), folder))
 
 
@@ -73,8 +73,8 @@ def relative_to(description: Description, folder: Path) -> Description:
     return _rewritten(description, shortened)
 
 
-def _absolute(path: str, folder: Path) -> str:
-    return path if os.path.isabs(path) else os.path.normpath(folder / path)
+def _absolute(path: str, folder: Path | None) -> str:
+    return path if os.path.isabs(path) else os.path.normpath((folder or Path.cwd()) / path)
 
 
 def _rewritten(description: Description, change: _Change) -> Description:
@@ -119,7 +119,7 @@ def _changed(spec: Spec, change: _Change) -> Spec:
         path = _path(place, change, spec.marked.restore)
         # There is no way to write a `?` in it.
         after = before if "?" in path else f"{written}:///{path}{mark}{query}"
-    if scheme not in {"http", "https"}:
+    if "?" in after and scheme not in {"http", "https"}:
         # The query of an API is what the API is asked.
         place, mark, query = after.partition("?")
         after = f"{place}{mark}{'&'.join(_pair(pair, change, spec.marked.restore) for pair in query.split('&'))}"
@@ -148,7 +148,7 @@ def _changed_parts(parts: Mapping[str, Any], change: _Change, keys: set[str]) ->
 def _path(path: str, change: _Change, restore: _Change = str) -> str:
     # SQLite takes a file by a URI, too.
     scheme, place = ("file:", path[5:]) if path.startswith("file:") else ("", path)
-    if place.lower() in _WORDS or re.match(_ELSEWHERE, restore(place)):
+    if not place.startswith("/") and (place.lower() in _WORDS or re.match(_ELSEWHERE, restore(place))):
         return path
     return scheme + change(place)
 

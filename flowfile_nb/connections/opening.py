@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections.access import Access, access_of
@@ -36,7 +35,7 @@ class Opened:
         self.kind = kind
         self.secrets = secrets
         self.scheme = scheme
-        self.described: tuple[Definition, Path] | None = None
+        self.described: tuple[Definition, str] | None = None
         """What it was opened by, and the folder where its relative paths began; None where nothing but a text said it."""
 
     @property
@@ -91,7 +90,7 @@ def open_connection(
     Raises:
         ConnectionSpecError, NoSuchSecretError, MissingDriverError, ConnectionFailedError: As `flowfile_nb.connect`.
     """
-    spec = located(read_spec(description), Path.cwd())
+    spec = located(read_spec(description))
     require_all(secrets_in(spec), require)
     family = family_of(spec) if as_ is None else form_of(as_)
     native = family.make(spec, access_of(reveal))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from string import ascii_letters, digits
 from typing import Any
 
@@ -93,14 +94,20 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
     if _is_url(lines[0].strip()):
         if len(lines) > 1:
             raise ConnectionSpecError("a URL stands alone; there is another line after it", hint=BOTH_FORMS)
-        marked = _without_comment(StandIns(lines[0].strip()))
-        refuse_literals_in_url(marked)
-        return UrlSpec(marked)
+        return _of_url(lines[0].strip())
     if _is_url(StandIns(lines[0].strip()).text):
         raise misplaced("the kind of connection")
     parts = read_toml(description)
     refuse_literals(parts)
     return _table(parts)
+
+
+# What opens one reads it twice; a text that is refused is not kept.
+@lru_cache(maxsize=64)
+def _of_url(url: str) -> UrlSpec:
+    marked = _without_comment(StandIns(url))
+    refuse_literals_in_url(marked)
+    return UrlSpec(marked)
 
 
 def scheme_of(spec: Spec) -> str:

@@ -155,6 +155,8 @@ class StandIns:
 
     def restore(self, part: str) -> str:
         """Return a parsed *part* with each stand-in turned into `reference(name)`."""
+        if not self.names:
+            return part
 
         def back(match: re.Match[str]) -> str:
             index = int(match[1])

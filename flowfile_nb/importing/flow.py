@@ -73,8 +73,8 @@ def import_secrets(request: Request, keeper: Keeper, person: Person) -> None:
         kind, document, names = "keychain", Document([keychain_field(*request.keychain)], []), request.words
     else:
         path, *names = request.words
-        kind = request.kind or kind_of(path)
         source = read_source(path)
+        kind = request.kind or kind_of(path)
         document = read_document(source, kind)
     choice = Choice(names, request.everything or source is None, request.replace, require_prefix(request.prefix))
     stored = keeper.backend.stored

@@ -87,7 +87,9 @@ def connect_arguments(words: list[str]) -> argparse.Namespace:
     """
     if len(words) == 1 and words[0].isidentifier():
         # Most cells, for which argparse has nothing to find out.
-        return argparse.Namespace(**{**_of_a_name_alone(), "name": words[0]})
+        args = argparse.Namespace()
+        vars(args).update(_of_a_name_alone(), name=words[0])
+        return args
     return _connect_parser().parse_args(words)
 
 

@@ -26,6 +26,8 @@ SHORT_CHARACTERS = 4
 MOMENT_S = 0.1
 # The streams of how many cells are remembered: a thread may print for a cell that ended long ago.
 _CELLS = 64
+# The packed metadata of most messages.
+_NOTHING = b"{}"
 
 
 class _Way:
@@ -80,7 +82,8 @@ class OutputHook:
     def _reset(self) -> None:
         # Reentrant: a finalizer may print while this thread sends.
         self._lock = threading.RLock()
-        self._streams: OrderedDict[tuple[str, str], _Stream] = OrderedDict()
+        # By cell, then by name: at the end of each cell only its own are looked at.
+        self._streams: OrderedDict[str, dict[str, _Stream]] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
 
     @property
@@ -144,7 +147,8 @@ class OutputHook:
             return parts
         packed_metadata, packed_content = parts[-2:]
         try:
-            if not (self._search.finds(packed_content) or self._search.finds(packed_metadata)):
+            in_metadata = packed_metadata != _NOTHING and self._search.finds(packed_metadata)
+            if not in_metadata and not self._search.finds(packed_content):
                 return parts
             unpack = self._session.unpack
             content, metadata = unpack(packed_content), unpack(packed_metadata)
@@ -178,8 +182,8 @@ class OutputHook:
     def release_all(self) -> None:
         """Let out all that is held back."""
         with self._guarded():
-            for stream in self._streams.values():
-                self._release(stream)
+            for streams in list(self._streams.values()):
+                self._release_each(streams)
 
     def _end(self, cell: str) -> None:
         """Let out what a cell's streams hold back, for nothing more comes; and what comes all the same, after a moment."""
@@ -187,25 +191,26 @@ class OutputHook:
             self._ended[cell] = None
             while len(self._ended) > _CELLS:
                 self._ended.popitem(last=False)
-            for (_, of), stream in self._streams.items():
-                if of == cell:
-                    self._release(stream)
+            self._release_each(self._streams.get(cell, {}))
 
     def _forget(self, cell: str) -> None:
         """Drop what a cell's streams hold back: the front end is told to clear it."""
         with self._guarded():
-            for key in [key for key in self._streams if key[1] == cell]:
-                del self._streams[key]
+            self._streams.pop(cell, None)
 
     def _stream(self, name: str, cell: str) -> _Stream:
-        key = (name, cell)
-        if key not in self._streams:
-            self._streams[key] = _Stream(self._redactor)
-            while len(self._streams) > 2 * _CELLS:
-                _, oldest = self._streams.popitem(last=False)
-                self._release(oldest)
-        self._streams.move_to_end(key)
-        return self._streams[key]
+        streams = self._streams.setdefault(cell, {})
+        self._streams.move_to_end(cell)
+        while len(self._streams) > _CELLS:
+            _, oldest = self._streams.popitem(last=False)
+            self._release_each(oldest)
+        if name not in streams:
+            streams[name] = _Stream(self._redactor)
+        return streams[name]
+
+    def _release_each(self, streams: Mapping[str, _Stream]) -> None:
+        for stream in list(streams.values()):
+            self._release(stream)
 
     def _release(self, stream: _Stream) -> None:
         way = stream.way

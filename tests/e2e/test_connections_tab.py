@@ -241,6 +241,18 @@ def test_a_projects_connection_is_read_before_it_is_tested(notebook: Notebook) -
     cloned.unlink()
 
 
+def test_what_is_exported_is_one_row(notebook: Notebook) -> None:
+    """It says both places, as does the table."""
+    notebook.run("from flowfile_nb import session; session.backend().save_connection('exported', 'sqlite://')")
+    notebook.run("%connect exported --export")
+    tab = open_tab(notebook)
+
+    expect(tab.names).to_have_text(["exported"])
+    expect(tab.row("exported")).to_contain_text("here, project file")
+    expect(notebook.run("%connect")).to_contain_text("saved, connections.toml")
+    (notebook.lab.notebooks / "connections.toml").unlink()
+
+
 # Inserting
 
 

@@ -306,7 +306,8 @@ def test_missing_libraries(shell: Shell, monkeypatch: pytest.MonkeyPatch, module
 MISTAKES = [
     ("", "what is to be imported?"),
     ("nowhere.env", "cannot read"),
-    (".", "cannot be told from its name"),
+    (".", "is a folder"),
+    ("nowhere", "cannot read nowhere: No such file"),
     (". --as env", "is a folder"),
     ("link.env", "is a link"),
     ("pipe.env", "no plain file"),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 import flowfile_nb as fnb
 from flowfile_nb.errors import ConnectionSpecError, UsageError
+from notebooks.throwaway import Postgres
+from tests.support.dumb_server import answering
 from tests.support.processes import free_port
 from tests.support.shell import Shell
 
@@ -13,7 +17,7 @@ STUMBLES = {
     "no host, and no server here": (
         "postgresql://app:%secret pw@/sales?host=/nowhere",
         "with secret 'pw' (stored just now): no server answers at that socket of this machine",
-        "is it running?  On another machine:  postgresql://app:%secret NAME@host/database",
+        "to name a host:  postgresql://app@host/sales",
     ),
     "a file of DuckDB's": (
         "duckdb:////nowhere/sales.duckdb",
@@ -95,6 +99,32 @@ def test_a_description_that_is_not_right(typed: Shell, stumble: str) -> None:
     assert lines[1].startswith("hint: ")
     assert hint in lines[1]
     assert "canary-value" not in typed.shown
+
+
+def hang_up(connection: socket.socket) -> None:
+    """Read what comes first, and say nothing to it."""
+    connection.recv(1000)
+    connection.close()
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:{port}/v1", "trino://app:%secret pw@127.0.0.1:{port}/sales"])
+def test_another_server_where_tls_was_to_begin(typed: Shell, url: str) -> None:
+    """As a database does that is asked by a kind that is not its own."""
+    with answering(hang_up) as port:
+        typed.run(f"%%connect warehouse\n{url.replace('{port}', str(port))}")
+
+    assert ": the server hung up where encryption was to begin\n" in typed.said
+    assert typed.said.endswith("hint: check the port, and that the type fits the server\n")
+
+
+def test_an_option_that_adbc_does_not_take(typed: Shell, postgres: Postgres) -> None:
+    """What libpq says of it is understood."""
+    fnb.secrets["pg"] = postgres.password
+    place = f"{postgres.user}:%secret pg@{postgres.host}:{postgres.port}/{postgres.database}"
+
+    typed.run(f"%%connect warehouse --as adbc\npostgresql://{place}?nosuch=1")
+
+    assert "with secret 'pg' (stored just now): the driver does not take one of the options\n" in typed.said
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,8 @@ def test_captured_output_is_the_users_own(guarded: Kernel) -> None:
 
 def test_what_may_begin_a_value_waits_no_longer_than_it_must(guarded: Kernel) -> None:
     """Three characters come after a moment, more at the end of the cell or when somebody is asked; the rest is then masked."""
-    held = "any(one.masker.held for one in vars(get_ipython())['_flowfile_nb'].guard._output._streams.values())"
+    cells = "vars(get_ipython())['_flowfile_nb'].guard._output._streams.values()"
+    held = f"any(one.masker.held for streams in {cells} for one in streams.values())"
     short = f"import time\nprint('hun', end='', flush=True)\nwhile {held}: time.sleep(0.01)\ndisplay('later')"
     guarded.run(short)
     texts = [message["content"] for message in guarded.messages if message["msg_type"] in {"stream", "display_data"}]
