@@ -111,6 +111,7 @@ def said_by(definition: Definition, folder: Path) -> object:
     if definition.flowfiles is not None:
         return definition.flowfiles
     if definition.shared:
-        return definition.outline
+        outline = definition.outline
+        return outline.kind, outline.target, outline.secrets
     spec = located(read_spec(definition.located.description), folder)
     return spec.marked.restore(spec.marked.text) if isinstance(spec, UrlSpec) else spec.parts

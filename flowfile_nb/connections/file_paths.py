@@ -43,7 +43,7 @@ _ELSEWHERE = r"[A-Za-z][\w+.-]+:|-----BEGIN|\$\{secret:|%secret\b"
 
 def located(spec: Spec, folder: Path | None = None) -> Spec:
     """Return *spec* with absolute paths: relative ones begin in *folder*, or the current one; `~` is the user's home."""
-    return _changed(spec, lambda path: _absolute(os.path.expanduser(path), folder or Path.cwd()))
+    return _changed(spec, lambda path: _absolute(os.path.expanduser(path), folder))
 
 
 def anchored(description: Description, folder: Path) -> Description:
@@ -73,8 +73,8 @@ def relative_to(description: Description, folder: Path) -> Description:
     return _rewritten(description, shortened)
 
 
-def _absolute(path: str, folder: Path) -> str:
-    return path if os.path.isabs(path) else os.path.normpath(folder / path)
+def _absolute(path: str, folder: Path | None) -> str:
+    return path if os.path.isabs(path) else os.path.normpath((folder or Path.cwd()) / path)
 
 
 def _rewritten(description: Description, change: _Change) -> Description:

@@ -41,17 +41,23 @@ class LateBinding:
         self._connect_args = connect_args
         self._access = access
         self._names = names
-        self._kept: tuple[Any, dict[str, Any], str] | None = None
-        """The driver's arguments without the password, where no other value is in them, and the name of that: making them takes
-        as long as reading a secret."""
 
     def do_connect(self, dialect: Dialect, _entry: Any, positional: list[Any], named: dict[str, Any]) -> Any:
-        """Return a new connection of the driver. Raises ConnectionFailedError, and what reading the secrets raises."""
+        """
+        Return a new connection of the driver.
+
+        Args:
+            dialect: The engine's.
+            positional: What it has made of the engine's URL: the driver's arguments, in which references are still text.
+            named: The others of them.
+
+        Raises:
+            ConnectionFailedError: If that fails; else what reading the secrets raises.
+        """
         try:
             if dialect.name == "sqlite" and not self._names:
-                # As SQLAlchemy has them, and without a limit: making them anew takes half as long as opening a file.
                 return dialect.connect(*positional, **{**named, **self._connect_args})
-            return self._opened(dialect)
+            return self._opened(dialect, positional, named)
         except FlowfileNbError:
             raise
         except Exception as error:  # noqa: BLE001 - drivers raise what they like; chained, theirs can print the whole DSN
@@ -64,9 +70,9 @@ class LateBinding:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
             raise KeyboardInterrupt from None
 
-    def _opened(self, dialect: Dialect) -> Any:
+    def _opened(self, dialect: Dialect, positional: list[Any], made: dict[str, Any]) -> Any:
         """Return a connection in the time that it may take."""
-        positional, given = self._arguments(dialect)
+        positional, given = self._filled(dialect, positional, made)
         named = limited(dialect, given, self._access)
         if dialect.driver == "pymysql" and isinstance(named.get("password"), str):
             # PyMySQL would send it as Latin-1, and the server refuse every password with a letter beyond ASCII.
@@ -81,19 +87,20 @@ class LateBinding:
             return within(bound, lambda: dialect.connect(*positional, **named), lambda late: late.close())
         return unlimited_again(dialect.driver, dialect.connect(*positional, **named), given)
 
-    def _arguments(self, dialect: Dialect) -> tuple[Any, dict[str, Any]]:
+    def _filled(self, dialect: Dialect, positional: list[Any], made: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Return what the driver is called with, before any limit of ours."""
-        if self._kept is not None:
-            positional, named, password = self._kept
-            return positional, {**named, "password": self._access(password)}
-        asked: list[str] = []
+        if self._is_password_alone(dialect, made):
+            # Making all of them anew takes as long as reading a secret.
+            return positional, {**made, **self._connect_args, "password": self._access(self._names[0])}
+        arguments, named = dialects.arguments(dialect, self._url, self._access)
+        return arguments, {**named, **fill_all(self._connect_args, self._access)}
 
-        def reveal(name: str) -> str:
-            asked.append(name)
-            return self._access(name)
-
-        positional, named = dialects.arguments(dialect, self._url, reveal)
-        named = {**named, **fill_all(self._connect_args, reveal)}
-        if dialect.driver in _PASSWORD_AS_IT_IS and [reference(name) for name in asked] == [self._url.password]:
-            self._kept = positional, {key: item for key, item in named.items() if key != "password"}, asked[0]
-        return positional, named
+    def _is_password_alone(self, dialect: Dialect, made: Mapping[str, Any]) -> bool:
+        """Return whether a secret stands in the password's place, and surely nowhere else."""
+        others = (item for key, item in {**self._connect_args, **made}.items() if key != "password")
+        return (
+            dialect.driver in _PASSWORD_AS_IT_IS
+            and len(self._names) == 1
+            and made.get("password") == reference(self._names[0])
+            and not any("secret" in str(item) for item in others)
+        )

@@ -13,8 +13,6 @@ from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoSuchSecretError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from flowfile_nb.backend import FlowfileConnection, Part
     from flowfile_nb.connections.definition import Definition
 
@@ -37,7 +35,7 @@ class Opened:
         self.kind = kind
         self.secrets = secrets
         self.scheme = scheme
-        self.described: tuple[Definition, Path] | None = None
+        self.described: tuple[Definition, str] | None = None
         """What it was opened by, and the folder where its relative paths began; None where nothing but a text said it."""
 
     @property

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections.definition import Definition
+from flowfile_nb.connections.elsewhere import elsewhere
 from flowfile_nb.connections.file_paths import anchored, relative_to
-from flowfile_nb.connections.outline import elsewhere
 from flowfile_nb.connections.spec import UrlSpec, read_spec
 from flowfile_nb.connections.toml_text import printable
 from flowfile_nb.core.names import quoted, suggest

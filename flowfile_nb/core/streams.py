@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from flowfile_nb.core.redaction import Hit, Redactor
 
 # From here on it pays to ask first whether the one value goes on, and not to search all of it with each new piece.
 _LONG = 256
 
 
-class _Cluster(NamedTuple):
+class _Cluster:
     """Values that overlap and become one mask, the last of them perhaps not complete."""
 
-    start: int
-    end: int
-    name: str
-    longest: int
+    __slots__ = ("end", "longest", "name", "start")
+
+    def __init__(self, start: int, end: int, name: str, longest: int) -> None:
+        self.start = start
+        self.end = end
+        self.name = name
+        self.longest = longest
 
     def joined(self, hit: Hit) -> _Cluster:
         length = hit.end - hit.start
         name, longest = (hit.name, length) if length > self.longest else (self.name, self.longest)
         return _Cluster(self.start, max(self.end, hit.end), name, longest)
+
+    def without(self, before: int) -> _Cluster:
+        """Return where it stands when so many bytes before it are gone."""
+        return _Cluster(max(0, self.start - before), self.end - before, self.name, self.longest)
 
 
 class ByteMasker:
@@ -96,7 +101,7 @@ class ByteMasker:
             out = clear
         self._tail = data[cut:]
         self._out = max(0, out - cut)
-        self._cluster = cluster and cluster._replace(start=max(0, cluster.start - cut), end=cluster.end - cut)
+        self._cluster = cluster and cluster.without(cut)
         return b"".join(parts)
 
     def _write(self, parts: list[bytes], data: bytes, out: int, cluster: _Cluster) -> int:

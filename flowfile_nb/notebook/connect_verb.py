@@ -148,7 +148,7 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition, magi
         ) from None
     if variable in session.opened:
         session.close(variable)
-    connection.described = definition, _folder()
+    connection.described = definition, os.getcwd()
     session.opened[variable] = connection
     shell.user_ns[variable] = connection.native
     print(_told(connection, variable, tested=args.test))

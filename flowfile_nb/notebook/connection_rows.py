@@ -168,7 +168,7 @@ def _is_as_opened(definition: Definition) -> bool:
     """Return whether the variable of a definition is bound to what the definition says now."""
     try:
         described = session.opened[variable_of(definition)].described
-        return described is not None and said_by(definition, Path.cwd()) == said_by(*described)
+        return described is not None and said_by(definition, Path.cwd()) == said_by(described[0], Path(described[1]))
     except ConnectionSpecError:
         return False
 

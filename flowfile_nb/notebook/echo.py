@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import select
-import threading
+from _thread import allocate_lock, start_new_thread
 from typing import Any
 
 from flowfile_nb.core.redaction import Redactor
@@ -37,7 +37,7 @@ class Echo:
         self._target: int = getattr(stream, _ATTRIBUTE)
         self._read, self._write = os.pipe()
         # Children that a stream's `fileno()` is given to write here; no other child has it.
-        self._thread = threading.Thread(target=self._pump, name=f"flowfile_nb {stream.name} echo", daemon=True)
+        self._pumping = allocate_lock()
 
     @staticmethod
     def of(stream: Any, redactor: Redactor) -> Echo | None:
@@ -51,7 +51,9 @@ class Echo:
 
     def install(self) -> None:
         """Put the pipe in."""
-        self._thread.start()
+        self._pumping.acquire()
+        # Not a `Thread`: starting one waits until it runs, and whoever reads the first value waits for two.
+        start_new_thread(self._pump, ())
         setattr(self._stream, _ATTRIBUTE, self._write)
         setattr(self._stream, _PIPE, self._write)
 
@@ -61,9 +63,15 @@ class Echo:
             setattr(self._stream, _ATTRIBUTE, self._target)
         delattr(self._stream, _PIPE)
         os.close(self._write)
-        self._thread.join(timeout=1)
+        self._pumping.acquire(timeout=1)
 
     def _pump(self) -> None:
+        try:
+            self._pass_on()
+        finally:
+            self._pumping.release()
+
+    def _pass_on(self) -> None:
         # Surrogates carry what is no UTF-8 through text and back.
         while True:
             waiting = 0 < len(self._masker.held) < SHORT_CHARACTERS

@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 
 from flowfile_nb.core.json_search import JsonSearch
 from flowfile_nb.core.redaction import Redactor
@@ -30,13 +30,16 @@ _CELLS = 64
 _NOTHING = b"{}"
 
 
-class _Way(NamedTuple):
+class _Way:
     """How what was held back of a stream is sent later."""
 
-    socket: Any
-    parent: Any
-    ident: Any
-    name: str
+    __slots__ = ("ident", "name", "parent", "socket")
+
+    def __init__(self, socket: Any, parent: Any, ident: Any, name: str) -> None:
+        self.socket = socket
+        self.parent = parent
+        self.ident = ident
+        self.name = name
 
 
 class _Stream:
