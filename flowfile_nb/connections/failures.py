@@ -102,7 +102,7 @@ _CAUSES = (
     ),
     (r"connection refused|actively refused|connect call failed", "nothing listens on that host and port", _NETWORK),
     (
-        r"server is unavailable or does not exist",
+        r"server is unavailable or does not exist|could not connect to the endpoint",
         "no server answers there: there is no such host, or nothing that listens",
         _NETWORK,
     ),

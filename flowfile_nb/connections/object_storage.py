@@ -12,12 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
+from weakref import WeakSet
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import USE, cause_of, explain, of_use, with_secrets
 from flowfile_nb.connections.keys import Key
-from flowfile_nb.connections.later import EXPLAIN
+from flowfile_nb.connections.later import EXPLAIN, Teller
 from flowfile_nb.connections.portable import make_portable
 from flowfile_nb.connections.spec import Spec
 from flowfile_nb.connections.storage_errors import first_of, is_known, is_of_path, is_of_this_machine
@@ -84,6 +85,9 @@ class ObjectStorage(ABC):
         except Exception as error:  # noqa: BLE001 - the libraries raise what they like
             raise self.explained(error) from None
         make_portable(native, spec, reveal)
+        _made.add(self)
+        # Who registers it with DuckDB gets errors whose traceback does not go through it.
+        native.teller = Teller(native, self._of_duckdb)
         return native
 
     def take(self, parts: Parts, credentials: Credentials) -> None:
@@ -116,6 +120,7 @@ class ObjectStorage(ABC):
     def close(self, filesystem: Any) -> None:
         """Forget what was listed; the library closes its sockets when the last reference to the filesystem goes."""
         filesystem.invalidate_cache()
+        _made.discard(self)
 
     def described(self, spec: Spec) -> Parts:
         """Return what a description says, checked. Raises ConnectionSpecError."""
@@ -173,6 +178,24 @@ class ObjectStorage(ABC):
         told = f"{shortened(str(error))}   (in {place.text})", f"what is there:  {listing(where)}"
         return told if is_of_path(error) else None
 
+    @property
+    def at(self) -> Place:
+        """Where the connection leads that was made."""
+        return self._place
+
+    @property
+    def secrets(self) -> list[str]:
+        """The names of the secrets by which it was made."""
+        return self._credentials.names
+
+    def _of_duckdb(self, error: BaseException) -> tuple[str, str] | None:
+        if type(error).__module__.partition(".")[0] not in {"_duckdb", "duckdb"}:
+            return None
+        # Imported here: only where DuckDB has raised something.
+        from flowfile_nb.connections.forms.duckdb_texts import explain_text
+
+        return explain_text(str(error), self, _made)
+
     def explained(self, error: BaseException) -> FlowfileNbError:
         """Return our error for a library's."""
         place, names, access = self._place, self._credentials.names, self._credentials.access
@@ -190,6 +213,9 @@ class ObjectStorage(ABC):
 
     def _missing(self) -> MissingDriverError:
         return missing(self.library, self.grammar.scheme)
+
+
+_made: WeakSet[ObjectStorage] = WeakSet()
 
 
 def _options(parts: Parts, arguments: dict[str, Any]) -> dict[str, Any]:
