@@ -199,17 +199,17 @@ def close(engine: Engine) -> None:
 @contextmanager
 def _in_our_words(url: URL) -> Iterator[None]:
     """Translate what SQLAlchemy and a driver raise about a URL: they quote it."""
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+    import sqlalchemy
 
     try:
         yield
-    except NoSuchModuleError:
+    except sqlalchemy.exc.NoSuchModuleError:
         raise unknown_scheme(url.drivername, kinds()) from None
     except ModuleNotFoundError as error:
         raise missing(error.name or url.drivername, url.drivername) from None
     except ImportError:
         raise unloadable(url.drivername) from None
-    except (ArgumentError, ValueError, TypeError):
+    except (sqlalchemy.exc.ArgumentError, ValueError, TypeError):
         raise ConnectionSpecError(
             f"the driver of {url.get_backend_name()!r} does not take this description",
             hint="compare it with SQLAlchemy's page on that database",

@@ -69,6 +69,8 @@ def require_known(url: URL, parts: Mapping[str, Any]) -> None:
         ConnectionSpecError: With the nearest name. Nothing is quoted that is not plainly a name.
         ImportError: If the driver is not installed.
     """
+    if not url.query and not parts:
+        return
     _require_once(url)
     arguments = parts.get("connect_args", {})
     _refuse_tunnel([*parts, *url.query, *(arguments if isinstance(arguments, Mapping) else ())])
