@@ -120,7 +120,6 @@ class ObjectStorage(ABC):
     def close(self, filesystem: Any) -> None:
         """Forget what was listed; the library closes its sockets when the last reference to the filesystem goes."""
         filesystem.invalidate_cache()
-        _made.discard(self)
 
     def described(self, spec: Spec) -> Parts:
         """Return what a description says, checked. Raises ConnectionSpecError."""

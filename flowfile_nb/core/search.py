@@ -3,11 +3,16 @@ Many byte strings looked for at once, exactly as they are: nothing in them is an
 
 Two libraries do this. For a thousand secrets, which are some 9,000 patterns, hyperscan scans 4 GB/s and ahocorasick_rs 0.1 to
 0.4; but hyperscan builds its database of them in 75 ms, without the GIL, and ahocorasick_rs in 8.
+
+Few patterns in a short text, as in the first cells of a kernel, are found without either: to import one and to build its
+database takes longer than a hundred of such searches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
 from flowfile_nb.errors import MissingDriverError
@@ -19,18 +24,16 @@ Span = tuple[int, int, int]
 # Of a longer pattern this much is searched, and the rest compared. hyperscan takes no more than 16,000 bytes; ahocorasick_rs
 # builds a state for each, and 9,000 patterns in 8 ms instead of 19.
 _HEAD: dict[EngineName, int] = {"hyperscan": 256, "ahocorasick_rs": 24}
+# Up to so many bytes, times patterns, are looked through without a library, in some 20 µs.
+_FEW_AND_SHORT = 2**15
+# More patterns than this are looked for in few texts that are short enough, and take long to build: they are built at once.
+_FEW = 500
 
 
 def usable(engine: EngineName) -> bool:
-    """Return whether that library can be imported here."""
-    try:
-        if engine == "hyperscan":
-            import hyperscan  # noqa: F401
-        else:
-            import ahocorasick_rs  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    """Return whether that library is installed."""
+    # Not imported: that takes a millisecond, and may never be needed.
+    return find_spec(engine) is not None
 
 
 def engine_name() -> EngineName:
@@ -70,12 +73,18 @@ class Matcher:
         self._patterns = patterns
         self._heads = list(by_head)
         self._of_head = list(by_head.values())
-        self._engine: _Engine = _Hyperscan(self._heads) if engine == "hyperscan" else _AhoCorasick(self._heads)
+        self._name = engine
+        self._library: _Engine | None = _built(engine, self._heads) if len(self._heads) > _FEW else None
+        self._plain = _Plain(self._heads)
 
     def spans(self, data: bytes) -> list[Span]:
         """Return where every pattern stands in *data*, overlapping ones too, in no promised order."""
         found = []
-        for head, end in self._engine.ends(data):
+        library = self._library
+        if library is None and len(self._heads) * len(data) > _FEW_AND_SHORT:
+            # Threads that come here at once build one each, and the last of them stays.
+            library = self._library = _built(self._name, self._heads)
+        for head, end in (library or self._plain).ends(data):
             start = end - len(self._heads[head])
             for index in self._of_head[head]:
                 pattern = self._patterns[index]
@@ -87,6 +96,31 @@ class Matcher:
 class _Engine(Protocol):
     def ends(self, data: bytes) -> list[tuple[int, int]]:
         """Return each pattern's index and where it ends."""
+
+
+def _built(engine: EngineName, patterns: Sequence[bytes]) -> _Engine:
+    """Return what searches. Raises ImportError where no library can be loaded: nothing that was not searched may go out."""
+    if engine == "hyperscan":
+        # It is installed; something that it needs may not be.
+        with suppress(ImportError):
+            return _Hyperscan(patterns)
+    return _AhoCorasick(patterns)
+
+
+class _Plain:
+    """Searches for one pattern after the other, as exactly."""
+
+    def __init__(self, patterns: Sequence[bytes]) -> None:
+        self._patterns = patterns
+
+    def ends(self, data: bytes) -> list[tuple[int, int]]:
+        found = []
+        for index, pattern in enumerate(self._patterns):
+            start = data.find(pattern)
+            while start >= 0:
+                found.append((index, start + len(pattern)))
+                start = data.find(pattern, start + 1)
+        return found
 
 
 class _Hyperscan:

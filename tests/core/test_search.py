@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowfile_nb.core import search
 from flowfile_nb.core.search import EngineName, Matcher, engine_name
 from flowfile_nb.errors import MissingDriverError
 from tests.core.redaction_values import both_engines
@@ -38,6 +39,44 @@ def test_all_places_are_found(engine: EngineName, patterns: list[bytes], data: s
     text = b"".join(data.draw(st.lists(st.one_of(st.sampled_from(patterns), st.binary(max_size=3)), max_size=12)))
 
     assert sorted(Matcher(patterns, engine).spans(text)) == sorted(slowly(patterns, text))
+
+
+@both_engines
+@given(patterns=PATTERNS, data=st.data())
+def test_without_a_library_too(engine: EngineName, patterns: list[bytes], data: st.DataObject) -> None:
+    """A short text is searched without one, and the next that is longer with it: the same places are found."""
+    text = b"".join(data.draw(st.lists(st.one_of(st.sampled_from(patterns), st.binary(max_size=3)), max_size=12)))
+    longer = text + b"\xfe" * 400
+    matcher = Matcher(patterns, engine)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_FEW_AND_SHORT", len(patterns) * len(text))
+        found = sorted(matcher.spans(text))
+        assert matcher._library is None
+        found_in_longer = sorted(matcher.spans(longer))
+
+    assert matcher._library is not None
+    assert found == sorted(slowly(patterns, text))
+    assert found_in_longer == sorted(slowly(patterns, longer))
+
+
+def test_places_that_overlap_without_a_library() -> None:
+    """Each counts, of one pattern too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_FEW_AND_SHORT", 100)
+
+        assert sorted(Matcher([b"aa", b"ba"], "hyperscan").spans(b"aaaba")) == [(0, 2, 0), (1, 3, 0), (3, 5, 1)]
+
+
+def test_a_library_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one takes its place; where that is not there either, a text is refused and not let through unsearched."""
+    monkeypatch.setitem(sys.modules, "hyperscan", None)
+    assert Matcher([b"value"], "hyperscan").spans(b"a value") == [(2, 7, 0)]
+
+    monkeypatch.setitem(sys.modules, "ahocorasick_rs", None)
+    for _ in range(2):
+        with pytest.raises(ImportError):
+            Matcher([b"value"], "hyperscan").spans(b"a value")
 
 
 @both_engines
@@ -111,7 +150,7 @@ def test_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_importing_costs_nothing() -> None:
-    """The libraries are imported when there is something to search for."""
+    """The libraries are imported when there is something to search for, in more than a short text."""
     code = (
         "import sys, flowfile_nb.core.redaction, flowfile_nb.core.streams as streams\n"
         "redactor = flowfile_nb.core.redaction.Redactor()\n"
@@ -120,8 +159,10 @@ def test_importing_costs_nothing() -> None:
         "print({'hyperscan', 'ahocorasick_rs'} & set(sys.modules))\n"
         "redactor.mask('text')\n"
         "print({'hyperscan', 'ahocorasick_rs'} & set(sys.modules))\n"
+        "redactor.mask('text' * 10_000)\n"
+        "print({'hyperscan', 'ahocorasick_rs'} & set(sys.modules))\n"
     )
 
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
-    assert done.stdout.splitlines() == ["set()", "{'hyperscan'}"]
+    assert done.stdout.splitlines() == ["set()", "set()", "{'hyperscan'}"]

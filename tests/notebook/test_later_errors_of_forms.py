@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import duckdb
 import pytest
-import tomllib
 
 import flowfile_nb as fnb
 from tests.connections.test_described_storage import toml
@@ -23,7 +22,6 @@ from tests.connections.test_storage_forms import (
     sftp,
 )
 from tests.support.http_server import Server
-from tests.support.processes import free_port
 from tests.support.s3 import S3Server, running_s3
 from tests.support.sftp import SftpServer
 from tests.support.shell import Shell
@@ -221,63 +219,3 @@ def test_duckdb_errors_of_others(shell: Shell, sftp: SftpServer) -> None:
     for cell in ("lake.sql('SELEC 1')", "lake.sql(\"FROM '/nowhere.csv'\")", "import duckdb\nduckdb.sql('FROM nosuch')"):
         assert "Traceback" in shell.run(cell), cell
         assert "lake_key" not in shell.shown
-
-
-def registered(shell: Shell, described: dict[str, object]) -> None:
-    """Connect a filesystem, and register it with a DuckDB of one's own."""
-    shell.run(f"%%connect lake\n{body(described)}")
-    assert shell.error is None, shell.shown
-    shell.run("import duckdb\nduck = duckdb.connect()\nduck.register_filesystem(lake)")
-
-
-OWN = "duck.sql(\"FROM '{path}'\").fetchall()"
-
-
-def test_a_filesystem_that_somebody_registers(shell: Shell, described: tuple[dict[str, object], str, str]) -> None:
-    """DuckDB tells Python's exception in a text alone; with one such filesystem it is known which it was."""
-    parts, path, place = described
-    registered(shell, parts)
-    shell.run(OWN.replace("{path}", path))
-    assert shell.error is None, shell.shown
-    del fnb.secrets["lake_key"]
-
-    hint = "Add it:  %secret set lake_key   List yours:  %secret list"
-    short(shell, OWN.replace("{path}", path), duckdb.Error, f"no secret named 'lake_key'   (in {place})", hint)
-
-
-def test_a_registered_bucket(shell: Shell, s3: S3Server) -> None:
-    """A key that is refused, and what is not there."""
-    fnb.secrets["lake_key"] = s3.key
-    registered(shell, {**tomllib.loads(toml(s3, prefix='""').replace("%secret lake_key", "'%secret lake_key'"))})
-    says = f'No files found that match the pattern "s3://sales/none.csv"   (in s3://sales at {s3.url})'
-    short(shell, OWN.replace("{path}", "s3://sales/none.csv"), duckdb.Error, says, 'what is there:  lake.ls("sales")')
-    fnb.secrets["lake_key"] = CANARY
-
-    says = f"could not use s3://sales at {s3.url} with secret 'lake_key' (stored just now): that is refused"
-    hint = "whoever runs the storage can tell which;  to store another key:  %secret set lake_key --replace"
-    short(shell, OWN.replace("{path}", S3_PATH), duckdb.Error, says, hint)
-    assert CANARY not in shell.shown + shell.run("%tb")
-
-
-def test_two_registered_of_a_kind(shell: Shell, s3: S3Server) -> None:
-    """Which it was is said where the text names the place of one, and else nothing."""
-    fnb.secrets["lake_key"] = fnb.secrets["other_key"] = s3.key
-    described = tomllib.loads(toml(s3, prefix='""').replace("%secret lake_key", "'%secret lake_key'"))
-    registered(shell, {**described})
-    gone = f"http://127.0.0.1:{free_port()}"
-    elsewhere = {**described, "endpoint_url": gone, "secret_access_key": "%secret other_key"}
-    shell.run(f"%%connect other --no-test\n{body(elsewhere)}")
-    shell.run("another = duckdb.connect()\nanother.register_filesystem(other)")
-    assert shell.error is None, shell.shown
-    fnb.secrets["lake_key"] = CANARY
-
-    assert "Traceback" in shell.run(OWN.replace("{path}", S3_PATH))
-    assert "other_key" not in shell.shown
-    shown = shell.run(OWN.replace("duck.", "another.").replace("{path}", S3_PATH))
-    assert (
-        f"could not use s3://sales at {gone} with secret 'other_key' (stored just now): nothing listens on that host" in shown
-    )
-    assert shown.count("\n") == 3
-    shell.run("%connect -x other")
-
-    assert "with secret 'lake_key'" in shell.run(OWN.replace("{path}", S3_PATH))

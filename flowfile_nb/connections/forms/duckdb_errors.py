@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from functools import wraps
+from time import monotonic
 from typing import Any, NamedTuple
 
 from flowfile_nb.connections.failures import of_use
@@ -36,6 +37,8 @@ _OF_FILESYSTEM = (
 _OF_FILE = ("close", "read", "write")
 # As many threads of DuckDB's may each have had one.
 _REMEMBERED = 16
+# After which DuckDB has raised what was raised here: the same text may later be another connection's.
+_RAISES_WITHIN_S = 5.0
 
 
 def explain_errors(connection: Any, filesystem: Any, storage: ObjectStorage) -> None:
@@ -58,6 +61,8 @@ class _Raised(NamedTuple):
     text: str
     """What DuckDB's text has of it."""
     told: tuple[str, str]
+    at: float
+    """On the monotonic clock, in seconds."""
 
 
 class _Errors:
@@ -71,7 +76,7 @@ class _Errors:
     def remember(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0]
         told = self._ours(error) if isinstance(error, FlowfileNbError) else self._storage.later(error, self._listing)
-        self._raised.append(_Raised(text, told or ALL))
+        self._raised.append(_Raised(text, told or ALL, monotonic()))
 
     def told_of(self, error: BaseException) -> tuple[str, str] | None:
         """Return what can be told of DuckDB's error, as a `Teller` does."""
@@ -79,7 +84,11 @@ class _Errors:
         if re.search(rf"^IO Error: No files found .*\"{self._scheme}://", text):
             said = text.partition("\n")[0].partition(": ")[2]
             return self._storage.later(FileNotFoundError(said), self._listing) or ALL
-        return next((one.told for one in reversed(self._raised) if one.text in text), None)
+        since = monotonic() - _RAISES_WITHIN_S
+        told = next((one.told for one in reversed(self._raised) if one.text in text and one.at >= since), None)
+        if told is not None:
+            self._raised.clear()
+        return told
 
     def _ours(self, error: FlowfileNbError) -> tuple[str, str]:
         said, hint = of_use(error)

@@ -7,7 +7,6 @@ Which one it was is not told. It is known where there is one of its kind alone, 
 from __future__ import annotations
 
 import builtins
-import gc
 import re
 from collections.abc import Iterable
 
@@ -36,7 +35,7 @@ def explain_text(text: str, storage: ObjectStorage, made: Iterable[ObjectStorage
     Args:
         text: DuckDB's.
         storage: What made the filesystem.
-        made: Those of all filesystems that are there; weakly held, so that it may become fewer.
+        made: Those of all filesystems that are there.
     """
     scheme = storage.grammar.scheme
     if absent := _NO_FILES.match(text):
@@ -68,12 +67,8 @@ def _like(name: str, said: str) -> BaseException:
 def _is_alone(storage: ObjectStorage, text: str, made: Iterable[ObjectStorage]) -> bool:
     """Return whether what is told would be the same for all filesystems that a text may be about."""
     scheme = storage.grammar.scheme
-    if len({_told(one) for one in made if one.grammar.scheme == scheme}) == 1:
-        return True
-    # A cell that was run again leaves the former one to the collector.
-    gc.collect()
     alike = {_told(one): _names(text, one) for one in made if one.grammar.scheme == scheme}
-    return len(alike) == 1 or [told for told, is_named in alike.items() if is_named] == [_told(storage)]
+    return alike.keys() == {_told(storage)} or [told for told, is_named in alike.items() if is_named] == [_told(storage)]
 
 
 def _told(storage: ObjectStorage) -> tuple[str, ...]:
