@@ -41,7 +41,7 @@ def connect(effort: Effort) -> Iterator[Row]:
             yield Row(f"{database.name}: first row in a fresh kernel / SQLAlchemy", *cold, at_most=1.1)
         for database in databases:
             with new_home() as other, running_kernel(other) as run:
-                run(_setup())
+                run(_setup(database))
                 opens, plain = (lambda _, it=database, run=run, side=side: _warm(it, run, ours=side) for side in (True, False))
                 rounds(effort.pick(10, 3, 1), opens, plain)
                 yield Row(
@@ -72,14 +72,16 @@ def _databases(home: Path) -> Iterator[list[_Database]]:
         server.stop()
 
 
-def _setup() -> str:
-    return f"%load_ext flowfile_nb\nimport sqlalchemy, flowfile_nb\nflowfile_nb.secrets['pw'] = {_PASSWORD!r}"
+def _setup(database: _Database) -> str:
+    # The peer's URL has a name: where the password stands in a cell, we warn, and the peer would wait for that.
+    lines = ["%load_ext flowfile_nb", "import sqlalchemy, flowfile_nb", f"flowfile_nb.secrets['pw'] = {_PASSWORD!r}"]
+    return "\n".join([*lines, f"url = {database.url!r}"])
 
 
 def _cells(database: _Database, *, ours: bool) -> list[str]:
     if ours:
         return [f"%%connect engine\n{database.body}", _FIRST_ROW.format(engine="engine")]
-    return [f"plain = sqlalchemy.create_engine({database.url!r})", _FIRST_ROW.format(engine="plain")]
+    return ["plain = sqlalchemy.create_engine(url)", _FIRST_ROW.format(engine="plain")]
 
 
 def _cold(database: _Database, *, ours: bool) -> float:
@@ -90,7 +92,7 @@ def _cold(database: _Database, *, ours: bool) -> float:
         vault = Vault({"FLOWFILE_SECURE_STORAGE_PATH": f"{home}/.config/flowfile", "FLOWFILE_STORAGE_DIR": f"{home}/.flowfile"})
         vault.set("pw", _PASSWORD, replace=False)
         with running_kernel(home) as run:
-            run("1")
+            run(f"url = {database.url!r}")
             first = "%load_ext flowfile_nb" if ours else "import sqlalchemy"
             return _clocked(run, [first, *_cells(database, ours=ours)])
 
