@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
 from flowfile_nb.core.cell_source import REMOVED, hide_values, may_call_ours
 from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from IPython.core.interactiveshell import InteractiveShell
 
 
@@ -23,7 +26,7 @@ def clean(shell: InteractiveShell, source: str, source_raw: str | None) -> tuple
     """
     raw = source if source_raw is None else source_raw
     kept = _hide_literal_password(hide_values(raw))
-    if may_call_ours(kept):
+    if may_call_ours(kept) or _says_another_name(kept, shell.user_ns):
         # Imported here, as below: most cells are neither a connection's nor call anything of ours.
         from flowfile_nb.notebook.python_literals import hide_in_python
 
@@ -45,6 +48,15 @@ def _masked(text: str) -> str:
         return text
     except Exception:  # noqa: BLE001 - whatever went wrong, nothing that may hold a value is kept
         return REMOVED
+
+
+def _says_another_name(cell: str, namespace: Mapping[str, Any]) -> bool:
+    """Return whether a cell has a word in it that means our `connect` or `secrets` in this kernel, whatever it is."""
+    ours: list[object] = [session.secrets]
+    if (connecting := sys.modules.get("flowfile_nb.connecting")) is not None:
+        ours.append(connecting.connect)
+    # By identity: an array of a user's would compare each of its elements.
+    return any(name in cell and any(item is one for one in ours) for name, item in list(namespace.items()))
 
 
 def _hide_literal_password(cell: str) -> str:

@@ -43,7 +43,7 @@ def hide_in_python(cell: str, code: str, transform: Callable[[str], str], namesp
     Return a cell with a note in place of each text in which a password stands in clear.
 
     Args:
-        cell: As it was typed; one that `may_call_ours`.
+        cell: As it was typed; one that may call ours.
         code: The same as Python, after IPython's transformations.
         transform: Makes Python of what a magic like `%%time` runs.
         namespace: Tells what a name means here.
@@ -110,7 +110,7 @@ class _Finder:
     def _inside(self, magic: str | None = None, *texts: str | None) -> Iterator[str]:
         """Look into the code that `%time` and `%%time` run; other magics have other languages."""
         for text in texts if magic in _RUN_PYTHON else ():
-            if text is not None and may_call_ours(text):
+            if text is not None and (may_call_ours(text) or any(name in text for name, _ in self._ours)):
                 yield from _Finder(self._transform(text), self._transform, self._ours).segments()
 
     def _stored_values(self) -> Iterator[ast.expr]:

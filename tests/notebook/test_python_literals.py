@@ -58,6 +58,27 @@ def test_a_refused_password_is_forgotten(python: Shell, cell: str) -> None:
     compile(python.real.transform_cell(kept), "kept", "exec")
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f'open_it("postgresql://u:{CANARY}@h/db")',
+        f'%time open_it("postgresql://u:{CANARY}@h/db")',
+        f'%%time\nopen_it("postgresql://u:{CANARY}@h/db")',
+        f'mine["pw"] = "{CANARY}" + 1',
+        f'open_it("postgresql://u:{CANARY}@h/db"',
+    ],
+)
+def test_another_name_that_an_earlier_cell_has_given(python: Shell, cell: str) -> None:
+    """What it means counts; and a variable that cannot be compared as one thing does not hinder."""
+    python.run("from flowfile_nb import connect as open_it, secrets as mine\nimport numpy\ntable = numpy.zeros((2, 2))")
+    assert "Error" not in python.shown
+
+    python.run(cell)
+
+    assert "Error: " in python.shown
+    assert CANARY not in python.remembered()
+
+
 def test_a_number_is_removed_where_it_stands(python: Shell) -> None:
     """And not out of the middle of a word."""
     python.run(f'fnb.connect(type="https", url="https://h/v1", tokens=1, token="{CANARY}")')
