@@ -4,8 +4,8 @@ Many byte strings looked for at once, exactly as they are: nothing in them is an
 Two libraries do this. For a thousand secrets, which are some 9,000 patterns, hyperscan scans 4 GB/s and ahocorasick_rs 0.1 to
 0.4; but hyperscan builds its database of them in 75 ms, without the GIL, and ahocorasick_rs in 8.
 
-Few patterns in a short text, as in the first cells of a kernel, are found without either: to import one and to build its
-database takes longer than a hundred of such searches.
+The first short texts, as in a kernel's first cells, are searched without either: to import one and to build its database
+takes longer than a hundred of such searches. Who has shown more than that gets it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ Span = tuple[int, int, int]
 # Of a longer pattern this much is searched, and the rest compared. hyperscan takes no more than 16,000 bytes; ahocorasick_rs
 # builds a state for each, and 9,000 patterns in 8 ms instead of 19.
 _HEAD: dict[EngineName, int] = {"hyperscan": 256, "ahocorasick_rs": 24}
-# Up to so many bytes, times patterns, are looked through without a library, in some 20 µs.
-_FEW_AND_SHORT = 2**15
+# So many bytes, times patterns, are looked through without a library, in some 0.5 ms in all.
+_WITHOUT_LIBRARY = 2**20
+_CALL = 100  # bytes that could be looked through while one search of one pattern begins
 # More patterns than this are looked for in few texts that are short enough, and take long to build: they are built at once.
 _FEW = 500
 
@@ -76,14 +77,17 @@ class Matcher:
         self._name = engine
         self._library: _Engine | None = _built(engine, self._heads) if len(self._heads) > _FEW else None
         self._plain = _Plain(self._heads)
+        self._left = _WITHOUT_LIBRARY
 
     def spans(self, data: bytes) -> list[Span]:
         """Return where every pattern stands in *data*, overlapping ones too, in no promised order."""
         found = []
         library = self._library
-        if library is None and len(self._heads) * len(data) > _FEW_AND_SHORT:
-            # Threads that come here at once build one each, and the last of them stays.
-            library = self._library = _built(self._name, self._heads)
+        if library is None:
+            self._left -= len(self._heads) * (len(data) + _CALL)
+            if self._left < 0:
+                # Threads that come here at once build one each, and the last of them stays.
+                library = self._library = _built(self._name, self._heads)
         for head, end in (library or self._plain).ends(data):
             start = end - len(self._heads[head])
             for index in self._of_head[head]:

@@ -11,7 +11,7 @@ from flowfile_nb.core import search
 
 @pytest.fixture(scope="module", autouse=True)
 def _libraries_search() -> Iterator[None]:
-    """Short texts of few patterns, which are most of a test's, are not searched without a library."""
+    """What a test looks through would not be worth a library."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "_FEW_AND_SHORT", -1)
+        patch.setattr(search, "_WITHOUT_LIBRARY", -1)
         yield
