@@ -48,9 +48,13 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
 
     Raises:
         UsageError: If it cannot be read.
-        ConnectionSpecError: If it is not TOML. The message never quotes it.
+        ConnectionSpecError: If it is not TOML, or has keys and no table. The message never quotes it.
     """
-    return _tables(_text(path), path)
+    text = _text(path)
+    tables = _tables(text, path)
+    if not tables and read_toml(text):
+        raise ConnectionSpecError(f"{path} has no table", hint="above each connection's keys stands its name:  [warehouse]")
+    return tables
 
 
 def write(path: Path, tables: Mapping[str, Mapping[str, Any]]) -> None:
@@ -91,7 +95,7 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise UsageError(f"{path} has over {_MAX_BYTES // 1024} KiB and was not read", hint="--file PATH  names another")
-        return path.read_bytes().decode()
+        return path.read_bytes().decode("utf-8-sig")  # Windows' editors write that mark
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from None
     except OSError as error:
@@ -102,6 +106,8 @@ def _tables(text: str, path: Path) -> dict[str, dict[str, Any]]:
     try:
         found = read_toml(text)
     except ConnectionSpecError as error:
+        if error.message.startswith("the key"):
+            raise ConnectionSpecError(f"{path} is not TOML: {error.message}", hint=error.hint) from None
         place = re.search(r"\(at [^)]*\)", error.message)
         raise ConnectionSpecError(
             f"{path} is not TOML {place[0] if place else ''}".rstrip(), hint='one table for each:  [warehouse]   url = "…"'

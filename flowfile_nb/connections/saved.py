@@ -110,10 +110,10 @@ def find(  # noqa: PLR0913 - two are for what is said where there is none
 def require_understood(definition: Definition) -> None:
     """Let a definition pass that can be opened as far as it says. Raises UsageError."""
     if definition.outline.problem:
-        raise UsageError(
-            f"{definition.name} cannot be opened: {definition.outline.problem}",
-            hint=f"%connect {quoted(definition.name)} --edit  shows it",
-        )
+        hint = f"%connect {quoted(definition.name)} --edit  shows it"
+        if definition.origin:
+            hint = f'mend it in {Path(definition.origin).name}, where a secret is written  "${{secret:NAME}}"'
+        raise UsageError(f"{definition.name} cannot be opened: {definition.outline.problem}", hint=hint)
 
 
 def is_agreed(backend: SecretBackend, definition: Definition) -> bool:

@@ -11,8 +11,9 @@ from flowfile_nb import session
 from flowfile_nb.connections import saved
 from flowfile_nb.connections.definition import Definition
 from flowfile_nb.connections.opening import require_all
+from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.core.names import quoted
-from flowfile_nb.errors import NoPromptError, NotAllowedError, StoreError, UsageError
+from flowfile_nb.errors import FlowfileNbError, LiteralPasswordError, NoPromptError, NotAllowedError, StoreError, UsageError
 from flowfile_nb.notebook.prompt import confirm
 
 if TYPE_CHECKING:
@@ -89,13 +90,30 @@ def edit(shell: InteractiveShell, args: Namespace, folder: Path, file: Path | No
 
 
 def cell_of(definition: Definition) -> str:
-    """Return the cell that describes a connection; for one of Flowfile's, which has no description, the line that opens it."""
+    """
+    Return the cell that describes a connection; for one of Flowfile's, which has no description, the line that opens it.
+
+    Raises:
+        UsageError: If a project's file has a password in it in clear, which would go on into the notebook.
+    """
     if definition.flowfiles is not None:
         return f"%connect {quoted(definition.name)}"
+    if definition.origin:
+        _require_no_literal(definition)
     option = "" if definition.origin else " --save"
     # Run in the notebook's folder it is to lead to the same files.
     text = definition.located.text if definition.team is None else session.team().connection_body(definition.team)
     return f"%%connect {definition.name}{option}\n{text}"
+
+
+def _require_no_literal(definition: Definition) -> None:
+    try:
+        read_spec(definition.description)
+    except LiteralPasswordError:
+        saved.require_understood(definition)
+    except FlowfileNbError:
+        # What else is wrong is mended in the cell.
+        return
 
 
 def delete(args: Namespace, folder: Path, file: Path | None) -> None:

@@ -275,6 +275,9 @@ def test_insert_puts_the_name_into_a_cell(front_end: FrontEnd, tmp_path: Path) -
     assert cell("other", file) == "%connect other"
     assert cell("broken") == "%%connect broken --save\nno description"
     assert cell("warehouse", file) == "%%connect warehouse\nsqlite://"
+    Path(file).write_text('[clear]\ntype = "mysql"\npassword = "hunter2"\n', encoding="utf-8")
+    refused = front_end.ask("cell", name="clear", origin=file)
+    assert (refused["op"], "hunter2" in str(refused)) == ("error", False)
 
 
 def test_a_deleted_one_is_gone(front_end: FrontEnd) -> None:

@@ -425,11 +425,44 @@ def test_a_definition_that_cannot_be_used(shell: Shell, project: Path) -> None:
     """By its name it says why; the password in it stays where it is."""
     (project / "connections.toml").write_text('[clear]\ntype = "mysql"\npassword = "hunter2"\n', encoding="utf-8")
 
-    shown = shell.run("%connect clear --trust")
+    for option in ("--trust", "--edit"):
+        shown = shell.run(f"%connect clear {option}")
 
-    assert isinstance(shell.error, UsageError)
-    assert "clear cannot be opened: a password stands in clear" in shown
-    assert "hunter2" not in shown
+        assert isinstance(shell.error, UsageError)
+        assert "clear cannot be opened: a password stands in clear" in shown
+        assert shown.endswith('hint: mend it in connections.toml, where a secret is written  "${secret:NAME}"\n')
+        assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "hint"),
+    [
+        (
+            'type = "sqlite"\n',
+            "connections.toml has no table",
+            "above each connection's keys stands its name:  [warehouse]",
+        ),
+        ('[[a]]\nurl = "sqlite://"\n', "connections.toml has no table", "[warehouse]"),
+        ('[a]\nurl = "sqlite://"\n[a]\n', "connections.toml is not TOML: the key 'a' stands twice", "leave one of the two"),
+    ],
+)
+def test_a_file_that_somebody_wrote_by_hand(shell: Shell, project: Path, text: str, says: str, hint: str) -> None:
+    """What it lacks is said, beside what is saved."""
+    (project / "connections.toml").write_text(text, encoding="utf-8")
+    session.backend().save_connection("mine", "sqlite://")
+
+    shown = shell.run("%connect")
+
+    assert [row[0] for row in shell.result.rows] == ["mine"]
+    assert says in shown
+    assert hint in shown
+
+
+def test_a_file_that_windows_has_written(shell: Shell, project: Path) -> None:
+    """With the mark at its beginning that Notepad puts there."""
+    (project / "connections.toml").write_text('[local]\nurl = "sqlite://"\n', encoding="utf-8-sig")
+
+    assert "Connected: local = sqlite://" in shell.run("%connect local --trust")
 
 
 def test_closing_takes_only_the_connection(shell: Shell) -> None:
