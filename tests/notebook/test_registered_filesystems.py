@@ -118,3 +118,17 @@ def test_two_of_a_kind(kernel: Kernel, s3: S3Server) -> None:
     shown = read(kernel, S3_PATH)
     assert "Traceback" in shown
     assert "other_key" not in shown
+
+
+def test_one_of_a_kind_that_duckdb_opened(kernel: Kernel, sftp: SftpServer) -> None:
+    """What `--as duckdb` has opened is not blamed for what another DuckDB did not find."""
+    connect(kernel, body(files(sftp)), "duck", " --as duckdb")
+    assert "(in sftp://app@" in kernel.run("duck.sql(\"FROM 'sftp:///sales/none.csv'\")")
+
+    kernel.run("other = duckdb.connect()\nfrom fsspec.implementations.local import LocalFileSystem")
+    kernel.run("class Files(LocalFileSystem):\n    protocol = 'sftp'\nother.register_filesystem(Files())")
+    shown = kernel.run("other.sql(\"FROM 'sftp:///nowhere/absent.csv'\")")
+
+    assert "No files found" in shown
+    assert "Traceback" in shown
+    assert "(in sftp://app@" not in shown
