@@ -132,3 +132,16 @@ def test_one_of_a_kind_that_duckdb_opened(kernel: Kernel, sftp: SftpServer) -> N
     assert "No files found" in shown
     assert "Traceback" in shown
     assert "(in sftp://app@" not in shown
+
+
+def test_a_filesystem_of_a_librarys_own(kernel: Kernel, s3: S3Server) -> None:
+    """What somebody has made without us is not taken for the one that is ours."""
+    fnb.secrets["lake_key"] = s3.key
+    connect(kernel, toml(s3, prefix=""))
+    kernel.run(f"import s3fs\nplain = s3fs.S3FileSystem(key='A', secret='b', endpoint_url={s3.url!r})")
+
+    shown = read(kernel, S3_PATH, "plain")
+
+    assert "PermissionError" in shown
+    assert "Traceback" in shown
+    assert "lake_key" not in shown
