@@ -19,18 +19,16 @@ from flowfile_nb.connections.drivers import DIALECTS, missing, unknown_scheme, u
 from flowfile_nb.connections.families import Reveal, kinds
 from flowfile_nb.connections.late_binding import LateBinding
 from flowfile_nb.connections.literals import example_of, misplaced
-from flowfile_nb.connections.options import require_known, unknown_to_us
 from flowfile_nb.connections.pooled import watch
 from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
-from flowfile_nb.connections.statements import watch_statements
 from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.core.expression import expression
 from flowfile_nb.core.references import names_in
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import URL, Engine
+    from sqlalchemy.engine import URL, Engine, ExceptionContext
 
     from flowfile_nb.connections.keys import Key
 
@@ -65,7 +63,11 @@ def make(spec: Spec, reveal: Reveal) -> Engine:
     options = {"pool_pre_ping": url.get_backend_name() not in dialects.FILES, **dialects.engine_options(parts)}
     with _in_our_words(url):
         url = dialects.with_driver(url)
-        require_known(url, parts)
+        if parts or url.query:
+            # Imported here, as below: most databases are described by a URL without options.
+            from flowfile_nb.connections.options import require_known
+
+            require_known(url, parts)
         engine = sqlalchemy.create_engine(dialects.engine_url(url), hide_parameters=True, **options)
     access, names = access_of(reveal), secrets_in(spec)
     only_here = only_in_this_process(url)
@@ -73,7 +75,7 @@ def make(spec: Spec, reveal: Reveal) -> Engine:
     late = LateBinding(url, parts.get("connect_args", {}), access, names)
     sqlalchemy.event.listen(engine, "do_connect", late.do_connect)
     if not access.debug:
-        watch_statements(engine)
+        sqlalchemy.event.listen(engine, "handle_error", _remember)
     make_portable(engine, spec, access, only_here=only_here)
     make_variants_portable(engine)
     _told[engine] = names, access
@@ -113,6 +115,8 @@ def described(spec: Spec) -> None:
     options = _options(spec)
     if options <= _PARTS or options <= _PARTS.union(key.name for key in keys_of(scheme_of(spec))):
         return
+    from flowfile_nb.connections.options import require_known
+
     url = url_of(spec)
     with _in_our_words(url):
         require_known(dialects.with_driver(url), spec.parts if isinstance(spec, TableSpec) else {})
@@ -128,6 +132,8 @@ def unknown_keys(spec: Spec) -> dict[str, str]:
     usual = _PARTS.union(key.name for key in keys_of(scheme_of(spec)))
     if not (options := _options(spec) - usual):
         return {}
+    from flowfile_nb.connections.options import unknown_to_us
+
     url = url_of(spec)
     with _in_our_words(url):
         return unknown_to_us(dialects.with_driver(url), sorted(options), usual)
@@ -194,6 +200,13 @@ def target(engine: Engine) -> str:
 def close(engine: Engine) -> None:
     """Close the engine's idle connections; those in use close when they are given back."""
     engine.dispose()
+
+
+def _remember(context: ExceptionContext) -> None:
+    # Imported here: what most engines are asked is all right.
+    from flowfile_nb.connections.statements import remember
+
+    remember(context)
 
 
 @contextmanager

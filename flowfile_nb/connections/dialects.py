@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from flowfile_nb.connections.literals import misplaced
-from flowfile_nb.connections.options import require_one_name
 from flowfile_nb.core.references import fill, names_in
 from flowfile_nb.errors import ConnectionSpecError
 
@@ -49,6 +48,9 @@ _ENGINE_OPTIONS = {
 
 def renamed(parts: Mapping[str, Any]) -> dict[str, Any]:
     """Return a description's parts by the names that SQLAlchemy's URL has for them."""
+    # Imported here: a URL has its own names for its parts.
+    from flowfile_nb.connections.options import require_one_name
+
     base = parts["type"].partition("+")[0]
     names = _NAMES.get(base, {})
     require_one_name(parts, names)

@@ -10,12 +10,11 @@ import re
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
+from flowfile_nb.connections.told import Told, shortened
 from flowfile_nb.errors import FlowfileNbError
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine, ExceptionContext
-
-    from flowfile_nb.connections.told import Told
+    from sqlalchemy.engine import ExceptionContext
 
 # (what the database says, what to do); the first that matches counts. `NAME` is the engine's variable.
 _REMEDIES = (
@@ -66,13 +65,6 @@ _LOST = "the connection was lost; run the cell again, and a new one is opened"
 _told: WeakKeyDictionary[BaseException, Told] = WeakKeyDictionary()
 
 
-def watch_statements(engine: Engine) -> None:
-    """Remember the errors that the database has with this engine's statements."""
-    from sqlalchemy import event
-
-    event.listen(engine, "handle_error", _remember)
-
-
 def told_of(error: BaseException | None) -> Told | None:
     """Return what can be told of an exception, or of the one that pandas has put another round; None of everybody else's."""
     from sqlalchemy.exc import StatementError
@@ -85,13 +77,11 @@ def told_of(error: BaseException | None) -> Told | None:
     return _told.get(error) if isinstance(error, StatementError) else None
 
 
-def _remember(context: ExceptionContext) -> None:
+def remember(context: ExceptionContext) -> None:
+    """Remember what a database says of a statement; the listener of SQLAlchemy's event `handle_error`."""
     raised = context.sqlalchemy_exception
     if raised is None:
         return
-    # Imported here: most engines' statements are all right.
-    from flowfile_nb.connections.told import Told, shortened
-
     original, statement = context.original_exception, (context.statement or "").strip()
     said = original.message if isinstance(original, FlowfileNbError) else _words(original)
     hint = original.hint if isinstance(original, FlowfileNbError) else ""

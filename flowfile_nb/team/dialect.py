@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql.json import JSON, JSONB
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.engine.default import DefaultDialect
 
-from flowfile_nb.connections.statements import watch_statements
+from flowfile_nb.connections.statements import remember
 from flowfile_nb.errors import FlowfileNbError, UnknownSchemeError
 from flowfile_nb.team import dbapi
 from flowfile_nb.team.address import address_of
@@ -209,7 +209,7 @@ def make_engine(call: QueryCall, scheme: str, order: Mapping[str, str]) -> Engin
     )
     if isinstance(engine.dialect, Told) and isinstance(call, Client):
         engine.dialect.ask = lambda: call.post("api/check", dict(order)).get("first_asked") or {}
-    watch_statements(engine)
+    sqlalchemy.event.listen(engine, "handle_error", remember)
     engine.__reduce_ex__ = _Reduce(scheme, dict(order))  # type: ignore[method-assign, assignment]
     return engine
 

@@ -364,6 +364,6 @@ def test_opening_imports_what_it_needs(tmp_path: Path, file: str) -> None:
         for name in ("flowfile", "form", "http_api", "project_file", "saved", "storage_parts", "toml_text")
     }
     others = {f"connections.{name}" for name in ("database_keys", "deadline", "keys", "odbc", "tls_probe")}
-    wrong = {f"connections.{name}" for name in ("failures", "mistyped", "remedies", "told")}
+    wrong = {f"connections.{name}" for name in ("failures", "mistyped", "options", "remedies", "statements", "told")}
     rest = {"backend", "core.moments", "importing.options", "team.backend", "difflib", "secrets"}
     assert loaded & {*verbs, *notebook, *code, *files, *others, *wrong, *rest} == set()

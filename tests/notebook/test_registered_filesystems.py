@@ -118,3 +118,30 @@ def test_two_of_a_kind(kernel: Kernel, s3: S3Server) -> None:
     shown = read(kernel, S3_PATH)
     assert "Traceback" in shown
     assert "other_key" not in shown
+
+
+def test_one_of_a_kind_that_duckdb_opened(kernel: Kernel, sftp: SftpServer) -> None:
+    """What `--as duckdb` has opened is not blamed for what another DuckDB did not find."""
+    connect(kernel, body(files(sftp)), "duck", " --as duckdb")
+    assert "(in sftp://app@" in kernel.run("duck.sql(\"FROM 'sftp:///sales/none.csv'\")")
+
+    kernel.run("other = duckdb.connect()\nfrom fsspec.implementations.local import LocalFileSystem")
+    kernel.run("class Files(LocalFileSystem):\n    protocol = 'sftp'\nother.register_filesystem(Files())")
+    shown = kernel.run("other.sql(\"FROM 'sftp:///nowhere/absent.csv'\")")
+
+    assert "No files found" in shown
+    assert "Traceback" in shown
+    assert "(in sftp://app@" not in shown
+
+
+def test_a_filesystem_of_a_librarys_own(kernel: Kernel, s3: S3Server) -> None:
+    """What somebody has made without us is not taken for the one that is ours."""
+    fnb.secrets["lake_key"] = s3.key
+    connect(kernel, toml(s3, prefix=""))
+    kernel.run(f"import s3fs\nplain = s3fs.S3FileSystem(key='A', secret='b', endpoint_url={s3.url!r})")
+
+    shown = read(kernel, S3_PATH, "plain")
+
+    assert "PermissionError" in shown
+    assert "Traceback" in shown
+    assert "lake_key" not in shown

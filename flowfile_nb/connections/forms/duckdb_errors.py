@@ -72,6 +72,11 @@ class _Errors:
         self._storage, self._place = storage, place
         self._scheme = storage.grammar.scheme
         self._raised: deque[_Raised] = deque(maxlen=_REMEMBERED)
+        self._asked: deque[str] = deque(maxlen=_REMEMBERED)
+
+    def asked(self, *about: Any) -> None:
+        """Remember what DuckDB asks about: a path without the scheme."""
+        self._asked += [one.rpartition("://")[2].strip("/") for one in about[:1] if isinstance(one, str)]
 
     def remember(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0]
@@ -81,7 +86,10 @@ class _Errors:
     def told_of(self, error: BaseException) -> tuple[str, str] | None:
         """Return what can be told of DuckDB's error, as a `Teller` does."""
         text = str(error)
-        if re.search(rf"^IO Error: No files found .*\"{self._scheme}://", text):
+        absent = re.match(rf"IO Error: No files found .*\"{self._scheme}:///*(?P<path>.*)\"", text)
+        if absent is not None:
+            if absent["path"] not in self._asked:
+                return None
             said = text.partition("\n")[0].partition(": ")[2]
             return self._storage.later(FileNotFoundError(said), self._listing) or ALL
         since = monotonic() - _RAISES_WITHIN_S
@@ -102,6 +110,7 @@ def _watched(plain: Callable[..., Any], errors: _Errors, teller: Teller) -> Call
     @wraps(plain)
     def asked(*arguments: Any, **options: Any) -> Any:
         teller.used()
+        errors.asked(*arguments)
         try:
             return plain(*arguments, **options)
         except Exception as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import re
+import sys
 from collections.abc import Iterable
 
 from flowfile_nb import errors
@@ -23,6 +24,7 @@ _CODE = {
     "s3": ("/s3fs/", "botocore/", "/connections/s3.py"),
     "sftp": ("/paramiko/", "/implementations/sftp.py", "/connections/sftp.py", "/connections/ssh.py"),
 }
+_LIBRARIES = {"abfs": "adlfs", "gs": "gcsfs", "s3": "s3fs", "sftp": "fsspec.implementations.sftp"}
 # The exception at the end of a traceback; of ours with the hint.
 _RAISED = re.compile(r"^(?:[\w.]+\.)?(?P<type>[A-Z]\w+): (?P<said>.*)(?:\n *hint: (?P<hint>.*))?", re.MULTILINE)
 _NO_FILES = re.compile(r"IO Error: (?P<said>No files found [^\n]*\"(?P<scheme>\w+)://.*)")
@@ -65,10 +67,18 @@ def _like(name: str, said: str) -> BaseException:
 
 
 def _is_alone(storage: ObjectStorage, text: str, made: Iterable[ObjectStorage]) -> bool:
-    """Return whether what is told would be the same for all filesystems that a text may be about."""
+    """Return whether what is told would be the same for all filesystems that a text may be about; libraries' own are others."""
+    if _has_plain(_LIBRARIES[storage.grammar.scheme]):
+        return False
     scheme = storage.grammar.scheme
     alike = {_told(one): _names(text, one) for one in made if one.grammar.scheme == scheme}
     return alike.keys() == {_told(storage)} or [told for told, is_named in alike.items() if is_named] == [_told(storage)]
+
+
+def _has_plain(library: str) -> bool:
+    """Return whether a library's own filesystem is there, beside those of ours: fsspec keeps each that it makes."""
+    classes = [item for item in vars(sys.modules[library]).values() if isinstance(item, type)]
+    return any(getattr(one, "_cache", None) for one in classes)
 
 
 def _told(storage: ObjectStorage) -> tuple[str, ...]:
