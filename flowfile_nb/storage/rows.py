@@ -72,7 +72,7 @@ class Rows(OwnFacts):
         """Return something that differs when a row may have changed since, by this process or another."""
         with self.active.reading() as db:
             # The first counts what others commit, the second what we do.
-            return db and (self.location, db.execute("PRAGMA data_version").fetchone()[0], db.total_changes)
+            return db and (self.active.recent_location, db.execute("PRAGMA data_version").fetchone()[0], db.total_changes)
 
     def find(self, user_id: int, name: str) -> Row | None:
         """Return the row *name* means for a user: the own one with the lowest id, else the shared one with the lowest id."""
