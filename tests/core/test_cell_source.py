@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowfile_nb.core.cell_source import hide_values
+from flowfile_nb.core.cell_source import hide_values, may_call_ours
 
 CANARY = "hunter2-canary"
 
@@ -83,3 +83,11 @@ def test_descriptions_on_connect_lines_are_hidden(cell: str, kept: str | None) -
 
     assert CANARY not in hidden
     assert hidden == kept or kept is None
+
+
+def test_what_may_call_ours() -> None:
+    """Python that says one of the names; not the magic."""
+    assert may_call_ours("engine = fnb.connect('sqlite://')")
+    assert may_call_ours("flowfile_nb.secrets['pw'] = 'x'")
+    assert not may_call_ours("%%connect warehouse\nsqlite://")
+    assert not may_call_ours("connected = 1")

@@ -172,3 +172,5 @@ def test_a_word_that_looks_like_a_stand_in_stays() -> None:
 def test_text_without_a_reference_stays(text: str) -> None:
     """Most parts of a description have none, and no value is asked for."""
     assert fill(text, {}.__getitem__) == text
+    assert StandIns(text).text == text
+    assert StandIns(text).restore("fnbref0x") == "fnbref0x"

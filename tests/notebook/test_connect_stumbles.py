@@ -29,11 +29,6 @@ STUMBLES = {
         "the driver does not take one of the options",
         "compare the keys with the driver's page",
     ),
-    "an ODBC driver that is not there": (
-        'type = "mssql"\nodbc_connect = "DRIVER={No such};SERVER=h;UID=app;PWD=%secret pw"',
-        "with secret 'pw' (stored just now): the ODBC driver, or data source, that is described is not installed here",
-        "those that are:  pyodbc.drivers()",
-    ),
     "a port that is none": (
         "mysql://app:%secret pw@h:99999/sales",
         "a port is a number from 1 to 65535, and not 99999",
