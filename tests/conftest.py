@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -21,6 +23,20 @@ from tests.support.shell import Shell
 # How long one example takes says nothing here: machines that run tests are shared.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Run the files that fork first, while there are no threads of a broker's, a kernel's or IPython's.
+
+    Where one of those is inside of SQLite at that moment, its lock on memory is held in the child for ever.
+    """
+    items.sort(key=lambda item: not _forks(item.path))
+
+
+@cache
+def _forks(path: Path) -> bool:
+    return re.search(r'get_context\("fork"\)|os\.fork\(|support\.killing', path.read_text(encoding="utf-8")) is not None
 
 
 @pytest.fixture(autouse=True, scope="session")
