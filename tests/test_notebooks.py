@@ -11,6 +11,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.support.kernel import LocalKernelManager
+
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 
@@ -21,7 +23,13 @@ def test_runs_and_leaves_no_trace(path: Path, home: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell("import os; os.environ['PRACTICE_PASSWORD'][-11:]"))
 
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}, store_widget_state=True).execute()
+    NotebookClient(
+        notebook,
+        kernel_manager_class=LocalKernelManager,
+        timeout=120,
+        resources={"metadata": {"path": str(path.parent)}},
+        store_widget_state=True,
+    ).execute()
 
     tail = notebook.cells.pop().outputs[0]["data"]["text/plain"].strip("'")
     saved = nbformat.writes(notebook)
@@ -49,6 +57,8 @@ def test_running_all_cells_again(stem: str, home: Path) -> None:
     before = nbformat.v4.new_code_cell("%load_ext flowfile_nb\n%secret list")
     notebook.cells = [before, *notebook.cells, *nbformat.read(path, as_version=4).cells]
 
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(
+        notebook, kernel_manager_class=LocalKernelManager, timeout=120, resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
 
     assert list(home.rglob("*flowfile*")) == []

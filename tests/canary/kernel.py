@@ -13,7 +13,8 @@ from typing import Any
 
 import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager
+
+from tests.support.kernel import LocalKernelManager
 
 _PATIENCE_S = 60
 _MIMETYPES = {"text/plain", "text/html", "text/markdown", "text/latex", "image/svg+xml", "image/png", "application/json"}
@@ -167,7 +168,7 @@ def canary_kernel(home: Path, *, guarded: bool) -> Iterator[CanaryKernel]:
     not_ours = ("PYTEST_CURRENT_TEST", "FLOWFILE_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(not_ours)}
     environment = {**inherited, "HOME": str(home), "IPYTHONDIR": str(home / ".ipython"), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    manager = KernelManager()
+    manager = LocalKernelManager()
     manager.kernel_spec.argv[0] = sys.executable
     with log.open("wb") as output:
         manager.start_kernel(env=environment, cwd=str(home), stdout=output, stderr=output)

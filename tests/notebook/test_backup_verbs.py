@@ -20,7 +20,7 @@ from flowfile_nb.core.sealed import Cost
 from flowfile_nb.errors import FlowfileNbError, NoPromptError, UsageError, WrongPassphraseError
 from flowfile_nb.storage.master_key import read_master_key
 from tests.canary.values import seen
-from tests.support.kernel import running_kernel
+from tests.support.kernel import LocalKernelManager, running_kernel
 from tests.support.shell import Shell
 
 Typed = Callable[[str], None]
@@ -299,7 +299,9 @@ def test_in_a_saved_notebook(home: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with warnings.catch_warnings():
         # nbclient's own business.
         warnings.simplefilter("ignore")
-        NotebookClient(notebook, kernel_name="python3", allow_errors=True, timeout=60).execute()
+        NotebookClient(
+            notebook, kernel_manager_class=LocalKernelManager, kernel_name="python3", allow_errors=True, timeout=60
+        ).execute()
     nbformat.write(notebook, home / "nightly.ipynb")
 
     text = (home / "nightly.ipynb").read_text(encoding="utf-8")

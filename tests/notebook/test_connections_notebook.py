@@ -13,6 +13,7 @@ from flowfile_nb.vault import Vault
 from notebooks.throwaway import Postgres
 from tests.canary.values import seen
 from tests.support.http_server import Answer, running
+from tests.support.kernel import LocalKernelManager
 from tests.support.s3 import running_s3
 
 TOKEN = "t0k-en/+%&='\"\\-ü"
@@ -214,7 +215,14 @@ def test_no_value_in_the_notebook_and_in_what_is_left(home: Path, postgres: Post
             # nbclient's own business.
             warnings.simplefilter("ignore")
             history = str(home / "history.sqlite")
-            client = NotebookClient(notebook, kernel_name="python3", allow_errors=True, timeout=120, ipython_hist_file=history)
+            client = NotebookClient(
+                notebook,
+                kernel_manager_class=LocalKernelManager,
+                kernel_name="python3",
+                allow_errors=True,
+                timeout=120,
+                ipython_hist_file=history,
+            )
             client.execute()
 
     failed = [cell.source for cell in notebook.cells if any(output.output_type == "error" for output in cell.outputs)]

@@ -20,7 +20,7 @@ from flowfile_nb import session
 from flowfile_nb.core.names import MAX_VALUE_BYTES
 from flowfile_nb.errors import UnsupportedPlatformError
 from flowfile_nb.notebook.panel import SecretPanel
-from tests.support.kernel import TIMEOUT_S, Kernel, running_kernel
+from tests.support.kernel import TIMEOUT_S, Kernel, LocalKernelManager, running_kernel
 
 CANARY = "canary-p@ss:w/or d?#%\"'\\ü"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -297,7 +297,9 @@ def test_saved_widget_state_holds_neither_name_nor_value(home: Path, monkeypatch
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
 
-    NotebookClient(notebook, kernel_name="python3", store_widget_state=True, timeout=TIMEOUT_S).execute(env=dict(os.environ))
+    NotebookClient(
+        notebook, kernel_manager_class=LocalKernelManager, kernel_name="python3", store_widget_state=True, timeout=TIMEOUT_S
+    ).execute(env=dict(os.environ))
 
     assert "'typed_pw'" in notebook.cells[2].outputs[0]["data"]["text/plain"]
     assert "listed_pw" in notebook.cells[1].outputs[0]["data"]["text/plain"]

@@ -11,6 +11,7 @@ from nbclient import NotebookClient
 
 from flowfile_nb.vault import Vault
 from tests.canary.values import seen
+from tests.support.kernel import LocalKernelManager
 
 VALUE = "p@ss\"w'o\\rd-ü"
 _CELLS = (
@@ -34,7 +35,9 @@ def run(home: Path) -> nbformat.NotebookNode:
         with warnings.catch_warnings():
             # nbclient's own business.
             warnings.simplefilter("ignore")
-            NotebookClient(notebook, kernel_name="python3", allow_errors=True, timeout=60).execute()
+            NotebookClient(
+                notebook, kernel_manager_class=LocalKernelManager, kernel_name="python3", allow_errors=True, timeout=60
+            ).execute()
         return notebook
 
     return execute

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import KernelManager
+from traitlets import default
 
 TIMEOUT_S = 60
+
+
+class LocalKernelManager(KernelManager):
+    """
+    Starts a kernel that listens on sockets in the temporary folder.
+
+    A TCP port is chosen before the kernel listens on it, and another process may take it in between.
+    """
+
+    @default("transport")
+    def _sockets(self) -> str:
+        return "ipc" if os.name == "posix" else "tcp"
+
+    @default("connection_file")
+    def _short_path(self) -> str:
+        # Of a socket's path the system takes some hundred characters.
+        return str(Path(tempfile.gettempdir(), f"{uuid.uuid4()}.json"))
 
 
 class Kernel:
@@ -54,8 +75,12 @@ class Kernel:
 def running_kernel(environment: Mapping[str, str] | None = None) -> Iterator[Kernel]:
     """Start a kernel with an environment, or with the one that is here now, and stop it at the end."""
     surroundings = dict(os.environ if environment is None else environment)
-    manager, client = start_new_kernel(kernel_name="python3", env=surroundings, startup_timeout=TIMEOUT_S)
+    manager = LocalKernelManager(kernel_name="python3")
+    manager.start_kernel(env=surroundings)
+    client = manager.client()
+    client.start_channels()
     try:
+        client.wait_for_ready(timeout=TIMEOUT_S)
         yield Kernel(client)
     finally:
         client.stop_channels()

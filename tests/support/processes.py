@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import socket
 import subprocess
 import threading
@@ -12,13 +13,21 @@ from pathlib import Path
 
 _PAUSE_S = 0.05
 _LOG_CHARACTERS = 2000
+# Below what Linux (32768), macOS and Windows (49152) hand out to those who name no port.
+_FIRST, _END = 10_000, 32_768
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """
+    Return a port of the loopback interface that nothing listens on.
+
+    Not one of those that the system hands out itself: it may hand out the same again before it is used.
+    """
+    while True:
+        port = _FIRST + secrets.randbelow(_END - _FIRST)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def is_listening(port: int) -> bool:
