@@ -18,8 +18,10 @@ from flowfile_nb.storage.rows import Rows
 if TYPE_CHECKING:
     from flowfile_nb.storage.previous import Change
 
-# By itself a transaction: it waits for other writers, and is on disk when it returns.
-_ADD = """
+# Each by itself a transaction: it waits for other writers, and is on disk when it returns.
+_ADD = "INSERT OR IGNORE INTO secrets (name, encrypted_value, iv, user_id) VALUES (?1, ?2, '', ?3)"
+# Flowfile's catalog has no index that keeps a name unique.
+_ADD_TO_CATALOG = """
     INSERT INTO secrets (name, encrypted_value, iv, user_id) SELECT ?1, ?2, '', ?3
     WHERE NOT EXISTS (SELECT 1 FROM secrets WHERE name = ?1 AND user_id = ?3)
 """
@@ -52,7 +54,7 @@ class Store(Rows):
         """
         with self.active.writing() as db:
             # Most names are new.
-            if db.execute(_ADD, (name, token, user_id)).rowcount:
+            if self._add(db, user_id, name, token):
                 self._changed(db, user_id, (name,))
                 return False
             if not replace:
@@ -67,11 +69,15 @@ class Store(Rows):
             row = self._find_own(db, user_id, name)
             if row is None:
                 # Flowfile has deleted it at this moment.
-                db.execute(_ADD, (name, token, user_id))
+                self._add(db, user_id, name, token)
                 return False
             previous.replaced(user_id, name, row.token, token)
             db.execute(_UPDATE, (token, row.id))
             return True
+
+    def _add(self, db: sqlite3.Connection, user_id: int, name: str, token: str) -> bool:
+        """Add a row; return whether there was none of that name."""
+        return db.execute(_ADD_TO_CATALOG if self.active.in_catalog else _ADD, (name, token, user_id)).rowcount == 1
 
     def renew(self, row_id: int, old: str, new: str) -> None:
         """Put the token *new* of the same value in the place of *old*, if a row still has that."""
