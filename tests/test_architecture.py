@@ -27,9 +27,11 @@ ROOMS = {
     "connecting": {"errors", "core", "backend", "session", "connections", "team"},
     "lifecycle": {"errors", "core", "storage", "backend", "vault", "lifecycle"},
     "broker": {"errors", "core", "storage", "backend", "vault", "connections", "broker"},
-    "team": {"errors", "core", "backend", "connections", "team"},
+    "team": {"errors", "core", "backend", "connections", "team", "waiting"},
     # A bar in a terminal, which both the command line and the notebook draw.
     "progress": set(),
+    # A line in a cell, for what is opened and for what a team's database is asked.
+    "waiting": set(),
     "scan": {"errors", "core", "backend", "progress", "scan"},
     # `connections` for what it takes as a definition: one that it does not understand is not saved.
     "importing": {"errors", "core", "backend", "connections", "importing"},
@@ -37,7 +39,7 @@ ROOMS = {
     # `backend` for the data it shows: Listing.
     "notebook": {
         *("errors", "core", "backend", "session", "connecting", "connections", "progress", "lifecycle", "scan", "importing"),
-        *("notebook", "team"),
+        *("notebook", "team", "waiting"),
     },
 }
 

@@ -19,7 +19,7 @@ from flowfile_nb.connections.drivers import DIALECTS, missing, unknown_scheme, u
 from flowfile_nb.connections.families import Reveal, kinds
 from flowfile_nb.connections.late_binding import LateBinding
 from flowfile_nb.connections.literals import example_of, misplaced
-from flowfile_nb.connections.pooled import watch
+from flowfile_nb.connections.pooled import ask_first, watch
 from flowfile_nb.connections.portable import make_portable, make_variants_portable, only_in_this_process
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, scheme_of, secrets_in
 from flowfile_nb.connections.timeouts import limit_s
@@ -59,8 +59,7 @@ def make(spec: Spec, reveal: Reveal) -> Engine:
 
     url = url_of(spec)
     parts = spec.parts if isinstance(spec, TableSpec) else {}
-    # A file or memory is not lost while it is idle: asking it first would take as long as opening it.
-    options = {"pool_pre_ping": url.get_backend_name() not in dialects.FILES, **dialects.engine_options(parts)}
+    options = dialects.engine_options(parts)
     with _in_our_words(url):
         url = dialects.with_driver(url)
         if parts or url.query:
@@ -72,6 +71,9 @@ def make(spec: Spec, reveal: Reveal) -> Engine:
     access, names = access_of(reveal), secrets_in(spec)
     only_here = only_in_this_process(url)
     watch(engine, names, access, only_here=only_here)
+    if url.get_backend_name() not in dialects.FILES and "pool_pre_ping" not in options:
+        # A file or memory is not lost while it is idle: asking it would take as long as opening it.
+        ask_first(engine)
     late = LateBinding(url, parts.get("connect_args", {}), access, names)
     sqlalchemy.event.listen(engine, "do_connect", late.do_connect)
     if not access.debug:

@@ -41,6 +41,7 @@ class LateBinding:
         self._connect_args = connect_args
         self._access = access
         self._names = names
+        self._made_with_password_alone: dict[str, Any] | None = None
 
     def do_connect(self, dialect: Dialect, _entry: Any, positional: list[Any], named: dict[str, Any]) -> Any:
         """
@@ -97,10 +98,16 @@ class LateBinding:
 
     def _is_password_alone(self, dialect: Dialect, made: Mapping[str, Any]) -> bool:
         """Return whether a secret stands in the password's place, and surely nowhere else."""
+        if made == self._made_with_password_alone:
+            # As at the connection before: looking takes a tenth as long as reading a secret.
+            return True
         others = (item for key, item in {**self._connect_args, **made}.items() if key != "password")
-        return (
+        is_alone = (
             dialect.driver in _PASSWORD_AS_IT_IS
             and len(self._names) == 1
             and made.get("password") == reference(self._names[0])
             and not any("secret" in str(item) for item in others)
         )
+        if is_alone:
+            self._made_with_password_alone = dict(made)
+        return is_alone

@@ -1,16 +1,18 @@
 """
 Idle connections of an engine's pool.
 
-They are dropped when a secret they were opened with is replaced, deleted or revoked. A forked child leaves them alone: its
-parent goes on using their sockets.
+They are dropped when a secret they were opened with is replaced, deleted or revoked, and replaced when the server has closed
+them. A forked child leaves them alone: its parent goes on using their sockets.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections.access import Access
@@ -19,7 +21,9 @@ from flowfile_nb.errors import UsageError
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-_KEY, _NEW = "flowfile_nb", "flowfile_nb_new"
+_KEY, _NEW, _USED_AT = "flowfile_nb", "flowfile_nb_new", "flowfile_nb_used_at"
+# What was in use this short a while ago is taken as it is: a short statement would take twice as long.
+_SURELY_OPEN_S = 0.5
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 # A pool that came over a fork is the parent's: not even closing its connections is allowed here, so they are never collected.
 _inherited: list[Any] = []
@@ -52,6 +56,37 @@ def watch(engine: Engine, names: Sequence[str], access: Access, *, only_here: st
         watched = _Watch(names, access.fingerprint)
         event.listen(engine, "do_connect", watched.before_connect)
         event.listen(engine, "checkout", watched.on_checkout)
+
+
+def ask_first(engine: Engine) -> None:
+    """
+    Ask the server, before an idle connection is taken, whether it is still open; where not, open all of them anew.
+
+    As SQLAlchemy's `pool_pre_ping`, which asks each time: ten short statements are ten round trips here, and twenty there.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.exc import InvalidatePoolError
+
+    dialect = engine.dialect
+
+    def on_checkin(_connection: Any, entry: Any) -> None:
+        entry.info[_USED_AT] = monotonic()
+
+    def on_checkout(connection: Any, entry: Any, _proxy: Any) -> None:
+        # A new one has not been used.
+        if monotonic() - entry.info.get(_USED_AT, math.inf) < _SURELY_OPEN_S:
+            return
+        try:
+            is_open = dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            if not dialect.is_disconnect(error, connection, None):
+                raise
+            is_open = False
+        if not is_open:
+            raise InvalidatePoolError("the server has closed it")
+
+    event.listen(engine, "checkin", on_checkin)
+    event.listen(engine, "checkout", on_checkout)
 
 
 class _Watch:

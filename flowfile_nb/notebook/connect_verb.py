@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,16 @@ from flowfile_nb.errors import (
 )
 from flowfile_nb.notebook.arguments import CONNECT_ELSEWHERE, HELP, connect_arguments, split
 from flowfile_nb.notebook.variable import require_free, require_variable, variable_of
-from flowfile_nb.notebook.waiting import said_if_slow
+from flowfile_nb.waiting import said_if_slow
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from flowfile_nb.connections import Opened
     from flowfile_nb.notebook.table import Table
+
+# Files and memory are there sooner than the thread that would say that they are waited for.
+_QUICK = {"duckdb", "sqlite"}
 
 
 def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
@@ -139,7 +143,7 @@ def _open(shell: InteractiveShell, args: Namespace, definition: Definition, magi
     outline = definition.located.outline
     new_file = _new_file(outline.target)
     try:
-        with said_if_slow(outline.kind, outline.target):
+        with nullcontext() if outline.kind.partition("+")[0] in _QUICK else said_if_slow(outline.target):
             connection = open_definition(definition, test=args.test, as_=args.as_, timeout_s=args.timeout, debug=args.debug)
     except KeyboardInterrupt:
         raise ConnectionFailedError(

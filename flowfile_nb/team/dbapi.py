@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import sys
-import threading
 import uuid
 import warnings
 import weakref
@@ -32,6 +31,7 @@ from flowfile_nb.team.database_errors import (
     raise_said,
 )
 from flowfile_nb.team.results import FrameReader, plain_batch, python_type, rows_of, schema_of, with_decimals
+from flowfile_nb.waiting import said_if_slow
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 apilevel = "2.0"
 threadsafety = 1
 paramstyle = "pyformat"
-_SAID_AFTER_S = 1.0
 
 
 class QueryCall(Protocol):
@@ -175,7 +174,7 @@ class Cursor:
         self._drop()
         self._id = uuid.uuid4().hex
         body = {**self._order, "id": self._id, "statement": statement, "parameters": to_json(parameters)}
-        with self._watched(), _said_if_slow(self.connection.name):
+        with self._watched(), said_if_slow(self.connection.name) if "ipykernel" in sys.modules else contextlib.nullcontext():
             self._frames = FrameReader(iter(self._call.open(body)), raise_said)
             self._reader = pa.ipc.open_stream(pa.PythonFile(self._frames, mode="r"))
             names = self._reader.schema.names
@@ -317,22 +316,6 @@ class Cursor:
                 if isinstance(error, KeyboardInterrupt):
                     self._cancel()
             raise
-
-
-@contextlib.contextmanager
-def _said_if_slow(name: str) -> Iterator[None]:
-    """Say in a notebook what a cell waits for, once it takes more than a second."""
-    if "ipykernel" not in sys.modules:
-        yield
-        return
-    text = f"Waiting for {name}   (to stop: interrupt the kernel)"
-    timer = threading.Timer(_SAID_AFTER_S, print, (text,), {"flush": True})
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _tell_polars() -> None:
