@@ -107,6 +107,12 @@ def keys_of(kind: str) -> tuple[Key, ...]:
     return database_keys.keys_of(kind)
 
 
+def _port_of(kind: str) -> str:
+    from flowfile_nb.connections import database_keys
+
+    return database_keys.port_of(kind)
+
+
 def described(spec: Spec) -> None:
     """
     Let a description pass whose options its driver can know; that is loaded only for options that few descriptions have.
@@ -264,10 +270,10 @@ def _from_parts(spec: TableSpec) -> URL:
     if names_in(str(port)):
         raise misplaced("the port")
     if not isinstance(port, (int, type(None))):
-        raise ConnectionSpecError("the port is not a number", hint="port = 5432")
+        raise ConnectionSpecError("the port is not a number", hint=f"port = {_port_of(scheme_of(spec))}")
     host = parts.get("host")
     if isinstance(host, str) and (found := _HOST.fullmatch(host)) and any(found.groups()):
-        more = "   port = 5432" if found["port"] else '   database = "sales"' if found["path"] else ""
+        more = f"   port = {_port_of(scheme_of(spec))}" if found["port"] else '   database = "sales"' if found["path"] else ""
         raise ConnectionSpecError("the host is a host's name alone", hint=f'host = "db.example.com"{more}')
     others = {key: _text(item) for key, item in parts.items() if key not in _PARTS}
     try:
@@ -291,8 +297,10 @@ def _from_parts(spec: TableSpec) -> URL:
 
 def _with_driver(url: URL) -> URL:
     if url.port is not None and url.port not in _PORTS:
+        port = _port_of(url.drivername)
         raise ConnectionSpecError(
-            f"a port is a number from 1 to 65535, and not {url.port}", hint="port = 5432,  or in a URL  @host:5432/database"
+            f"a port is a number from 1 to 65535, and not {url.port}",
+            hint=f"port = {port},  or in a URL  @host:{port}/database",
         )
     dialect = DIALECTS.get(url.drivername)
     return url.set(drivername=dialect) if dialect not in {None, url.drivername} else url

@@ -79,3 +79,13 @@ _ANY = (_HOST, Key("port", number=True), _DATABASE, _USER, _PASSWORD)
 def keys_of(kind: str) -> tuple[Key, ...]:
     """Return the keys of *kind*, a type such as `postgresql` or `mysql+pymysql`, and the tables that each database takes."""
     return (*_KEYS.get(kind.partition("+")[0].lower(), _ANY), *_TABLES)
+
+
+def port_of(kind: str) -> str:
+    """
+    Return the port that a database of *kind* usually has, to be shown as an example.
+
+    >>> port_of("mysql+pymysql"), port_of("a database that we do not know")
+    ('3306', '5432')
+    """
+    return next((key.example for key in keys_of(kind) if key.name == "port" and key.example), "5432")

@@ -189,12 +189,14 @@ def _refuse_in_query(marked: StandIns) -> None:
 
 def example_of(url: str) -> str:
     """Return a URL of the same kind that is one, to be read."""
+    from flowfile_nb.connections.database_keys import port_of
+
     scheme = url.partition(":")[0].lower()
     if scheme in {"http", "https"}:
         return f"{scheme}://api.example.com:8443/v1   (the port is a number)"
     if scheme.partition("+")[0] in {"duckdb", "sqlite"}:
         return f"{scheme}:///C:/data/file.db   (three slashes before a path)"
-    place = "host:22/path" if scheme in {"sftp", "ssh"} else "host:5432/database"
+    place = "host:22/path" if scheme in {"sftp", "ssh"} else f"host:{port_of(scheme)}/database"
     return f"{scheme}://user:%secret NAME@{place}   (the port is a number)"
 
 

@@ -17,21 +17,23 @@ if TYPE_CHECKING:
     from flowfile_nb.connections.definition import Definition
 
 
-def variable_of_flowfiles(name: str) -> str:
+def variable_like(name: str) -> str:
     """
-    Return the variable for a connection of Flowfile's: its names are free text, ours are variables already.
+    Return a variable for a name that may be none: Flowfile's are free text, and those of a file's tables may have hyphens.
 
-    >>> variable_of_flowfiles("the sales (2026)"), variable_of_flowfiles("2026")
-    ('the_sales_2026', 'connection_2026')
+    >>> variable_like("the sales (2026)"), variable_like("sales-db"), variable_like("2026"), variable_like("_sales")
+    ('the_sales_2026', 'sales_db', 'connection_2026', '_sales')
     """
+    if _is_variable(name):
+        return name
     found = re.sub(r"\W+", "_", name).strip("_")
-    return found if found.isidentifier() and not keyword.iskeyword(found) else f"connection_{found}"
+    return found if _is_variable(found) else f"connection_{found}"
 
 
 def variable_of(definition: Definition) -> str:
     """Return the variable that a definition is bound to."""
-    foreign = definition.flowfiles is not None or definition.shared
-    return variable_of_flowfiles(definition.name) if foreign else definition.name
+    foreign = definition.flowfiles is not None or definition.shared or definition.origin
+    return variable_like(definition.name) if foreign else definition.name
 
 
 def require_variable(name: str) -> None:
@@ -41,8 +43,12 @@ def require_variable(name: str) -> None:
     Raises:
         UsageError: Otherwise.
     """
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise UsageError(f"{name!r} cannot be the name of a variable", hint=f"%%connect {variable_of_flowfiles(name)}")
+    if not _is_variable(name):
+        raise UsageError(f"{name!r} cannot be the name of a variable", hint=f"%%connect {variable_like(name)}")
+
+
+def _is_variable(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name)
 
 
 def require_free(shell: InteractiveShell, name: str, magic: str, *, replace: bool) -> None:

@@ -243,6 +243,8 @@ def test_duckdb_and_sqlite_need_no_server(tmp_path: Path) -> None:
         ("postgresql://app:%secret none@h/x", NoSuchSecretError, "%secret set none"),
         ("postgresql://h:port/x", ConnectionSpecError, "port"),
         ('type = "postgresql"\nport = "5432"', ConnectionSpecError, "port = 5432"),
+        ('type = "mssql"\nport = "x"', ConnectionSpecError, "port = 1433"),
+        ('type = "clickhouse"\nhost = "h:8124"', ConnectionSpecError, "port = 8123"),
         ('type = "postgresql"\nhost = 5', ConnectionSpecError, "text in quotes"),
         ('type = "postgresql"\nurl = "postgresql://h/x"', ConnectionSpecError, "not both"),
         ("redshift://app@h/x", MissingDriverError, "pip install 'sqlalchemy-redshift'"),

@@ -246,7 +246,7 @@ def test_what_is_no_port_may_be_a_password(url: str) -> None:
     [
         ("https://api.example.com:abc/v1", "https://api.example.com:8443/v1"),
         ("sftp://files.example.com:abc/x", "sftp://user:%secret NAME@host:22/path"),
-        ("mysql://h:abc/x", "mysql://user:%secret NAME@host:5432/database"),
+        ("mysql://h:abc/x", "mysql://user:%secret NAME@host:3306/database"),
     ],
 )
 def test_a_port_that_is_none_is_shown_right(url: str, example: str) -> None:

@@ -32,7 +32,7 @@ STUMBLES = {
     "a port that is none": (
         "mysql://app:%secret pw@h:99999/sales",
         "a port is a number from 1 to 65535, and not 99999",
-        "port =",
+        "port = 3306,  or in a URL  @host:3306/database",
     ),
     "the port 0": ('type = "postgresql"\nhost = "h"\nport = 0', "from 1 to 65535, and not 0", "port = 5432"),
     "a URL and keys": (

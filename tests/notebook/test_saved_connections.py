@@ -465,6 +465,20 @@ def test_a_file_that_windows_has_written(shell: Shell, project: Path) -> None:
     assert "Connected: local = sqlite://" in shell.run("%connect local --trust")
 
 
+@pytest.mark.parametrize(
+    ("name", "variable"), [("sales-db", "sales_db"), ("two words", "two_words"), ("class", "connection_class"), ("_x", "_x")]
+)
+def test_a_table_whose_name_is_no_variable(shell: Shell, project: Path, name: str, variable: str) -> None:
+    """TOML's names may have hyphens: it is bound to the nearest that Python takes, and called what it is everywhere else."""
+    (project / "connections.toml").write_text(f'["{name}"]\ntype = "sqlite"\ndatabase = "{project}/data.db"\n')
+
+    shown = shell.run(f'%connect "{name}" --trust')
+
+    assert f"Connected: {variable} = sqlite:///" in shown
+    assert variable in shell.real.user_ns
+    assert re.search(rf"^{name} +open ", shell.run("%connect"), re.MULTILINE)
+
+
 def test_closing_takes_only_the_connection(shell: Shell) -> None:
     """A variable that holds something else by now stays."""
     shell.run("%%connect db\nsqlite://")
