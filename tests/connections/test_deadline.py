@@ -15,6 +15,7 @@ from flowfile_nb import connecting
 from flowfile_nb.connections.deadline import within
 from flowfile_nb.errors import ConnectionFailedError
 from tests.support.dumb_server import answering, hanging_up, silent
+from tests.support.interrupts import interruptible
 
 PATIENCE_S = 30
 URLS = {
@@ -84,13 +85,10 @@ def test_an_interrupt_is_heard_at_once() -> None:
         begun.wait(PATIENCE_S)
         signal.pthread_kill(main, signal.SIGINT)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=interrupt).start()
-    try:
+    with interruptible():
+        threading.Thread(target=interrupt).start()
         with pytest.raises(KeyboardInterrupt):
             within(PATIENCE_S, open_, Thing.close)
-    finally:
-        signal.signal(signal.SIGINT, before)
     go_on.set()
 
     assert thing.closed.wait(PATIENCE_S)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import pickle
 import signal
@@ -21,6 +20,7 @@ from flowfile_nb.team.entries import Offer
 from flowfile_nb.team.opening import open_named
 from tests.support.dumb_server import answering
 from tests.support.http_server import Answer, Request, Server, running
+from tests.support.interrupts import interruptible
 from tests.support.real_broker import RealBroker, running_real_broker
 from tests.support.shell import Shell
 
@@ -240,17 +240,6 @@ def test_what_fails_at_the_api_is_an_error_of_httpx(users: Users, api: Server, s
     assert isinstance(shell.error, httpx.ConnectError)
 
 
-@contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """No garbage is collected: Python only prints what is raised in a finalizer, and an interrupt may come in one of them."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 def test_an_interrupt_ends_the_request_at_the_api(users: Users, shell: Shell) -> None:
     """Ctrl-C returns at once, and the API's connection is closed."""
     closed, asked, main = threading.Event(), threading.Event(), threading.main_thread().ident
@@ -272,8 +261,8 @@ def test_an_interrupt_ends_the_request_at_the_api(users: Users, shell: Shell) ->
     with answering(wait) as port:
         users.share(f'type = "http"\nurl = "http://127.0.0.1:{port}/"\ntoken = %secret api_key')
         shell.run("%connect api --no-test")
-        threading.Thread(target=interrupt).start()
-        with no_collection():
+        with interruptible():
+            threading.Thread(target=interrupt).start()
             shell.run("api.get('slow')")
 
         assert isinstance(shell.error, KeyboardInterrupt)
