@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
+from flowfile_nb.loading import uncollected
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -208,9 +210,10 @@ def before_cell(info: Any) -> None:
         from flowfile_nb.notebook.held_notice import look_after
 
         look_after(shell, info.raw_cell)
-    if loaded.watch is None:
-        watch_cells(shell)
-    loaded.watch.look_at(info.raw_cell)
+    with uncollected():
+        if loaded.watch is None:
+            watch_cells(shell)
+        loaded.watch.look_at(info.raw_cell)
 
 
 def watch_cells(shell: InteractiveShell) -> None:

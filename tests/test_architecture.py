@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "flowfile_nb"
 ROOMS = {
     "__init__": {"errors", "core", "session", "connecting", "extension", "notebook"},
     # What the hooks of `%load_ext` import at their first use; they themselves are in `__init__`, which has to be quick.
-    "extension": {"notebook"},
+    "extension": {"loading", "notebook"},
     "errors": set(),
     "core": {"errors", "core"},
     "storage": {"errors", "core", "storage"},
@@ -21,13 +21,15 @@ ROOMS = {
     "listing": {"core", "backend"},
     "flowfile_connections": {"errors", "core", "storage", "backend"},
     "vault": {"errors", "core", "storage", "backend", "checkup", "listing", "flowfile_connections"},
-    "connections": {"errors", "core", "backend", "connections"},
+    "connections": {"errors", "core", "backend", "loading", "connections"},
     # `extension` at the first value that has to be masked.
     "session": {"errors", "core", "backend", "vault", "connections", "team", "extension"},
     "connecting": {"errors", "core", "backend", "session", "connections", "team"},
     "lifecycle": {"errors", "core", "storage", "backend", "vault", "lifecycle"},
     "broker": {"errors", "core", "storage", "backend", "vault", "connections", "broker"},
     "team": {"errors", "core", "backend", "connections", "team", "waiting"},
+    # The garbage collector, while a cell imports much.
+    "loading": set(),
     # A bar in a terminal, which both the command line and the notebook draw.
     "progress": set(),
     # A line in a cell, for what is opened and for what a team's database is asked.

@@ -11,6 +11,7 @@ from flowfile_nb.connections.file_paths import located
 from flowfile_nb.connections.spec import read_spec, scheme_of, secrets_in
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoSuchSecretError
+from flowfile_nb.loading import uncollected
 
 if TYPE_CHECKING:
     from flowfile_nb.backend import FlowfileConnection, Part
@@ -92,8 +93,9 @@ def open_connection(
     """
     spec = located(read_spec(description))
     require_all(secrets_in(spec), require)
-    family = family_of(spec) if as_ is None else form_of(as_)
-    native = family.make(spec, access_of(reveal))
+    with uncollected():
+        family = family_of(spec) if as_ is None else form_of(as_)
+        native = family.make(spec, access_of(reveal))
     if test:
         family.check(native)
     return Opened(native, family, secrets_in(spec), scheme_of(spec))
@@ -117,8 +119,9 @@ def open_flowfile_connection(
     from flowfile_nb.connections import flowfile
 
     spec = flowfile.spec_of(connection)
-    family = family_of(spec)
-    native = family.make(spec, flowfile.access_to(connection, part_of, access))
+    with uncollected():
+        family = family_of(spec)
+        native = family.make(spec, flowfile.access_to(connection, part_of, access))
     if test:
         family.check(native)
     return Opened(native, family, [name for name in connection.secrets.values() if name], flowfile.scheme_of(connection))
