@@ -78,7 +78,22 @@ def split(line: str) -> list[str]:
         raise UsageError("a quote on this line is not closed", hint='%secret get "a name with spaces"') from None
 
 
-def connect_arguments(words: list[str]) -> argparse.Namespace:
+class ConnectArguments(argparse.Namespace):
+    """What a line of `%connect` or `%%connect` asks for. With a name and nothing else it asks for what stands here."""
+
+    name: Any = None
+    save = replace = debug = trust = yes = write = manage = False
+    test = True
+    close = edit = delete = False
+    as_: str | None = None
+    timeout: float | None = None
+    file: str | None = None
+    export: str | None = None
+    share: str | None = None
+    unshare: str | None = None
+
+
+def connect_arguments(words: list[str]) -> ConnectArguments:
     """
     Return what the words of a `%connect` or `%%connect` line ask for.
 
@@ -86,16 +101,10 @@ def connect_arguments(words: list[str]) -> argparse.Namespace:
         UsageError: If they are not understood.
     """
     if len(words) == 1 and words[0].isidentifier():
-        # Most cells, for which argparse has nothing to find out.
-        args = argparse.Namespace()
-        vars(args).update(_of_a_name_alone(), name=words[0])
-        return args
-    return _connect_parser().parse_args(words)
-
-
-@lru_cache(maxsize=1)
-def _of_a_name_alone() -> dict[str, Any]:
-    return vars(_connect_parser().parse_args(["name"]))
+        # Most cells: argparse has nothing to find out, and its grammar need not be made.
+        return ConnectArguments(name=words[0])
+    arguments: ConnectArguments = _connect_parser().parse_args(words, ConnectArguments())
+    return arguments
 
 
 @lru_cache(maxsize=1)  # made once: it takes longer than opening SQLite

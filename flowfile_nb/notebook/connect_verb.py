@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from flowfile_nb.errors import (
     LiteralPasswordError,
     UsageError,
 )
-from flowfile_nb.notebook.arguments import CONNECT_ELSEWHERE, HELP, connect_arguments, split
+from flowfile_nb.notebook.arguments import CONNECT_ELSEWHERE, HELP, ConnectArguments, connect_arguments, split
 from flowfile_nb.notebook.variable import require_free, require_variable, variable_of
 from flowfile_nb.waiting import said_if_slow
 
@@ -60,7 +59,7 @@ def _is_a_verb(words: list[str]) -> bool:
     return len(words) == 2 or (len(words) == 1 and words[0] not in session.backend().connection_bodies())
 
 
-def _run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
+def _run(shell: InteractiveShell, args: ConnectArguments, cell: str | None) -> Any:
     """Run one line, with the cell below it if there is one."""
     _require_sense(args, cell)
     if args.export is not None:
@@ -90,7 +89,7 @@ def _run(shell: InteractiveShell, args: Namespace, cell: str | None) -> Any:
     return None
 
 
-def _of_saved(shell: InteractiveShell, args: Namespace) -> None:
+def _of_saved(shell: InteractiveShell, args: ConnectArguments) -> None:
     from flowfile_nb.notebook import saved_verbs
 
     if args.edit:
@@ -103,7 +102,7 @@ def _of_saved(shell: InteractiveShell, args: Namespace) -> None:
         saved_verbs.note(definition)
 
 
-def _require_sense(args: Namespace, cell: str | None) -> None:
+def _require_sense(args: ConnectArguments, cell: str | None) -> None:
     shares = args.share is not None or args.unshare is not None
     if args.name is None and (cell is not None or args.save or args.close or args.edit or args.delete or shares):
         said = {"-x": args.close, "--edit": args.edit, "--delete": args.delete, "--share GROUP": args.share is not None}
@@ -132,11 +131,11 @@ def _folder() -> Path:
     return Path.cwd()
 
 
-def _file(args: Namespace) -> Path | None:
+def _file(args: ConnectArguments) -> Path | None:
     return Path(args.file).expanduser() if args.file else None
 
 
-def _open(shell: InteractiveShell, args: Namespace, definition: Definition, magic: str) -> None:
+def _open(shell: InteractiveShell, args: ConnectArguments, definition: Definition, magic: str) -> None:
     variable = variable_of(definition)
     require_variable(variable)
     require_free(shell, variable, magic, replace=args.replace)
@@ -189,7 +188,7 @@ def _close(shell: InteractiveShell, name: str) -> None:
     print(f"Closed {name}.")
 
 
-def _share(args: Namespace) -> Table | None:
+def _share(args: ConnectArguments) -> Table | None:
     # Imported here: only a team shares.
     from flowfile_nb.notebook.share_verbs import share_connection, unshare
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from pathlib import Path
 
 from flowfile_nb import session
 from flowfile_nb.connections import project_file, saved
 from flowfile_nb.connections.definition import Definition, said_by
 from flowfile_nb.errors import ConnectionSpecError, UsageError
+from flowfile_nb.notebook.arguments import ConnectArguments
 from flowfile_nb.notebook.connection_rows import near
 from flowfile_nb.notebook.prompt import confirm
 
 
-def keep(args: Namespace, definition: Definition, folder: Path) -> None:
+def keep(args: ConnectArguments, definition: Definition, folder: Path) -> None:
     """Save what a cell describes, and say what it replaces; its relative paths begin in *folder*."""
     backend = session.backend()
     before = backend.connection_bodies().get(args.name)
@@ -40,7 +40,7 @@ def _replaced(before: Definition, now: Definition, folder: Path) -> str:
     return f", in place of {target}" if target != now.outline.target else f", in place of another description of {target}"
 
 
-def export(args: Namespace, folder: Path) -> None:
+def export(args: ConnectArguments, folder: Path) -> None:
     """Write one saved definition, or all, into a project's file, whose place is found from *folder*."""
     backend = session.backend()
     bodies = backend.connection_bodies()
@@ -60,7 +60,7 @@ def export(args: Namespace, folder: Path) -> None:
     print(f"{near(path)} describes {names}, with references only: it can be committed.")
 
 
-def _require_agreed_change(args: Namespace, chosen: list[Definition], path: Path) -> None:
+def _require_agreed_change(args: ConnectArguments, chosen: list[Definition], path: Path) -> None:
     there = project_file.read(path) if path.exists() else {}
     others = [item.name for item in chosen if item.name in there and there[item.name] != saved.parts_of(item, path)]
     if others and not args.yes:

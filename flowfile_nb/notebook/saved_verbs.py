@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from flowfile_nb.connections.opening import require_all
 from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import FlowfileNbError, LiteralPasswordError, NoPromptError, NotAllowedError, StoreError, UsageError
+from flowfile_nb.notebook.arguments import ConnectArguments
 from flowfile_nb.notebook.prompt import confirm
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flowfile_nb.backend import TeamConnection
 
 
-def chosen(args: Namespace, folder: Path, file: Path | None) -> Definition:
+def chosen(args: ConnectArguments, folder: Path, file: Path | None) -> Definition:
     """
     Return what `%connect NAME` opens, once it may be opened.
 
@@ -52,7 +52,7 @@ def chosen(args: Namespace, folder: Path, file: Path | None) -> Definition:
     return definition
 
 
-def _agree(args: Namespace, definition: Definition) -> None:
+def _agree(args: ConnectArguments, definition: Definition) -> None:
     """Let a project's definition pass only after it was read; somebody else may have written it."""
     if not args.trust:
         print(saved.question(definition))
@@ -78,7 +78,7 @@ def note(definition: Definition) -> None:
         saved.opened(session.backend(), definition)
 
 
-def edit(shell: InteractiveShell, args: Namespace, folder: Path, file: Path | None) -> None:
+def edit(shell: InteractiveShell, args: ConnectArguments, folder: Path, file: Path | None) -> None:
     """Put the cell that describes a connection below this one; the arguments are as in `chosen`."""
     definition = saved.find(session.backend(), args.name, folder, file, to_open=False)
     if definition.flowfiles is not None:
@@ -116,7 +116,7 @@ def _require_no_literal(definition: Definition) -> None:
         return
 
 
-def delete(args: Namespace, folder: Path, file: Path | None) -> None:
+def delete(args: ConnectArguments, folder: Path, file: Path | None) -> None:
     """Ask, and delete what is saved here or shared to be managed; the arguments are as in `chosen`."""
     backend = session.backend()
     if args.name not in backend.connection_bodies():
@@ -144,7 +144,7 @@ def delete(args: Namespace, folder: Path, file: Path | None) -> None:
         tell_of_useless(own.secrets)
 
 
-def _delete_shared(args: Namespace, shared: TeamConnection) -> None:
+def _delete_shared(args: ConnectArguments, shared: TeamConnection) -> None:
     """Delete somebody else's, which the broker lets those do who may manage it."""
     if shared.permission != "manage":
         raise NotAllowedError(

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from flowfile_nb import session
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoPromptError, WriteShareError
+from flowfile_nb.notebook.arguments import ConnectArguments
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.table import Table
 from flowfile_nb.team.entries import Offer, Share, What
@@ -25,7 +26,7 @@ def share_secret(args: Namespace) -> Table | None:
     return None
 
 
-def share_connection(args: Namespace) -> Table | None:
+def share_connection(args: ConnectArguments) -> Table | None:
     """Share a connection with a group, or without one return with whom it is shared."""
     if not args.share:
         return _shares_table("connection", args.name)
