@@ -24,7 +24,9 @@ def file_system(path: str, mountinfo: str = "/proc/self/mountinfo") -> str | Non
         with open(mountinfo, encoding="utf-8", errors="surrogateescape") as lines:
             for line in lines:
                 fields, _, rest = line.partition(" - ")
-                point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields.split(" ")[4])
+                point = fields.split(" ")[4]
+                if "\\" in point:
+                    point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), point)
                 inside = real == point or real.startswith(point.rstrip("/") + "/")
                 # Later lines lie over earlier ones.
                 if inside and len(point) >= len(best):
