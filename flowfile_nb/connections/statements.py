@@ -14,7 +14,7 @@ from flowfile_nb.connections.told import Told, shortened
 from flowfile_nb.errors import FlowfileNbError
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import ExceptionContext
+    from sqlalchemy.engine import Connection, ExceptionContext
 
 # (what the database says, what to do); the first that matches counts. `NAME` is the engine's variable.
 _REMEDIES = (
@@ -34,7 +34,7 @@ _REMEDIES = (
     ),
     (r"allowed as placeholders|placeholders? but", "a  %  that is no placeholder is written  %%  in this statement"),
     (
-        r"current transaction is aborted|can't reconnect until invalid transaction",
+        r"current transaction is aborted",
         "an earlier statement of this transaction failed: end it with  connection.rollback()",
     ),
     (
@@ -60,21 +60,38 @@ _REMEDIES = (
     (r"syntax|parse", "check the statement at that place"),
 )
 _LOST = "the connection was lost; run the cell again, and a new one is opened"
-
+_LOST_BEFORE = "the connection was lost; run the cell again, or call  rollback()  of one that is held, and a new one is opened"
 
 _told: WeakKeyDictionary[BaseException, Told] = WeakKeyDictionary()
+# What was said when a connection was lost: SQLAlchemy refuses its next statements, and does not say it again.
+_lost: WeakKeyDictionary[Connection, Told] = WeakKeyDictionary()
 
 
 def told_of(error: BaseException | None) -> Told | None:
     """Return what can be told of an exception, or of the one that pandas has put another round; None of everybody else's."""
-    from sqlalchemy.exc import StatementError
+    from sqlalchemy.exc import PendingRollbackError, StatementError
 
     if error is None:
         return None
     if type(error).__module__.partition(".")[0] == "pandas" and error.__cause__ is not None:
         error = error.__cause__
+    if isinstance(error, PendingRollbackError):
+        connection = _connection_of(error)
+        return None if connection is None else _lost.get(connection)
     # Of others there may be no weak reference.
     return _told.get(error) if isinstance(error, StatementError) else None
+
+
+def _connection_of(error: BaseException) -> Connection | None:
+    """Return the connection that has refused a statement: the exception does not say it, and the frames do."""
+    from sqlalchemy.engine import Connection
+
+    found, traceback = None, error.__traceback__
+    while traceback is not None:
+        held = traceback.tb_frame.f_locals.get("self")
+        found = held if isinstance(held, Connection) else found
+        traceback = traceback.tb_next
+    return found
 
 
 def remember(context: ExceptionContext) -> None:
@@ -88,12 +105,11 @@ def remember(context: ExceptionContext) -> None:
     lowered = said.lower()
     remedy = next((remedy for pattern, remedy in _REMEDIES if re.search(pattern, lowered)), "")
     quotes = any(len(line) > 5 and line.strip() in said for line in statement.splitlines())
-    _told[raised] = Told(
-        shortened(said),
-        "" if quotes else shortened(statement),
-        _LOST if context.is_disconnect else hint or remedy,
-        ref(context.engine) if context.engine is not None else lambda: None,
-    )
+    bound = ref(context.engine) if context.engine is not None else lambda: None
+    shown = "" if quotes else shortened(statement)
+    _told[raised] = Told(shortened(said), shown, _LOST if context.is_disconnect else hint or remedy, bound)
+    if context.is_disconnect and context.connection is not None:
+        _lost[context.connection] = Told(shortened(said), "", _LOST_BEFORE, bound)
 
 
 def _words(error: BaseException) -> str:

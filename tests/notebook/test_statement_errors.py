@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy
 
 import flowfile_nb as fnb
+from flowfile_nb.connections import pooled
 from notebooks.throwaway import Postgres
 from tests.support.shell import Shell
 
@@ -130,6 +131,65 @@ def test_a_long_statement_is_cut(warehouse: Shell) -> None:
 
     assert "1, …" in shown or "11, …" in shown
     assert shown.count("\n") < 20
+
+
+def ended_by_the_server(shell: Shell, postgres: Postgres) -> None:
+    """End the connection that the cell before has found to be the process `pid` of the server."""
+    with postgres.admin() as admin:
+        assert admin.execute("SELECT pg_terminate_backend(%s, 5000)", (int(shell.real.user_ns["pid"]),)).fetchone() == (True,)
+
+
+def test_a_connection_that_is_lost_at_this_moment(
+    warehouse: Shell, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    It was in use just now, and is not asked whether it is open.
+
+    pandas first looks for a table of that name, and passes over the error: it sees SQLAlchemy refuse its second statement.
+    """
+    monkeypatch.setattr(pooled, "_SURELY_OPEN_S", 3_600)
+    cell = 'pid = pd.read_sql("SELECT pg_backend_pid()", warehouse).iloc[0, 0]'
+    warehouse.run(cell)
+    ended_by_the_server(warehouse, postgres)
+
+    shown = warehouse.run(cell)
+
+    assert shown.startswith("DatabaseError: terminating connection due to administrator command\nCell In[")
+    assert "hint: the connection was lost; run the cell again" in shown
+    assert "site-packages" not in shown
+    assert warehouse.run(cell) == ""
+
+
+def test_a_connection_that_is_held_and_lost(warehouse: Shell, postgres: Postgres) -> None:
+    """SQLAlchemy refuses its next statements until its transaction is ended, and does not say why: we do."""
+    cell = "pid = held.exec_driver_sql('SELECT pg_backend_pid()').scalar()"
+    warehouse.run(f"held = warehouse.connect()\n{cell}")
+    ended_by_the_server(warehouse, postgres)
+
+    assert warehouse.run(cell).startswith("OperationalError: terminating connection due to administrator command")
+    refused = warehouse.run(cell)
+
+    assert refused.startswith("PendingRollbackError: terminating connection due to administrator command\nCell In[")
+    assert "hint: the connection was lost; run the cell again, or call  rollback()  of one that is held" in refused
+    assert "site-packages" not in refused
+    assert warehouse.run(f"held.rollback()\n{cell}\nheld.close()") == ""
+
+
+def test_a_transaction_of_another_engine_is_refused_as_ever(warehouse: Shell, postgres: Postgres) -> None:
+    """SQLAlchemy's own traceback, as of every error of an engine that is not ours."""
+    place = f"{postgres.host}:{postgres.port}/{postgres.database}"
+    engine = sqlalchemy.create_engine(f"postgresql+psycopg://app@{place}", connect_args={"password": postgres.password})
+    warehouse.real.user_ns["theirs"] = engine.connect()
+    cell = "pid = theirs.exec_driver_sql('SELECT pg_backend_pid()').scalar()"
+    warehouse.run(cell)
+    ended_by_the_server(warehouse, postgres)
+    warehouse.run(cell)
+
+    refused = warehouse.run(cell)
+
+    assert "Traceback" in refused
+    assert "PendingRollbackError" in refused
+    engine.dispose()
 
 
 def test_unloading_shows_tracebacks_again(warehouse: Shell) -> None:
