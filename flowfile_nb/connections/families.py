@@ -61,8 +61,9 @@ class Kind(Protocol):
     """
     What can be done with an opened connection, by the module or object that made it.
 
-    It may have a `note` for its user; and a function `untried(connection)`, which returns what `check` did, and what it
-    could not try: `("Reached", "no test_path: the key was not tried")`; None where it is connected.
+    It may have a `note` for its user, in which `{variable}` stands for what it is bound to; and a function
+    `untried(connection)`, which returns what `check` did, and what it could not try:
+    `("Reached", "no test_path: the key was not tried")`; None where it is connected.
     """
 
     def check(self, connection: Any) -> None:

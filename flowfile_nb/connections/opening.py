@@ -46,7 +46,7 @@ class Opened:
 
     @property
     def note(self) -> str:
-        """What its user should know beside, or nothing."""
+        """What its user should know beside, or nothing; `{variable}` in it stands for what it is bound to."""
         return str(getattr(self.kind, "note", ""))
 
     @property

@@ -156,7 +156,7 @@ def _open(shell: InteractiveShell, args: ConnectArguments, definition: Definitio
     shell.user_ns[variable] = connection.native
     print(_told(connection, variable, tested=args.test))
     if connection.note:
-        print(connection.note)
+        print(connection.note.replace("{variable}", variable))
     if new_file is not None and new_file.exists():
         print(f"{new_file} was not there: it is a new, empty file.")
 

@@ -145,7 +145,7 @@ def test_the_magic_says_how_to_use_it(shell: Shell, service: Server) -> None:
     said = shell.run(f"%%connect lake --as polars\n{body}")
 
     assert f"Bound: lake = abfs://{BUCKET}@account at {service.url} (Polars asks the server when it scans)" in said
-    assert 'pl.scan_parquet("abfs://container/path.parquet", **NAME)' in said
+    assert f'pl.scan_parquet("abfs://{BUCKET}/path.parquet", **lake)' in said
 
 
 def test_duckdb_reads_google_and_azure(service: Server, google_key: dict[str, str]) -> None:

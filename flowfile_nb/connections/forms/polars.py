@@ -99,9 +99,8 @@ class Polars:
         place = family.place(parts)
         self._place = place.text
         scheme = family.grammar.scheme
-        self.note = (
-            f'Use it so:  pl.scan_parquet("{scheme}://{"container" if scheme == "abfs" else "bucket"}/path.parquet", **NAME)'
-        )
+        root = "/".join(filter(None, [place.root or ("container" if scheme == "abfs" else "bucket"), place.path]))
+        self.note = f'Use it so:  pl.scan_parquet("{scheme}://{root}/path.parquet", **{{variable}})'
         return PolarsOptions(source_of(scheme, parts, credentials), credentials, place, family)
 
     def check(self, connection: PolarsOptions) -> None:
