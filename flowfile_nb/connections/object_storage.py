@@ -48,7 +48,7 @@ class Place(NamedTuple):
 
 
 class ObjectStorage(ABC):
-    """A `families.Family` of filesystems; what differs between kinds is in its subclasses. One object for each connection."""
+    """A `family.Family` of filesystems; what differs between kinds is in its subclasses. One object for each connection."""
 
     library: ClassVar[str]
     """The module that brings the filesystem."""

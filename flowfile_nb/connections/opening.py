@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections.access import Access, access_of
-from flowfile_nb.connections.families import Kind, Reveal, family_of, form_of
+from flowfile_nb.connections.families import Reveal, family_of, form_of
 from flowfile_nb.connections.file_paths import located
 from flowfile_nb.connections.spec import read_spec, scheme_of, secrets_in
 from flowfile_nb.core.names import quoted
@@ -16,6 +16,7 @@ from flowfile_nb.loading import uncollected
 if TYPE_CHECKING:
     from flowfile_nb.backend import FlowfileConnection, Part
     from flowfile_nb.connections.definition import Definition
+    from flowfile_nb.connections.family import Kind
 
 Require = Callable[[str], None]
 

@@ -7,10 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from flowfile_nb.connections.spec import Spec, UrlSpec, read_spec, scheme_of, secrets_in
-from flowfile_nb.core.expression import expression
 from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
 
-_URL = expression(r"(?P<scheme>[^:]+:/*)(?:(?P<user>[^:/@]*)(?::[^@]*)?@)?(?P<rest>[^?#]*)")
 # What says where a connection leads; the first that is there counts.
 _URLS = ("url", "base_url")
 PLACES = (
@@ -82,13 +80,22 @@ def place_in(parts: Mapping[str, Any]) -> str | None:
     return next((key for key in PLACES if key in parts), None)
 
 
+def _without_password(url: str) -> str:
+    """Return a URL without password and options; it may be one that no library takes, and is told all the same."""
+    after = url.partition(":")[2].lstrip("/")
+    scheme = url.removesuffix(after)
+    login, at, place = after.partition("@")
+    user = login.partition(":")[0]
+    if not at or "/" in user:
+        user, place = "", after
+    place = place.partition("?")[0].partition("#")[0]
+    return f"{scheme}{user}@{place}" if user else f"{scheme}{place}"
+
+
 def _target(spec: Spec) -> str:
     """Return where a description leads, without password and options."""
     if isinstance(spec, UrlSpec):
-        found = _URL.match(spec.marked.text)
-        assert found is not None
-        user = f"{found['user']}@" if found["user"] else ""
-        return spec.marked.restore(f"{found['scheme']}{user}{found['rest']}")
+        return spec.marked.restore(_without_password(spec.marked.text))
     parts, place = spec.parts, place_in(spec.parts)
     bucket = parts.get("bucket", parts.get("container"))
     if bucket is not None and "url" not in parts:

@@ -8,7 +8,6 @@ import shlex
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from flowfile_nb.core.cell_source import without_comment
 from flowfile_nb.core.expression import expression
 from flowfile_nb.core.names import nearest
 from flowfile_nb.errors import UsageError
@@ -70,6 +69,9 @@ def split(line: str) -> list[str]:
     if line.isidentifier():
         # Most lines of `%%connect`, and half of `%secret`'s.
         return [line]
+    # Imported here, for the other lines.
+    from flowfile_nb.core.cell_source import without_comment
+
     try:
         # On Windows a backslash is part of a path, not an escape.
         line = without_comment(line)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb import session
 from flowfile_nb.connecting import open_definition
 from flowfile_nb.connections.definition import Definition
-from flowfile_nb.core.cell_source import description_on_line
 from flowfile_nb.core.names import quoted, suggest
 from flowfile_nb.errors import (
     ConnectionFailedError,
@@ -19,12 +18,12 @@ from flowfile_nb.errors import (
 )
 from flowfile_nb.notebook.arguments import CONNECT_ELSEWHERE, HELP, ConnectArguments, connect_arguments, split
 from flowfile_nb.notebook.variable import require_free, require_variable, variable_of
-from flowfile_nb.waiting import said_if_slow
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from flowfile_nb.connections import Opened
+    from flowfile_nb.connections.outline import Outline
     from flowfile_nb.notebook.table import Table
 
 # Files and memory are there sooner than the thread that would say that they are waited for.
@@ -39,7 +38,7 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
         from flowfile_nb.notebook.magics import show_help
 
         return show_help(shell, "connect")
-    if description_on_line(line):
+    if _describes(line):
         raise LiteralPasswordError(
             "a connection is described below the line, not on it; nothing was opened, and the line is not kept in the history",
             hint="%%connect warehouse   and in the next line the URL, with  %secret NAME  in the password's place",
@@ -50,6 +49,16 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
             "%connect has options where other tools have verbs", hint=CONNECT_ELSEWHERE[words[0]].replace("{name}", name)
         )
     return _run(shell, connect_arguments(words), cell)
+
+
+def _describes(line: str) -> bool:
+    """Return whether a description stands on the line, where it does not belong."""
+    if line.isidentifier():
+        return False
+    # Imported here: most lines have a name and nothing else.
+    from flowfile_nb.core.cell_source import description_on_line
+
+    return description_on_line(line)
 
 
 def _is_a_verb(words: list[str]) -> bool:
@@ -142,7 +151,7 @@ def _open(shell: InteractiveShell, args: ConnectArguments, definition: Definitio
     outline = definition.located.outline
     new_file = _new_file(outline.target)
     try:
-        with nullcontext() if outline.kind.partition("+")[0] in _QUICK else said_if_slow(outline.target):
+        with _waiting(outline):
             connection = open_definition(definition, test=args.test, as_=args.as_, timeout_s=args.timeout, debug=args.debug)
     except KeyboardInterrupt:
         raise ConnectionFailedError(
@@ -159,6 +168,14 @@ def _open(shell: InteractiveShell, args: ConnectArguments, definition: Definitio
         print(connection.note.replace("{variable}", variable))
     if new_file is not None and new_file.exists():
         print(f"{new_file} was not there: it is a new, empty file.")
+
+
+def _waiting(outline: Outline) -> AbstractContextManager[None]:
+    if outline.kind.partition("+")[0] in _QUICK:
+        return nullcontext()
+    from flowfile_nb.waiting import said_if_slow
+
+    return said_if_slow(outline.target)
 
 
 def _told(connection: Opened, variable: str, *, tested: bool) -> str:

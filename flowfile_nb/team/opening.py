@@ -21,7 +21,7 @@ _APIS = {"http", "https"}
 
 class Brokered:
     """
-    What can be done with a connection that the broker opens (`connections.families.Kind`).
+    What can be done with a connection that the broker opens (`connections.family.Kind`).
 
     Args:
         client: Speaks to the broker.

@@ -20,7 +20,7 @@ from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import explain
-from flowfile_nb.connections.families import Kind, family_of
+from flowfile_nb.connections.families import family_of
 from flowfile_nb.connections.forms.duckdb_errors import explain_errors
 from flowfile_nb.connections.held import Held, Login
 from flowfile_nb.connections.object_storage import ObjectStorage
@@ -34,6 +34,8 @@ from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, MissingDriv
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from sqlalchemy.engine import URL
+
+    from flowfile_nb.connections.family import Kind
 
 _Made = TypeVar("_Made")
 _EXTENSIONS = {"mysql": "mysql", "mariadb": "mysql", "postgresql": "postgres", "sqlite": "sqlite"}
