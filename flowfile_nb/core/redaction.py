@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from flowfile_nb.core.encodings import MIN_CHARACTERS, patterns_of
 from flowfile_nb.core.index import Index
@@ -16,12 +15,19 @@ _OPEN = b"[secret:"
 _NAMELESS = b"[secret]"
 
 
-class Hit(NamedTuple):
-    """Where a value stands, in bytes, and the name of its secret."""
+class Hit:
+    """
+    Where a value stands, in bytes, and the name of its secret.
 
-    start: int
-    end: int
-    name: str
+    No NamedTuple: a kernel's first cell would wait for it longer than for a small module.
+    """
+
+    __slots__ = ("end", "name", "start")
+
+    def __init__(self, start: int, end: int, name: str) -> None:
+        self.start = start
+        self.end = end
+        self.name = name
 
 
 class Redactor:

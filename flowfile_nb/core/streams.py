@@ -91,7 +91,7 @@ class ByteMasker:
                 continue
             if cluster:
                 out = self._write(parts, data, out, cluster)
-            cluster = _Cluster(*hit, hit.end - hit.start)
+            cluster = _Cluster(hit.start, hit.end, hit.name, hit.end - hit.start)
         if cluster and cluster.end <= decided:
             out = self._write(parts, data, out, cluster)
             cluster = None
