@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.errors import StoreError
+from flowfile_nb.storage.alone import Alone, Writing
 from flowfile_nb.storage.database import (
     FOREIGN,
     connect,
@@ -30,7 +31,6 @@ from flowfile_nb.storage.paths import Paths, make_private_directory
 if TYPE_CHECKING:
     from threading import RLock
 
-    from flowfile_nb.storage.alone import Alone, Writing
     from flowfile_nb.storage.lock import Lock
 else:
     # The same lock; the module `threading`, as those that only writing needs, would be a fiftieth of a cold read.
@@ -113,15 +113,10 @@ class ActiveDatabase:
 
         Without *wait* the block runs at once, and is told whether it holds the lock.
         """
-        # Imported here, as below: only writing needs it.
-        from flowfile_nb.storage.alone import Alone
-
         return Alone(self, wait=wait)
 
     def writing(self) -> Writing:
         """The database that holds the secrets now, made where there is none, to write while no other process does."""
-        from flowfile_nb.storage.alone import Writing
-
         return Writing(self)
 
     def take_lock(self, *, wait: bool) -> Lock:
