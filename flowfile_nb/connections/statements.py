@@ -59,8 +59,7 @@ _REMEDIES = (
     ),
     (r"syntax|parse", "check the statement at that place"),
 )
-_LOST = "the connection was lost; run the cell again, and a new one is opened"
-_LOST_BEFORE = "the connection was lost; run the cell again, or call  rollback()  of one that is held, and a new one is opened"
+_LOST = "the connection was lost; run the cell again, or call  rollback()  of one that is held, and a new one is opened"
 
 _told: WeakKeyDictionary[BaseException, Told] = WeakKeyDictionary()
 # What was said when a connection was lost: SQLAlchemy refuses its next statements, and does not say it again.
@@ -107,9 +106,9 @@ def remember(context: ExceptionContext) -> None:
     quotes = any(len(line) > 5 and line.strip() in said for line in statement.splitlines())
     bound = ref(context.engine) if context.engine is not None else lambda: None
     shown = "" if quotes else shortened(statement)
-    _told[raised] = Told(shortened(said), shown, _LOST if context.is_disconnect else hint or remedy, bound)
+    told = _told[raised] = Told(shortened(said), shown, _LOST if context.is_disconnect else hint or remedy, bound)
     if context.is_disconnect and context.connection is not None:
-        _lost[context.connection] = Told(shortened(said), "", _LOST_BEFORE, bound)
+        _lost[context.connection] = told._replace(statement="")
 
 
 def _words(error: BaseException) -> str:
