@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import queue
 import socket
 import ssl
 import threading
@@ -284,6 +285,34 @@ def test_a_cancelled_request_ends_at_the_api(api: Server) -> None:
         assert closed.wait(20)
         assert found[0].error["type"] == "CancelledError"
         assert Exchange(broker, order).body == b"{}"
+
+
+def test_a_server_that_nobody_reads_from_hears_of_the_end(api: Server) -> None:
+    """It is told by a reset: a server that waits until it may send more does not see that the connection is shut."""
+    sent: queue.Queue[int] = queue.Queue()
+    closed = threading.Event()
+
+    def endless() -> Iterator[bytes]:
+        try:
+            while True:
+                yield bytes(MIB)
+                sent.put(MIB)
+        finally:
+            closed.set()
+
+    api.answer = lambda request: Answer(body=endless())
+    with _Watched(httpx.create_ssl_context(), "127.0.0.1") as transport:
+        response = transport.handle_request(httpx.Request("GET", f"{api.url}/v1"))
+        with pytest.raises(queue.Empty):
+            while True:
+                sent.get(timeout=1)
+        transport.cut()
+        with pytest.raises(httpx.TransportError):
+            for _ in response.iter_raw():
+                pass
+        response.close()
+
+        assert closed.wait(20)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="another process's memory is read by Linux's /proc")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -38,6 +39,8 @@ _KEPT = {
     *("upgrade", "set-cookie", "set-cookie2", "content-encoding", "content-length", "content-md5", "digest", "content-digest"),
 }
 _REFUSED = {401, 403}
+# Linger for no second: what is not sent is dropped.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class HttpApi:
@@ -221,9 +224,11 @@ class _Watched(httpx.HTTPTransport):
         return super().handle_request(request)
 
     def cut(self) -> None:
-        """Shut its connections."""
+        """Shut its connections; when they are closed, the server is told by a reset."""
         for one in self._sockets:
             with suppress(OSError):
+                # A server that waits until it may send more would not see for a minute that there is nobody.
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 # TLS's own way of shutting would disturb the thread that reads.
                 socket.socket.shutdown(one, socket.SHUT_RDWR)
 
