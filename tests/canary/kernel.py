@@ -109,15 +109,17 @@ class CanaryKernel:
         self._settled += 1
         mark = f"<settled {self._settled}>"
         self.run(f"os.write(1, b'\\n{mark}\\n'); os.write(2, b'\\n{mark}\\n'); None")
-        waiting = {"stdout", "stderr"}
         deadline = time.monotonic() + _PATIENCE_S
-        while waiting:
+        written = {"stdout": "", "stderr": ""}
+        while True:
             for message in self.messages[first:]:
-                if message["header"]["msg_type"] == "stream" and mark in message["content"]["text"]:
-                    waiting.discard(message["content"]["name"])
+                if message["header"]["msg_type"] == "stream":
+                    # A flush may have cut the mark, too.
+                    written[message["content"]["name"]] += message["content"]["text"]
+            if all(mark in text for text in written.values()):
+                break
             first = len(self.messages)
-            if waiting:
-                self.messages.append(self._client.get_iopub_msg(timeout=deadline - time.monotonic()))
+            self.messages.append(self._client.get_iopub_msg(timeout=deadline - time.monotonic()))
         while self.log().count(mark) < 2:
             assert time.monotonic() < deadline, "the server's log has not got what the kernel wrote"
             time.sleep(0.01)
