@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from flowfile_nb.core.redaction import Hit, Redactor
 
 # From here on it pays to ask first whether the one value goes on, and not to search all of it with each new piece.
@@ -79,6 +81,12 @@ class ByteMasker:
         data = self._tail
         return self._let_out(data, self._redactor.matches(data), self._redactor.undecided(data), len(data))
 
+    def continued(self) -> ByteMasker:
+        """Return what masks this stream where it goes on elsewhere: there, what is undecided here counts as let out."""
+        other = copy(self)
+        other._out, other._cluster = len(self._tail), None  # noqa: SLF001 - of this class
+        return other
+
     def _let_out(self, data: bytes, matches: list[Hit], cut: int, decided: int) -> bytes:
         """Let out *data* up to *decided*, without what is out already, and keep it from *cut* on."""
         parts: list[bytes] = []
@@ -132,6 +140,12 @@ class StreamMasker:
 
     def __init__(self, redactor: Redactor) -> None:
         self._bytes = ByteMasker(redactor)
+
+    def continued(self) -> StreamMasker:
+        """Return what masks this stream where it goes on elsewhere: there, what is undecided here counts as let out."""
+        other = copy(self)
+        other._bytes = self._bytes.continued()  # noqa: SLF001 - of this class
+        return other
 
     @property
     def held(self) -> str:

@@ -45,8 +45,8 @@ class _Way:
 class _Stream:
     """One stream of one cell."""
 
-    def __init__(self, redactor: Redactor) -> None:
-        self.masker = StreamMasker(redactor)
+    def __init__(self, masker: StreamMasker) -> None:
+        self.masker = masker
         self.way: _Way | None = None
 
 
@@ -205,7 +205,9 @@ class OutputHook:
             _, oldest = self._streams.popitem(last=False)
             self._release_each(oldest)
         if name not in streams:
-            streams[name] = _Stream(self._redactor)
+            # A process goes on writing while the next cell begins: what it wrote last is that cell's.
+            before = next((cell[name] for cell in reversed(self._streams.values()) if name in cell), None)
+            streams[name] = _Stream(before.masker.continued() if before else StreamMasker(self._redactor))
         return streams[name]
 
     def _release_each(self, streams: Mapping[str, _Stream]) -> None:

@@ -71,6 +71,23 @@ def test_overlapping_values_are_covered(kernels: Kernels) -> None:
     assert "overlapping-o" not in shown
 
 
+@pytest.mark.parametrize("write", ["sys.stdout.write(part)", "os.write(2, part.encode())"])
+def test_a_value_cut_by_the_end_of_its_cell(kernels: Kernels, write: str) -> None:
+    """What follows belongs to the next cell then, as where a process writes on while that begins: the rest is masked."""
+    value = VALUES["ascii"]
+    for kernel in (kernels.bare, kernels.guarded):
+        kernel.forget()
+        kernel.run(f"part = VALUES['ascii'][:6]; {write}; None")
+        kernel.await_text()
+        kernel.run(f"part = VALUES['ascii'][6:]; {write}; None")
+        kernel.settle()
+        texts = kernel.texts()
+
+        assert any(value[:6] in text for text in texts)
+        assert any(value[6:] in text for text in texts) == (kernel is kernels.bare)
+    assert any("[secret:ascii]" in text for text in texts)
+
+
 def test_the_servers_log(kernels: Kernels) -> None:
     """What is written past Python is echoed to the server's log: masked, and in clear without the guard."""
     for name in ("ascii", "several lines", "non-ASCII"):

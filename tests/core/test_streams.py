@@ -155,6 +155,30 @@ def test_what_was_let_out_is_remembered() -> None:
     assert out == ["pw: ", "hun", "hun", "", "[secret:n0]!"]
 
 
+@pytest.mark.parametrize("released", [False, True])
+def test_a_stream_that_goes_on_elsewhere(released: bool) -> None:
+    """What it ends with is remembered there, and still shown here."""
+    stream = StreamMasker(knowing("hunter2", "hunter2-prod"))
+    out = [stream.feed("pw: hunt"), stream.release() if released else ""]
+
+    elsewhere = stream.continued()
+
+    assert elsewhere.held == ""
+    assert elsewhere.feed("er2!") == "[secret:n0]!"
+    assert "".join([*out, stream.release()]) == "pw: hunt"
+
+
+def test_a_complete_value_that_goes_on_elsewhere() -> None:
+    """The longer one that it begins is masked there; here the shorter one."""
+    stream = StreamMasker(knowing("hunter2", "hunter2-prod"))
+    stream.feed("hunter2")
+
+    elsewhere = stream.continued()
+
+    assert [elsewhere.feed("-pr"), elsewhere.feed("od!")] == ["", "[secret:n1]!"]
+    assert stream.release() == "[secret:n0]"
+
+
 def test_a_complete_value_that_may_go_on() -> None:
     """A value that another one begins with is masked when it is let out, and the rest of the other one is, too."""
     stream = StreamMasker(knowing("hunter2", "hunter2-prod"))
