@@ -15,6 +15,8 @@ from tests.support.flowfile import PYTHON, running_flowfile
 
 pytestmark = [
     pytest.mark.e2e,
+    # A key that is mounted is every test's.
+    pytest.mark.alone,
     pytest.mark.skipif(not PYTHON, reason="FLOWFILE_NB_FLOWFILE_PYTHON is not set"),
     pytest.mark.timeout(300),
 ]

@@ -26,7 +26,7 @@ from tests.support.network import Link, link_to
 from tests.support.postgres import running_postgres, stopped
 from tests.support.processes import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 COUNT = 30_000
 # 300 MB: more than lies anywhere on the way while nobody reads.

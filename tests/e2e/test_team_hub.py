@@ -23,7 +23,7 @@ from tests.support.jupyterhub import PREFIX, SERVICE, Hub, Kernel
 from tests.support.processes import until
 
 ALICE, BOB, BROKER = "hubalice", "hubbob", "hubbroker"
-pytestmark = marks("MEMBERS' SUITE", ALICE, BOB, BROKER)
+pytestmark = [pytest.mark.alone, *marks("MEMBERS' SUITE", ALICE, BOB, BROKER)]
 WORK = {
     "sleeping": "SELECT pg_sleep(600)",
     "computing": "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b",

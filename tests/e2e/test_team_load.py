@@ -20,7 +20,7 @@ from tests.support.front import House, running_house
 from tests.support.kernel_side import connected, join, require_two_lines
 from tests.support.processes import peak_memory
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 MEMBERS, QUERIES = 50, 20
 FRONT_BYTES = 100_000_000

@@ -21,7 +21,7 @@ from tests.support.postgres import running_postgres, stopped
 from tests.support.processes import until
 from tests.support.replicas import Replicas, running_replicas
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 WORK = {
     "sleeping": "SELECT pg_sleep(600)",
