@@ -64,10 +64,10 @@ def connect(
     description = {**target, **parts} if isinstance(target, Mapping) else parts if target is None else target
     if parts and isinstance(target, str):
         raise UsageError("a connection is described by a text or by its parts, not by both", hint='connect("postgresql://…")')
-    is_name = isinstance(target, str) and _NAME.fullmatch(target) is not None
+    named = isinstance(target, str) and is_name(target)
     if save:
-        _require_savable(save, is_saved=is_name)
-    if isinstance(target, str) and is_name:
+        _require_savable(save, is_saved=named)
+    if isinstance(target, str) and named:
         return _open_saved(target, test=test, as_=as_, trust=trust).native
     opened = open_connection(description, test=test, as_=as_)
     if save:
@@ -77,6 +77,11 @@ def connect(
             opened.close()
             raise
     return opened.native
+
+
+def is_name(target: str) -> bool:
+    """Return whether `connect` takes a text for the name of a saved connection, and not for a description."""
+    return _NAME.fullmatch(target) is not None
 
 
 def open_connection(

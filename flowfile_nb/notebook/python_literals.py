@@ -146,7 +146,7 @@ def _refused_in_call(call: ast.Call, names: Names) -> Iterator[ast.expr]:
         text = text_of(argument, names)
         if isinstance(argument, ast.Dict):
             described += [(text_of(key) or "", value) for key, value in items_of(argument)]
-        elif text is not None and _is_refused(text) and without_doubtful_lines(text) != text:
+        elif text is not None and not connecting.is_name(text) and _is_refused(text) and without_doubtful_lines(text) != text:
             yield from _written(argument, names)
     parts = {key: value_of(value, names) for key, value in described}
     refused = bool({"type", "url"} & parts.keys()) and _is_refused(parts)

@@ -131,6 +131,9 @@ def test_a_value_that_code_stores_is_forgotten(python: Shell, cell: str) -> None
     [
         f'import sqlite3\nsqlite3.connect("file:{CANARY}?mode=memory", uri=True).close()',
         f'fnb.connect(f"postgresql://u:{{pw}}@{{host}}:{{1}}/{CANARY}")',
+        'fnb.connect("warehouse")',
+        'df = pd.read_sql("SELECT 1", fnb.connect("sales-db"))',
+        'name = "no_such"\nfnb.connect(name, as_="duckdb")',
         f'fnb.connect("postgresql://u:${{secret:pg}}@h/{CANARY}")',
         f'name = "{CANARY}"\nfnb.connect(f"postgresql://u:${{{{secret:pg}}}}@h/{{name}}")',
         f'fnb.connect(type="postgresql", host="{CANARY}", password=fnb.secrets["pg"])',
