@@ -8,7 +8,7 @@ The engine's URL holds references (`${secret:prod_pw}`) where values will be. At
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 from weakref import WeakKeyDictionary
@@ -182,7 +182,10 @@ def check(engine: Engine) -> None:
 
             within(limit_s(_told[engine][1]), lambda: _ask(engine), lambda _: None)
         else:
-            engine.raw_connection().close()
+            with closing(engine.raw_connection()) as connection:
+                if engine.dialect.name == "sqlite":
+                    # It opens a file without a look at what that is.
+                    connection.cursor().execute("PRAGMA schema_version")
     except FlowfileNbError:
         engine.dispose()
         raise
@@ -270,7 +273,8 @@ def _from_parts(spec: TableSpec) -> URL:
     if names_in(str(port)):
         raise misplaced("the port")
     if not isinstance(port, (int, type(None))):
-        raise ConnectionSpecError("the port is not a number", hint=f"port = {_port_of(scheme_of(spec))}")
+        number = f"{port}   (without quotes)" if str(port).isdigit() else _port_of(scheme_of(spec))
+        raise ConnectionSpecError("the port is not a number", hint=f"port = {number}")
     host = parts.get("host")
     if isinstance(host, str) and (found := _HOST.fullmatch(host)) and any(found.groups()):
         more = f"   port = {_port_of(scheme_of(spec))}" if found["port"] else '   database = "sales"' if found["path"] else ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from urllib.parse import quote
 
 from flowfile_nb.connections.access import TIMEOUT_S, Access
-from flowfile_nb.core.names import quoted
+from flowfile_nb.core.names import environment_variable, quoted
 from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError
 
 USE = "could not use"
@@ -179,7 +180,17 @@ _CAUSES = (
     (
         r"could not set lock on file|conflicting lock",
         "another process has the database file open",
-        "close it there (%connect -x NAME), or open it for reading only:  ?access_mode=READ_ONLY",
+        "close it there (%connect -x NAME), or end that process; to share it each has to read only:  ?access_mode=READ_ONLY",
+    ),
+    (
+        "same database file with a different configuration",
+        "this kernel has the file open in another form, or with other options",
+        "close that one first:  %connect -x NAME",
+    ),
+    (
+        "not a valid duckdb|not a database",
+        "the file is no database of this kind",
+        "check the path, and that the kind fits the file:  sqlite:///…  or  duckdb:///…",
     ),
     ("server on socket", "no server answers at that socket of this machine", "to name a host:  postgresql://app@host/sales"),
     (
@@ -188,7 +199,7 @@ _CAUSES = (
         "those that are:  pyodbc.drivers()  and  pyodbc.dataSources();  SQL Server without ODBC:  mssql+pymssql://…",
     ),
     (
-        r"unable to open database file|no such file|cannot open file|is a directory|permission denied|not a database",
+        r"unable to open database file|no such file|cannot open file|is a directory|permission denied",
         "the database file cannot be opened",
         "check the path; an absolute one has four slashes:  {file}",
     ),
@@ -244,6 +255,9 @@ def explain(
             "  or  password = %secret NAME"
         )
     replace = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
+    if secrets and (variable := environment_variable(secrets[0])) in os.environ:
+        # It would go on giving the value, whatever is stored.
+        replace = f"set or delete the variable {variable}, which gives it"
     return ConnectionFailedError(
         f"could not open {target}{with_secrets(secrets, access)}: {what}",
         hint=remedy.replace("{replace}", access.remedy or replace).replace("{file}", _path_of(target)),

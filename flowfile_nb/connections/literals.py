@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from flowfile_nb.core.expression import expression
-from flowfile_nb.core.references import StandIns, names_in
+from flowfile_nb.core.references import StandIns, names_in, without_references
 from flowfile_nb.errors import ConnectionSpecError, LiteralPasswordError
 
 # The last word of a key that holds a credential: `password`, `sslpassword`, `aws_secret_access_key`, `apiKey`, `sas_token` …
@@ -42,6 +42,8 @@ _PORT = expression(r"[^:]+://[^:/@?\[]*:(?P<port>[^@/?,]+)(?:[/?,]|$)")
 # Tables of an API's description.
 _OF_API = {"headers", "params"}
 _HOSTS = {"account", "bootstrap_servers", "host", "hostname", "server"}
+# What people put round a reference, and no password is made longer by.
+_AROUND = expression(r"[\s:'\"\u2018-\u201f\u2039\u203a<>(){}\[\]]+")
 _BEFORE_HOST = expression(r"[^/@:\s]*:[^@]+@")
 
 
@@ -174,6 +176,11 @@ def _refuse_user_info(marked: StandIns) -> None:
     password = marked.restore(user_info["password"]) if user_info else ""
     if password and not names_in(password):
         raise _literal_password("in the part before the @", password)
+    if password and _AROUND.fullmatch(without_references(password)):
+        raise ConnectionSpecError(
+            "beside the reference stands more before the @, which would be a part of the password; nothing was opened",
+            hint="write it alone, without blanks, quotes or brackets:  user:%secret NAME@host",
+        )
     # Of an API, a user without a password is a token.
     alone = _USER_ALONE.match(marked.text) if _is_api(marked.text) else None
     if alone and not names_in(marked.restore(alone["user"])):

@@ -53,6 +53,16 @@ def names_in(text: str) -> list[str]:
     return list(dict.fromkeys(name for _, _, name in _find(text)))
 
 
+def without_references(text: str) -> str:
+    """
+    Return what *text* says beside its references.
+
+    Raises:
+        ReferenceSyntaxError: As `names_in`.
+    """
+    return fill(text, lambda name: "")
+
+
 def renamed(text: str, old: str, new: str) -> str:
     """
     Return *text* with each reference to *old* referring to *new*; whatever else it says stays as it is, to the byte.

@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import polars as pl
 import psycopg
@@ -232,6 +233,17 @@ def test_duckdb_and_sqlite_need_no_server(tmp_path: Path) -> None:
         engine.dispose()
 
 
+_NOT_ALONE = [
+    "%secret pg ",
+    " %secret pg",
+    "'%secret pg'",
+    "{%secret pg}",
+    "<%secret pg>",
+    "\u2018%secret pg\u2019",
+    ":${secret:pg}",
+]
+
+
 @pytest.mark.parametrize(
     ("description", "error", "words"),
     [
@@ -242,7 +254,8 @@ def test_duckdb_and_sqlite_need_no_server(tmp_path: Path) -> None:
         ("aws://bucket", UnknownSchemeError, 'type = "s3"'),
         ("postgresql://app:%secret none@h/x", NoSuchSecretError, "%secret set none"),
         ("postgresql://h:port/x", ConnectionSpecError, "port"),
-        ('type = "postgresql"\nport = "5432"', ConnectionSpecError, "port = 5432"),
+        ('type = "postgresql"\nport = "15432"', ConnectionSpecError, "port = 15432   (without quotes)"),
+        *((f"postgresql://app:{written}@h/x", ConnectionSpecError, "user:%secret NAME@host") for written in _NOT_ALONE),
         ('type = "mssql"\nport = "x"', ConnectionSpecError, "port = 1433"),
         ('type = "clickhouse"\nhost = "h:8124"', ConnectionSpecError, "port = 8123"),
         ('type = "postgresql"\nhost = 5', ConnectionSpecError, "text in quotes"),
@@ -260,6 +273,34 @@ def test_bad_input_has_two_lines(description: str, error: type[FlowfileNbError],
 
     assert words in str(caught.value)
     assert len(str(caught.value).split("\n")) == 2
+
+
+@pytest.mark.parametrize(("kind", "made_by"), [("sqlite", "a text"), ("sqlite", "duckdb"), ("duckdb", "a text")])
+def test_a_file_that_is_no_database_of_the_kind(tmp_path: Path, kind: str, made_by: str) -> None:
+    """It is said when it is opened, and not by the first statement; the file stays as it is."""
+    path = tmp_path / "data"
+    if made_by == "a text":
+        path.write_text("nothing but a text\n" * 500, encoding="utf-8")
+    else:
+        duckdb.connect(str(path)).close()
+    before = path.read_bytes()
+
+    with pytest.raises(ConnectionFailedError, match="the file is no database of this kind") as caught:
+        fnb.connect(f"{kind}:///{path}")
+
+    assert len(str(caught.value).split("\n")) == 2
+    assert path.read_bytes() == before
+
+
+def test_one_file_of_duckdbs_in_two_forms(tmp_path: Path) -> None:
+    """The second is refused by DuckDB, and told to close the first."""
+    engine = fnb.connect(f"duckdb:///{tmp_path}/data.duckdb")
+
+    with pytest.raises(ConnectionFailedError, match="has the file open in another form") as caught:
+        fnb.connect(f"duckdb:///{tmp_path}/data.duckdb", as_="duckdb")
+
+    assert "%connect -x NAME" in caught.value.hint
+    engine.dispose()
 
 
 def test_text_and_parts_together_are_refused() -> None:

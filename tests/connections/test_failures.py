@@ -67,6 +67,15 @@ def test_all_that_has_to_be_said(postgres: Postgres) -> None:
     assert error.hint == "check the user name; to store another password:  %secret set pw --replace"
 
 
+def test_a_value_that_a_variable_gives(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be given, whatever is stored: the hint names the variable, and does not have the stored one replaced."""
+    monkeypatch.setenv("FLOWFILE_SECRET_PW", "not it")
+
+    error = failure(f"postgresql://app:%secret pw@{postgres.host}:{postgres.port}/{postgres.database}")
+
+    assert error.hint.endswith("to store another password:  set or delete the variable FLOWFILE_SECRET_PW, which gives it")
+
+
 @pytest.mark.parametrize("user", ["app", "nobody%40here"])
 def test_no_password_in_the_description(postgres: Postgres, user: str) -> None:
     """The server asks for one: the hint shows where it stands, and not how to store another."""
