@@ -33,8 +33,9 @@ def patterns_of(value: str) -> list[bytes]:
     Return every usual form of *value*, in UTF-8, each once, the raw one first; none for a value under 4 characters.
 
     Raw; JSON; `repr` of text and of bytes; HTML; URL-quoted; base64 (whatever stands before and after it in the encoded
-    bytes); hex; JSON and HTML of the former where they nest. Also where its UTF-8 was read as Latin-1, without blank ends, with
-    either line ending, and of a value of several lines each line that is long enough to be told from other text.
+    bytes); hex; JSON and HTML of the former where they nest, and `repr` of JSON. Also where its UTF-8 was read as Latin-1,
+    without blank ends, with either line ending, and of a value of several lines each line that is long enough to be told from
+    other text.
 
     >>> patterns_of("hunter2")[:3]
     [b'hunter2', b'68756e74657232', b'68756E74657232']
@@ -71,6 +72,7 @@ def _escaped(text: str, raw: bytes) -> Iterator[bytes]:
         literals = {*_json(text), *_repr(text)}
         forms |= {nested for form in literals | forms for nested in _json(form)}
         forms |= {nested for form in literals for nested in _html(form)} | literals
+        forms |= {nested for form in _json(text) for nested in _repr(form)}
         bare = repr(b'"' + raw)[3:-1]
         forms |= {bare, bare.replace("\\'", "'")}
     if "/" in text:

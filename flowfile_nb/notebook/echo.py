@@ -13,7 +13,7 @@ from _thread import allocate_lock, start_new_thread
 from typing import Any
 
 from flowfile_nb.core.redaction import Redactor
-from flowfile_nb.core.streams import StreamMasker
+from flowfile_nb.core.streams import ByteMasker
 from flowfile_nb.notebook.messages import WITHHELD
 from flowfile_nb.notebook.output_hook import MOMENT_S, SHORT_CHARACTERS
 
@@ -33,7 +33,8 @@ class Echo:
 
     def __init__(self, stream: Any, redactor: Redactor) -> None:
         self._stream = stream
-        self._masker = StreamMasker(redactor)
+        # Bytes: a piece may end inside of a character.
+        self._masker = ByteMasker(redactor)
         self._target: int = getattr(stream, _ATTRIBUTE)
         self._read, self._write = os.pipe()
         # Children that a stream's `fileno()` is given to write here; no other child has it.
@@ -41,13 +42,10 @@ class Echo:
 
     @staticmethod
     def of(stream: Any, redactor: Redactor) -> Echo | None:
-        """Return the echo of a stream, not yet installed, or None where it has none."""
-        return Echo(stream, redactor) if isinstance(getattr(stream, _ATTRIBUTE, None), int) else None
-
-    @staticmethod
-    def is_on(stream: Any) -> bool:
-        """Return whether a stream has such a pipe."""
-        return getattr(stream, _PIPE, None) is not None
+        """Return the echo of a stream, not yet installed, or None where it has none, or has one already."""
+        # What stands in a stream's place may hand on all that it is asked for, and keeps to itself what is set.
+        own = getattr(stream, "__dict__", {})
+        return Echo(stream, redactor) if isinstance(own.get(_ATTRIBUTE), int) and _PIPE not in own else None
 
     def install(self) -> None:
         """Put the pipe in."""
@@ -72,22 +70,20 @@ class Echo:
             self._pumping.release()
 
     def _pass_on(self) -> None:
-        # Surrogates carry what is no UTF-8 through text and back.
         while True:
             waiting = 0 < len(self._masker.held) < SHORT_CHARACTERS
             ready, _, _ = select.select([self._read], [], [], MOMENT_S if waiting else None)
             data = os.read(self._read, _READ_BYTES) if ready else b""
             try:
-                text = self._masker.feed(data.decode("utf-8", "surrogateescape")) if data else self._masker.release()
+                masked = self._masker.feed(data) if data else self._masker.release()
             except Exception:  # noqa: BLE001 - nothing that may hold a value goes out
-                text = WITHHELD
-            self._out(text)
+                masked = WITHHELD.encode()
+            self._out(masked)
             if ready and not data:
                 os.close(self._read)
                 return
 
-    def _out(self, text: str) -> None:
-        data = text.encode("utf-8", "surrogateescape")
+    def _out(self, data: bytes) -> None:
         while data:
             try:
                 data = data[os.write(self._target, data) :]

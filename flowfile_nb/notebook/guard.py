@@ -118,9 +118,11 @@ class Guard:
         return clean(self._shell, source, raw)
 
     def _guard_echoes(self) -> None:
-        for stream in (sys.stdout, sys.stderr):
-            echo = None if Echo.is_on(stream) else Echo.of(stream, self._redactor)
-            if echo is not None:
+        # The kernel's own, too: what stands in their place now is not echoed, or hands on what is.
+        kernel = self._shell.kernel
+        own = [getattr(kernel, name, None) for name in ("_stdout", "_stderr")]
+        for stream in (*own, sys.stdout, sys.stderr):
+            if (echo := Echo.of(stream, self._redactor)) is not None:
                 echo.install()
                 self._parts.append(echo)
 

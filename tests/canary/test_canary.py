@@ -113,6 +113,52 @@ def test_the_servers_log_where_the_first_value_came_in_a_captured_cell(tmp_path:
         assert not seen(VALUES["ascii"], [kernel.log()])
 
 
+_TEE = """
+class Tee:
+    def __init__(self, stream):
+        self._stream = stream
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+sys.stdout, sys.stderr = Tee(sys.stdout), Tee(sys.stderr)
+"""
+_READ = "V = fnb.secrets['ascii'].get_secret_value()"
+_CHILD = "import subprocess; subprocess.run(['echo', V]); subprocess.run(['sh', '-c', 'echo $0 >&2', V])"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        (f"%%capture\n{_READ}; {_CHILD}",),
+        (_TEE, _READ, _CHILD),
+        (f"import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):\n    {_READ}\n{_CHILD}",),
+    ],
+    ids=["captured", "wrapped", "redirected"],
+)
+def test_the_servers_log_while_something_stands_in_the_streams_place(tmp_path: Path, cells: tuple[str, ...]) -> None:
+    """When the first value is read: what children write goes past it, from the same cell on."""
+    make_store(tmp_path, {"ascii": VALUES["ascii"]})
+    with canary_kernel(tmp_path, guarded=False) as kernel:
+        kernel.run("%load_ext flowfile_nb")
+        # As if nothing had been read yet.
+        kernel.run("%unload_ext flowfile_nb\nfnb.session._redactor = None\n%load_ext flowfile_nb")
+        for cell in cells:
+            kernel.run(cell)
+        kernel.settle()
+
+        assert kernel.log().count("[secret:ascii]") == 2
+        assert not seen(VALUES["ascii"], [kernel.log()])
+
+
+def test_the_servers_log_where_a_piece_ends_inside_of_a_character(kernels: Kernels) -> None:
+    """A pipe is read by 1,000 bytes."""
+    value = VALUES["non-ASCII"]
+    for kernel in (kernels.bare, kernels.guarded):
+        kernel.run("os.write(1, b'x' * 991 + VALUES['non-ASCII'].encode()); None")
+        kernel.settle()
+    assert seen(value, [kernels.bare.log()])
+    assert not seen(value, [kernels.guarded.log()])
+
+
 def test_the_kernel_lives_on(kernels: Kernels) -> None:
     """After all that, cells run, widgets come, and what is no secret is shown as it is."""
     kernels.guarded.forget()

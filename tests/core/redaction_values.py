@@ -80,6 +80,8 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "HEX": lambda value: value.encode().hex().upper(),
     "json in json": lambda value: json.dumps(json.dumps({"a": value})),
     "json in json utf-8": lambda value: json.dumps(json.dumps({"a": value}, ensure_ascii=False), ensure_ascii=False),
+    "json in repr": lambda value: repr(json.dumps({"a": value})),
+    "json in repr utf-8": lambda value: repr(json.dumps({"a": value}, ensure_ascii=False)),
     "repr in json": lambda value: json.dumps(repr(value)),
     "json in html": lambda value: html.escape(json.dumps(value)),
     "repr in html": lambda value: html.escape(repr([value])),
