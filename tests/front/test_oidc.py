@@ -258,6 +258,23 @@ def test_the_issuer_is_left_in_peace(own: Issuer) -> None:
     assert ask(identity, own.token())
 
 
+def test_who_calls_while_the_issuer_is_asked_waits_for_it(own: Issuer) -> None:
+    """As at the start of a broker: its keys come once, for him, too."""
+    identity = identity_of(own)
+
+    async def both() -> tuple[int, Caller | None]:
+        at_the_start = asyncio.ensure_future(identity.ask_issuer())
+        await asyncio.sleep(0)
+        caller = await identity.caller({"Authorization": f"Bearer {own.token()}"}, None, "use")
+        return await at_the_start, caller
+
+    count, caller = asyncio.run(both())
+
+    assert count == 1
+    assert caller is not None
+    assert len(own.asked) == 2
+
+
 def test_an_issuer_that_is_down(own: Issuer) -> None:
     """Its keys are taken for a while; without any, or with old ones, the broker says that it cannot know who calls."""
     patient = identity_of(own, fresh_s=0, ask_again_after_s=0)

@@ -91,6 +91,11 @@ class IssuerKeys:
 
     async def ask(self) -> int:
         """Ask the issuer for its keys now; return how many there are to verify with. Raises BrokerError."""
+        # Who needs a key meanwhile waits for these.
+        async with self._one_at_a_time:
+            return await self._ask()
+
+    async def _ask(self) -> int:
         self._asked_at = time.monotonic()
         found = await self._get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration", "discovery document")
         if found.get("issuer") != self.issuer:
@@ -111,7 +116,7 @@ class IssuerKeys:
             # Whatever callers put into a header of theirs, the issuer is not asked more often than this.
             if time.monotonic() - self._asked_at >= self._ask_again_after_s:
                 try:
-                    await self.ask()
+                    await self._ask()
                 except BrokerError:
                     if time.monotonic() - self._fetched_at >= self._usable_s:
                         raise
