@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowfile_nb.core.names import in_quotes, quoted
-from flowfile_nb.core.references import StandIns, fill, fill_all, names_in, reference, renamed
+from flowfile_nb.core.references import StandIns, fill, fill_all, names_in, reference, renamed, without_references
 from flowfile_nb.errors import ReferenceSyntaxError
 
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1).filter(
@@ -151,6 +151,12 @@ def test_a_value_that_looks_like_a_reference_stays() -> None:
     values = {"a": "${secret:b}", "b": "never"}
 
     assert fill("%secret a", values.__getitem__) == "${secret:b}"
+
+
+def test_what_stands_beside_references() -> None:
+    """In either spelling they leave nothing behind."""
+    assert without_references("<%secret pw> ${secret:a b}!") == "<> !"
+    assert without_references("plain") == "plain"
 
 
 def test_filling_a_tree() -> None:
