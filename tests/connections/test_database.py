@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -301,6 +303,20 @@ def test_one_file_of_duckdbs_in_two_forms(tmp_path: Path) -> None:
 
     assert "%connect -x NAME" in caught.value.hint
     engine.dispose()
+
+
+def test_a_file_of_duckdbs_that_another_process_writes(tmp_path: Path) -> None:
+    """It is told where to close it: reading only would be refused, too, as long as that one writes."""
+    path = tmp_path / "data.duckdb"
+    program = f"import duckdb, sys; held = duckdb.connect({str(path)!r}); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        for options in ("", "?access_mode=READ_ONLY"):
+            with pytest.raises(ConnectionFailedError, match="another process has the database file open") as caught:
+                fnb.connect(f"duckdb:///{path}{options}")
+            assert "or end that process; to share it each has to read only" in caught.value.hint
+        other.communicate()
 
 
 def test_text_and_parts_together_are_refused() -> None:
