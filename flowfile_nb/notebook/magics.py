@@ -14,6 +14,7 @@ from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import NoSuchSecretError, UsageError
 from flowfile_nb.notebook.arguments import HELP, split
 from flowfile_nb.notebook.meant import in_quotes, meant, or_verb, require_no_value
+from flowfile_nb.notebook.overriding import require_in_store, tell_of_override
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.secret_arguments import ELSEWHERE, VERBS, secret_parser
 from flowfile_nb.notebook.setup import SETUP
@@ -104,12 +105,14 @@ def _set(shell: InteractiveShell, args: Namespace) -> None:
 
 def _undo(shell: InteractiveShell, args: Namespace) -> None:
     backend = session.backend()
+    require_in_store([args.name])
     # Raises where there is none, before anything is asked.
     backend.replaced_at(args.name)
     question = f"Put back the previous value of {args.name}? The newer one is not kept."
     if args.yes or confirm(question, otherwise=f"%secret undo {quoted(args.name)} --yes"):
         backend.undo(args.name)
         print(f"{args.name} has its previous value again. The one that had replaced it is gone.")
+        tell_of_override(args.name)
     else:
         print(f"Kept {args.name} as it is.")
 

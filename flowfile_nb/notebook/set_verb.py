@@ -14,6 +14,7 @@ from flowfile_nb.core.names import UNDO_DAYS, quoted, require_name, suggest
 from flowfile_nb.core.references import reference
 from flowfile_nb.errors import InvalidValueError, MasterKeyError, SecretExistsError, UsageError
 from flowfile_nb.notebook.line_variables import from_environment, name_in, stored_in_python
+from flowfile_nb.notebook.overriding import tell_of_override
 from flowfile_nb.notebook.prompt import ask_value
 from flowfile_nb.notebook.setup import SETUP
 
@@ -46,6 +47,7 @@ def set_(args: Namespace, namespace: Container[str]) -> None:
     print(f"{'Replaced' if replaced else 'Stored'} {name}. Use it in a connection as  {reference(name)}")
     if replaced and session.backend().keeps_previous:
         print(f"Its previous value is kept for {UNDO_DAYS} days:  %secret undo {quoted(name)}   puts it back, once.")
+    tell_of_override(name)
     if len(value) < MIN_CHARACTERS:
         print(f"It has under {MIN_CHARACTERS} characters: outputs are not masked for it, or every other word would be.")
 

@@ -180,3 +180,40 @@ def test_a_file_that_gives_no_value(shell: Shell, tmp_path: Path) -> None:
         shell.run(f"%secret set x --file {file}")
         assert _hint(shell) == hint
         assert str(file) not in shell.error.message
+
+
+def test_a_variable_that_is_used_in_place_of_what_is_stored(
+    shell: Shell, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each verb that changes what is stored says in a line that it has no effect here, and how it has one."""
+    monkeypatch.setenv("FLOWFILE_SECRET_X", "from-the-variable")
+    monkeypatch.setenv("FLOWFILE_SECRET_Y", "another")
+    said = (
+        "In this kernel FLOWFILE_SECRET_{} is used in its place. To end that:  import os; del os.environ['FLOWFILE_SECRET_{}']"
+    )
+    typed(CANARY)
+
+    for line in ("set x", "set x --replace"):
+        assert said.format("X", "X") in shell.run(f"%secret {line}").splitlines()
+    assert said.format("X", "X") in shell.run("%secret undo x --yes").splitlines()
+    renamed = shell.run("%secret rename x y").splitlines()
+    assert said.format("Y", "Y") in renamed
+    assert "In this kernel FLOWFILE_SECRET_X still gives a secret x." in renamed[2]
+    assert "FLOWFILE_SECRET_Y still gives a secret y." in shell.run("%secret delete y --yes")
+
+    for line in ("delete y --yes", "rename y z", "undo y --yes"):
+        shell.run(f"%secret {line}")
+        assert _hint(shell) == "to end that:  import os; del os.environ['FLOWFILE_SECRET_Y']"
+        assert "nothing is stored as 'y': FLOWFILE_SECRET_Y gives it" in shell.shown
+    shell.run(_hint(shell).partition(":  ")[2])
+    shell.run("%secret y")
+    assert "no secret named 'y'" in shell.shown
+
+
+def test_no_variable_is_told_of_where_none_is_set(shell: Shell, typed: Typed) -> None:
+    """As everywhere."""
+    typed(CANARY)
+
+    assert "In this kernel" not in shell.run("%secret set x") + shell.run("%secret rename x y") + shell.run(
+        "%secret delete y --yes"
+    )
