@@ -41,7 +41,7 @@ def secret(shell: InteractiveShell, line: str) -> Any:
         require_written_out(line, words, shell.user_ns)
     if words[0] == "export":
         raise UsageError("secrets leave this store encrypted only: there is no export", hint="%secret backup PATH")
-    if len(words) == 1 and words[0] in HELP:
+    if (words[0] in HELP and {*words[1:]} <= {*VERBS}) or (words[0] in VERBS and words[-1] in {"-h", "--help"}):
         return show_help(shell, "secret")
     if len(words) == 1 and words[0] not in {*VERBS, *ELSEWHERE}:
         try:
@@ -100,7 +100,7 @@ def _named(name: str) -> Secret:
 def _set(shell: InteractiveShell, args: Namespace) -> None:
     from flowfile_nb.notebook.set_verb import set_
 
-    set_(args, shell.user_ns)
+    set_(shell, args)
 
 
 def _undo(shell: InteractiveShell, args: Namespace) -> None:

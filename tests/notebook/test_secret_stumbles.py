@@ -217,3 +217,48 @@ def test_no_variable_is_told_of_where_none_is_set(shell: Shell, typed: Typed) ->
     assert "In this kernel" not in shell.run("%secret set x") + shell.run("%secret rename x y") + shell.run(
         "%secret delete y --yes"
     )
+
+
+def test_a_value_that_was_typed_before_it_was_stored(shell: Shell, typed: Typed) -> None:
+    """Which inputs hold it is said, and never the value; `%secret scan`, which is named, says how they are cleaned."""
+    first = shell.real.execution_count
+    shell.run(f"pw = {CANARY!r}")
+    shell.run("x = 1")
+    shell.run(f"print({CANARY!r})")
+    typed(CANARY)
+
+    shown = shell.run("%secret set pw")
+
+    told = shown.splitlines()[1]
+    assert told.startswith(f"The value stands in clear in In[{first}], In[{first + 2}]: delete it from the notebook.")
+    assert CANARY not in shown
+    shell.real.history_manager.writeout_cache()
+    shown = shell.run("%secret scan")
+    assert "history input" in shown
+    assert "DELETE FROM history" in shown
+
+
+def test_a_value_that_was_typed_in_many_cells(shell: Shell) -> None:
+    """From a file or a variable, too; five are named."""
+    for _ in range(7):
+        shell.run(f"import os; os.environ['DB_PASSWORD'] = {CANARY!r}")
+
+    assert " and 2 more: delete it" in shell.run("%secret set pw --env DB_PASSWORD")
+
+
+def test_a_value_that_was_never_typed(shell: Shell, typed: Typed) -> None:
+    """Nothing is said; nor where a longer word has a short one in it."""
+    shell.run("products = 1")
+
+    for name, value in (("pw", CANARY), ("short", "prod"), ("tiny", "1")):
+        typed(value)
+        assert "stands in clear" not in shell.run(f"%secret set {name}")
+
+
+@pytest.mark.parametrize(
+    "line", ["help", "--help", "help set", "set --help", "scan -h", "set x --help", "groups create --help"]
+)
+def test_help_of_one_verb(shell: Shell, line: str) -> None:
+    """There is one help page, and each verb is on it."""
+    assert "%secret set NAME" in shell.run(f"%secret {line}")
+    assert shell.error is None
