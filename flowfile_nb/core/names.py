@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 
@@ -89,9 +88,10 @@ def overridden_by(environ: Mapping[str, str]) -> Callable[[str], bool]:
     (True, False)
     """
     # `os.environ` raises, and catches, where a variable is missing: a tenth of a warm read. The dictionary in it does not.
-    encoded = getattr(environ, "_data", None)
-    if isinstance(encoded, dict) and os.name == "posix":
-        return lambda name: environment_variable(name).encode() in encoded
+    # Its keys are bytes, but for Windows.
+    inner, encode = getattr(environ, "_data", None), getattr(environ, "encodekey", str)
+    if isinstance(inner, dict) and isinstance(encode(""), bytes):
+        return lambda name: environment_variable(name).encode() in inner
     return lambda name: environment_variable(name) in environ
 
 
