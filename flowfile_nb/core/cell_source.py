@@ -26,7 +26,7 @@ _CONNECT_CALL = expression(r"run_(?:line|cell)_magic\(\s*(['\"])connect\1\s*,\s*
 _VARIABLE = expression(r"|\w+|\$\w+|\$?\{\w+\}|%\w+%")
 _DESCRIPTION = expression(r"://|:[^\s/@]*@")
 # Not the magic.
-_OURS = expression(r"(?<!%)\b(?:connect|secrets)\b")
+_OURS = expression(r"(?<!%)\b(?:connect|secrets?)\b")
 
 
 def without_comment(line: str) -> str:
