@@ -6,7 +6,6 @@ import copyreg
 import os
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
-from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from flowfile_nb.core.secret import Secret
@@ -158,7 +157,7 @@ class Secrets(MutableMapping[str, Secret]):
         if not isinstance(name, str):
             raise InvalidNameError(f"a secret's name is text, not {type(name).__name__}", hint='secrets["prod_pw"]')
         (backend() if _backend is None else _backend).require(name)
-        return Secret(name, partial(reveal, name))
+        return Secret(name, reveal)
 
     def __setitem__(self, name: str, value: str | Secret) -> None:
         plain = value.get_secret_value() if isinstance(value, Secret) else value

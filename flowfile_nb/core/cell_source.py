@@ -23,6 +23,7 @@ _CALL = expression(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?
 # The same of `%connect …` and `%%connect …`; `connect = …` and `connect(…)` are Python.
 _CONNECT_LINE = expression(r"(?m)(?:%connect|^[ \t]*connect)[ \t]+(?P<args>(?![=(])[^\n]*)$")
 _CONNECT_CALL = expression(r"run_(?:line|cell)_magic\(\s*(['\"])connect\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2)[^\\\n])*)\2")
+_VARIABLE = expression(r"|\w+|\$\w+|\$?\{\w+\}|%\w+%")
 _DESCRIPTION = expression(r"://|:[^\s/@]*@")
 # Not the magic.
 _OURS = expression(r"(?<!%)\b(?:connect|secrets)\b")
@@ -57,12 +58,20 @@ def value_on_line(words: Sequence[str]) -> str | None:
     ]
     if not names:
         return None
+    if setting and any(_no_variable(word, after) for word, after in zip(rest, [*rest[1:], ""], strict=True)):
+        return names[0].partition("=")[0]
     name, equals, _ = names[0].partition("=")
     if name and equals and (setting or len(words) == 1):
         return name
     if len(names) > 1 and (setting or names[1].startswith("=")):
         return name
     return None
+
+
+def _no_variable(word: str, after: str) -> bool:
+    """Return whether an option names no environment variable, whichever way one might write it, and so may give a value."""
+    option, equals, given = word.partition("=")
+    return option == "--env" and _VARIABLE.fullmatch(given if equals else after) is None
 
 
 def description_on_line(line: str) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from contextlib import suppress
 
 from flowfile_nb import session
 from flowfile_nb.core.names import nearest, no_such_secret, quoted, suggest
 from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, UsageError, ValueOnLineError
+from flowfile_nb.notebook.line_variables import of_variable
 from flowfile_nb.notebook.secret_arguments import ELSEWHERE, VERBS, refuse_value
 
 _WITH_QUOTES = "with quotes, because the name has spaces"
@@ -52,9 +54,13 @@ def in_quotes(words: list[str]) -> str:
     return ""
 
 
-def require_no_value(words: list[str]) -> None:
+def require_no_value(words: list[str], namespace: Container[str]) -> None:
     """
     Let a line of `%secret` pass that holds no value.
+
+    Args:
+        words: Its words.
+        namespace: The variables that there are: one may stand in the place of the value.
 
     Raises:
         UsageError: If more words than one stand for the name, and together are one that is stored: they are no value then.
@@ -62,7 +68,9 @@ def require_no_value(words: list[str]) -> None:
     """
     try:
         refuse_value(words)
-    except ValueOnLineError:
+    except ValueOnLineError as error:
+        if hint := of_variable(words, namespace):
+            raise ValueOnLineError(error.message, hint=hint) from None
         line = ""
         # Of a store that cannot be read other lines tell: a value is refused first.
         with suppress(FlowfileNbError):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from flowfile_nb.core.cell_source import value_on_line
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ValueOnLineError
-from flowfile_nb.notebook.arguments import parser_of
+from flowfile_nb.notebook.arguments import option_meant, parser_of
 
 OPTIONS = {
     "set": ["--replace", "--if-missing", "--file", "--env", "--generate"],
@@ -45,6 +45,11 @@ def refuse_value(words: list[str]) -> None:
     """
     name = value_on_line(words)
     if name is not None:
+        if near := option_meant(words[1:], OPTIONS["set"]):
+            raise ValueOnLineError(
+                "%secret set  was not understood: an option is unknown. Nothing was stored; the history does not keep the line",
+                hint=f"did you mean {near}?   %secret set {_VERBS['set'][0]}",
+            )
         kept = "".join(f" {option}" for option in ("--replace", "--if-missing") if option in words)
         # What stands behind it may be the rest of a name, and is not repeated: it may be a value as well.
         quotes = "" if f"{name}=" in " ".join(words) else f'  A name with spaces needs quotes:  %secret set "{name} …"{kept}'
