@@ -11,6 +11,7 @@ from flowfile_nb.core.names import UNDO_DAYS
 from flowfile_nb.errors import UsageError
 from flowfile_nb.lifecycle.backup import require_passphrase, write_backup
 from flowfile_nb.lifecycle.restore import DIFFERS, NEW, SAME, SHADOWED, UNREADABLE, Plan, apply, preview, read_backup
+from flowfile_nb.notebook.line_variables import from_environment
 from flowfile_nb.notebook.prompt import ask_passphrase, confirm
 from flowfile_nb.notebook.table import Table
 
@@ -93,13 +94,7 @@ def _described(plan: Plan, *, replace: bool) -> Table:
 def _given(args: Namespace) -> str | None:
     if args.passphrase_env is None:
         return None
-    passphrase = os.environ.get(args.passphrase_env)
-    if not passphrase:
-        raise UsageError(
-            f"there is no environment variable {args.passphrase_env!r}",
-            hint="set it before the kernel starts; nothing was done",
-        )
-    return passphrase
+    return from_environment(args.passphrase_env, "nothing was done")
 
 
 def _otherwise(verb: str, path: str, *options: str) -> str:

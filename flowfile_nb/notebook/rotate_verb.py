@@ -14,6 +14,7 @@ from flowfile_nb.errors import UsageError
 from flowfile_nb.lifecycle.backup import require_passphrase, write_backup
 from flowfile_nb.lifecycle.rotation import Rotation, preview, rotate
 from flowfile_nb.notebook.bar import progress_bar
+from flowfile_nb.notebook.line_variables import from_environment
 from flowfile_nb.notebook.prompt import ask_passphrase
 from flowfile_nb.notebook.table import Table
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_NAMED = 20
 _HEADLESS = "%secret rotate-key --passphrase-env VAR   or   %secret rotate-key --no-backup"
+_NOTHING = "nothing was done"
 _DRY = "Nothing was changed.  %secret rotate-key  does it."
 _DONE = "Done. Other kernels, and Flowfile, go on working."
 
@@ -34,7 +36,7 @@ def rotate_key(shell: InteractiveShell, args: Namespace) -> Table:
         )
     vault = session.vault()
     path = os.path.abspath(os.path.expanduser(args.backup)) if args.backup else _beside(vault.paths.directory)
-    new_key = None if args.new_key_env is None else _variable(args.new_key_env).strip().encode()
+    new_key = None if args.new_key_env is None else from_environment(args.new_key_env, _NOTHING).strip().encode()
     bar = progress_bar(shell, _shown)
 
     def tell(done: int, total: int) -> None:
@@ -63,15 +65,12 @@ def _beside(directory: str) -> str:
 
 def _backup(variable: str | None) -> Callable[..., object]:
     """Return what writes the backup; the passphrase is asked for now, before anything is done."""
-    given = _variable(variable) if variable else ask_passphrase("Passphrase of the backup", twice=True, otherwise=_HEADLESS)
+    given = (
+        from_environment(variable, _NOTHING)
+        if variable
+        else ask_passphrase("Passphrase of the backup", twice=True, otherwise=_HEADLESS)
+    )
     return partial(write_backup, passphrase=require_passphrase(given))
-
-
-def _variable(name: str) -> str:
-    value = os.environ.get(name)
-    if not value:
-        raise UsageError(f"there is no environment variable {name!r}", hint="set it before the kernel starts")
-    return value
 
 
 def _rows(found: Rotation) -> list[tuple[str, str]]:

@@ -51,7 +51,7 @@ def test_references_anywhere_in_toml() -> None:
 def test_a_mapping_with_secrets() -> None:
     """From Python the parts may hold Secret objects: each becomes a reference to itself."""
     spec = read_spec(
-        {"type": "mysql", "password": Secret("pw", lambda: CANARY), "connect_args": {"key": Secret("k", str)}, "port": 1}
+        {"type": "mysql", "password": Secret("pw", lambda _: CANARY), "connect_args": {"key": Secret("k", str)}, "port": 1}
     )
 
     assert isinstance(spec, TableSpec)

@@ -125,7 +125,7 @@ def test_headless(shell: Shell, backups: list[Any], monkeypatch: pytest.MonkeyPa
     error = refused(shell, "%secret rotate-key", NoPromptError, "headless")
     assert "--passphrase-env VAR" in error.hint
     assert "--no-backup" in error.hint
-    refused(shell, "%secret rotate-key --passphrase-env NONE", UsageError, "'NONE'")
+    refused(shell, "%secret rotate-key --passphrase-env NONE", UsageError, "no environment variable")
     assert backups == []
 
     monkeypatch.setenv("PASSPHRASE", "from the environment")
@@ -152,7 +152,7 @@ def test_passphrases_that_differ(
         ("--no-backup --backup x", UsageError, "--no-backup goes neither"),
         ("--no-backup --passphrase-env x", UsageError, "--no-backup goes neither"),
         ("--no-backup --new-key-env HOME", UsageError, "a new one is made here"),
-        ("--no-backup --new-key-env NONE", UsageError, "'NONE'"),
+        ("--no-backup --new-key-env NONE", UsageError, "no environment variable"),
         ("now", UsageError, "was not understood"),
     ],
 )

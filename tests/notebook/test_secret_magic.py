@@ -143,8 +143,8 @@ def test_set_from_the_environment_and_generated(shell: Shell, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("%secret set x --file /nowhere/at/all", "cannot read"),
-        ("%secret set x --file /", "cannot read"),
+        ("%secret set x --file /nowhere/at/all", "no such file"),
+        ("%secret set x --file /", "that is a folder"),
         ("%secret set x --env NOT_SET_ANYWHERE", "no environment variable"),
         ("%secret set x --generate 3", "8 to 1024"),
         ("%secret set x --generate 99999", "8 to 1024"),
