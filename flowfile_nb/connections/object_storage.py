@@ -15,8 +15,9 @@ from typing import Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
 from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.causes import cause_of
 from flowfile_nb.connections.drivers import missing
-from flowfile_nb.connections.failures import USE, cause_of, explain, of_use, with_secrets
+from flowfile_nb.connections.failures import USE, explain, of_use, with_secrets
 from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.later import EXPLAIN, Teller
 from flowfile_nb.connections.portable import make_portable

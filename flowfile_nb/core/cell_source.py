@@ -13,6 +13,10 @@ from collections.abc import Sequence
 from flowfile_nb.core.expression import expression
 
 REMOVED = "[removed by flowfile_nb]"
+ADDING = ("add", "new", "create", "store", "save")
+CHANGING = ("update", "edit", "change", "replace")
+"""What people type elsewhere for `set`, and for `set --replace`; a value behind it is one all the same."""
+_SETTING = {"set", *ADDING, *CHANGING}
 
 # Text in quotes, an escaped character, or a comment: `# ` behind white space. `#hunter2` is a value that somebody has typed.
 _COMMENT = expression(r"""("(?:\\.|[^"\\])*"|'[^']*'|\\.)|(?:^|(?<=\s))#(?:\s.*|$)""", re.DOTALL)
@@ -26,7 +30,7 @@ _CONNECT_CALL = expression(r"run_(?:line|cell)_magic\(\s*(['\"])connect\1\s*,\s*
 _VARIABLE = expression(r"|\w+|\$\w+|\$?\{\w+\}|%\w+%")
 _DESCRIPTION = expression(r"://|:[^\s/@]*@")
 # Not the magic.
-_OURS = expression(r"(?<!%)\b(?:connect|secrets)\b")
+_OURS = expression(r"(?<!%)\b(?:connect|secrets?)\b")
 
 
 def without_comment(line: str) -> str:
@@ -50,7 +54,7 @@ def value_on_line(words: Sequence[str]) -> str | None:
     >>> value_on_line(["set", "prod_pw", "--replace"]) is None
     True
     """
-    setting = words[:1] == ["set"]
+    setting = bool(words) and words[0] in _SETTING
     options = {"--file", "--env", "--generate"}
     rest = list(words[1:] if setting else words)
     names = [
@@ -114,7 +118,7 @@ def hide_values(cell: str) -> str:
         if name is None:
             return match[0]
         start = match.start("args") - match.start()
-        verb = "set " if args.split()[0] == "set" else ""
+        verb = f"{first} " if (first := args.split()[0]) in _SETTING else ""
         tail = match[0][start + len(args) :]
         return f"{match[0][:start]}{verb}{name} {REMOVED}{tail}"
 

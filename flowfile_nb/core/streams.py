@@ -115,7 +115,8 @@ class ByteMasker:
     def _write(self, parts: list[bytes], data: bytes, out: int, cluster: _Cluster) -> int:
         if cluster.end <= out:
             return out
-        parts += [data[out : cluster.start], self._redactor.mask_of(cluster.name)]
+        mask = self._redactor.mask_for(cluster.name, data[cluster.start : cluster.end])
+        parts += [data[out : cluster.start], mask]
         return cluster.end
 
 

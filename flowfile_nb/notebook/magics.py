@@ -14,6 +14,7 @@ from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import NoSuchSecretError, UsageError
 from flowfile_nb.notebook.arguments import HELP, split
 from flowfile_nb.notebook.meant import in_quotes, meant, or_verb, require_no_value
+from flowfile_nb.notebook.overriding import require_in_store, tell_of_override
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.secret_arguments import ELSEWHERE, VERBS, secret_parser
 from flowfile_nb.notebook.setup import SETUP
@@ -40,7 +41,7 @@ def secret(shell: InteractiveShell, line: str) -> Any:
         require_written_out(line, words, shell.user_ns)
     if words[0] == "export":
         raise UsageError("secrets leave this store encrypted only: there is no export", hint="%secret backup PATH")
-    if len(words) == 1 and words[0] in HELP:
+    if (words[0] in HELP and {*words[1:]} <= {*VERBS}) or (words[0] in VERBS and words[-1] in {"-h", "--help"}):
         return show_help(shell, "secret")
     if len(words) == 1 and words[0] not in {*VERBS, *ELSEWHERE}:
         try:
@@ -99,17 +100,19 @@ def _named(name: str) -> Secret:
 def _set(shell: InteractiveShell, args: Namespace) -> None:
     from flowfile_nb.notebook.set_verb import set_
 
-    set_(args, shell.user_ns)
+    set_(shell, args)
 
 
 def _undo(shell: InteractiveShell, args: Namespace) -> None:
     backend = session.backend()
+    require_in_store([args.name])
     # Raises where there is none, before anything is asked.
     backend.replaced_at(args.name)
     question = f"Put back the previous value of {args.name}? The newer one is not kept."
     if args.yes or confirm(question, otherwise=f"%secret undo {quoted(args.name)} --yes"):
         backend.undo(args.name)
         print(f"{args.name} has its previous value again. The one that had replaced it is gone.")
+        tell_of_override(args.name)
     else:
         print(f"Kept {args.name} as it is.")
 

@@ -16,15 +16,21 @@ from flowfile_nb.errors import ConnectionSpecError, UsageError
 from flowfile_nb.notebook.connection_rows import near
 from flowfile_nb.notebook.delete_verb import shared_with
 from flowfile_nb.notebook.meant import require_stored
+from flowfile_nb.notebook.overriding import require_in_store, tell_of_override, tell_of_rest
 
 
 def rename(args: Namespace) -> None:
     """Rename a secret, and say which connections follow, which do not, and how they are brought to it."""
     require_stored([args.old], ["rename", args.old, args.new])
+    require_in_store([args.old])
+    if args.new == args.old:
+        raise UsageError("the new name is the old one; nothing was renamed", hint=f"%secret rename {quoted(args.old)} NEW")
     followed = session.backend().rename(args.old, args.new)
     print(f"Renamed {args.old} to {args.new}.")
     if followed:
         print(f"{', '.join(followed)} now {'use' if len(followed) > 1 else 'uses'} it by the new name.")
+    tell_of_override(args.new)
+    tell_of_rest(args.old)
     for line in _left_to_do(args.old, args.new, followed):
         print(line)
 

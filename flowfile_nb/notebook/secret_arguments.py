@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from flowfile_nb.core.cell_source import value_on_line
+from flowfile_nb.core.cell_source import ADDING, CHANGING, value_on_line
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ValueOnLineError
 from flowfile_nb.notebook.arguments import option_meant, parser_of
@@ -29,11 +29,17 @@ GENERATED_LENGTH = 32
 LOG_LINES = 30
 # What people type elsewhere for one of our verbs.
 ELSEWHERE = {
-    **dict.fromkeys(("ls", "show"), "list"),
-    **dict.fromkeys(("add", "new", "create"), "set"),
+    **dict.fromkeys(("ls", "show", "search", "find"), "list"),
+    **dict.fromkeys(ADDING, "set"),
+    **dict.fromkeys(CHANGING, "set --replace"),
+    **dict.fromkeys(("generate", "gen"), "set --generate"),
     **dict.fromkeys(("rm", "remove"), "delete"),
-    "mv": "rename",
+    **dict.fromkeys(("mv", "move"), "rename"),
+    **dict.fromkeys(("history", "audit"), "log"),
+    **dict.fromkeys(("status", "check", "info"), "doctor"),
 }
+SHOWING = {"show", "reveal", "print", "view", "cat", "read"}
+"""What people type elsewhere to see a value."""
 
 
 def refuse_value(words: list[str]) -> None:
@@ -50,6 +56,7 @@ def refuse_value(words: list[str]) -> None:
                 "%secret set  was not understood: an option is unknown. Nothing was stored; the history does not keep the line",
                 hint=f"did you mean {near}?   %secret set {_VERBS['set'][0]}",
             )
+        words = [*words, "--replace"] if words[0] in CHANGING else words
         kept = "".join(f" {option}" for option in ("--replace", "--if-missing") if option in words)
         # What stands behind it may be the rest of a name, and is not repeated: it may be a value as well.
         quotes = "" if f"{name}=" in " ".join(words) else f'  A name with spaces needs quotes:  %secret set "{name} …"{kept}'

@@ -7,6 +7,7 @@ import secrets as randomness
 import string
 from argparse import Namespace
 from collections.abc import Container
+from typing import TYPE_CHECKING
 
 from flowfile_nb import session
 from flowfile_nb.core.encodings import MIN_CHARACTERS
@@ -14,15 +15,20 @@ from flowfile_nb.core.names import UNDO_DAYS, quoted, require_name, suggest
 from flowfile_nb.core.references import reference
 from flowfile_nb.errors import InvalidValueError, MasterKeyError, SecretExistsError, UsageError
 from flowfile_nb.notebook.line_variables import from_environment, name_in, stored_in_python
+from flowfile_nb.notebook.overriding import tell_of_override
 from flowfile_nb.notebook.prompt import ask_value
 from flowfile_nb.notebook.setup import SETUP
+from flowfile_nb.notebook.typed_before import tell_of_cells
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 _ALPHABET = string.ascii_letters + string.digits + "-._~"
 _LENGTHS = range(8, 1025)
 
 
-def set_(args: Namespace, namespace: Container[str]) -> None:
-    """Store a value under a name that is free, or has its value replaced; *namespace* has the variables that there are."""
+def set_(shell: InteractiveShell, args: Namespace) -> None:
+    """Store a value under a name that is free, or has its value replaced; then say how it is used, and what is left to do."""
     name = require_name(args.name)
     if not args.replace and name in session.backend().names():
         if args.if_missing:
@@ -41,11 +47,13 @@ def set_(args: Namespace, namespace: Container[str]) -> None:
         # Before somebody has typed it for nothing.
         what, how = SETUP.split("\n", 1)
         raise MasterKeyError(what, hint=how.strip())
-    value = _value(args, namespace)
+    value = _value(args, shell.user_ns)
     replaced = session.store(name, value, replace=args.replace)
     print(f"{'Replaced' if replaced else 'Stored'} {name}. Use it in a connection as  {reference(name)}")
     if replaced and session.backend().keeps_previous:
         print(f"Its previous value is kept for {UNDO_DAYS} days:  %secret undo {quoted(name)}   puts it back, once.")
+    tell_of_override(name)
+    tell_of_cells(shell, name, value)
     if len(value) < MIN_CHARACTERS:
         print(f"It has under {MIN_CHARACTERS} characters: outputs are not masked for it, or every other word would be.")
 

@@ -15,7 +15,7 @@ from typing import Any
 from flowfile_nb.errors import StoreError
 from flowfile_nb.storage.filesystem import is_local
 from flowfile_nb.storage.migrations import STEPS, migrate, schema_version
-from flowfile_nb.storage.paths import not_writable
+from flowfile_nb.storage.private_files import not_writable
 
 BUSY_TIMEOUT_S = 30.0
 ALL = -1

@@ -180,3 +180,142 @@ def test_a_file_that_gives_no_value(shell: Shell, tmp_path: Path) -> None:
         shell.run(f"%secret set x --file {file}")
         assert _hint(shell) == hint
         assert str(file) not in shell.error.message
+
+
+def test_a_variable_that_is_used_in_place_of_what_is_stored(
+    shell: Shell, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each verb that changes what is stored says in a line that it has no effect here, and how it has one."""
+    monkeypatch.setenv("FLOWFILE_SECRET_X", "from-the-variable")
+    monkeypatch.setenv("FLOWFILE_SECRET_Y", "another")
+    said = (
+        "In this kernel FLOWFILE_SECRET_{} is used in its place. To end that:  import os; del os.environ['FLOWFILE_SECRET_{}']"
+    )
+    typed(CANARY)
+
+    for line in ("set x", "set x --replace"):
+        assert said.format("X", "X") in shell.run(f"%secret {line}").splitlines()
+    assert said.format("X", "X") in shell.run("%secret undo x --yes").splitlines()
+    renamed = shell.run("%secret rename x y").splitlines()
+    assert said.format("Y", "Y") in renamed
+    assert "In this kernel FLOWFILE_SECRET_X still gives a secret x." in renamed[2]
+    assert "FLOWFILE_SECRET_Y still gives a secret y." in shell.run("%secret delete y --yes")
+
+    for line in ("delete y --yes", "rename y z", "undo y --yes"):
+        shell.run(f"%secret {line}")
+        assert _hint(shell) == "to end that:  import os; del os.environ['FLOWFILE_SECRET_Y']"
+        assert "nothing is stored as 'y': FLOWFILE_SECRET_Y gives it" in shell.shown
+    shell.run(_hint(shell).partition(":  ")[2])
+    shell.run("%secret y")
+    assert "no secret named 'y'" in shell.shown
+
+
+def test_no_variable_is_told_of_where_none_is_set(shell: Shell, typed: Typed) -> None:
+    """As everywhere."""
+    typed(CANARY)
+
+    assert "In this kernel" not in shell.run("%secret set x") + shell.run("%secret rename x y") + shell.run(
+        "%secret delete y --yes"
+    )
+
+
+def test_a_value_that_was_typed_before_it_was_stored(shell: Shell, typed: Typed) -> None:
+    """Which inputs hold it is said, and never the value; `%secret scan`, which is named, says how they are cleaned."""
+    first = shell.real.execution_count
+    shell.run(f"pw = {CANARY!r}")
+    shell.run("x = 1")
+    shell.run(f"print({CANARY!r})")
+    typed(CANARY)
+
+    shown = shell.run("%secret set pw")
+
+    told = shown.splitlines()[1]
+    assert told.startswith(f"The value stands in clear in In[{first}], In[{first + 2}]: delete it from the notebook.")
+    assert CANARY not in shown
+    shell.real.history_manager.writeout_cache()
+    shown = shell.run("%secret scan")
+    assert "history input" in shown
+    assert "DELETE FROM history" in shown
+
+
+def test_a_value_that_was_typed_in_many_cells(shell: Shell) -> None:
+    """From a file or a variable, too; five are named."""
+    for _ in range(7):
+        shell.run(f"import os; os.environ['DB_PASSWORD'] = {CANARY!r}")
+
+    assert " and 2 more: delete it" in shell.run("%secret set pw --env DB_PASSWORD")
+
+
+def test_a_value_that_was_never_typed(shell: Shell, typed: Typed) -> None:
+    """Nothing is said; nor where a longer word has a short one in it."""
+    shell.run("products = 1")
+
+    for name, value in (("pw", CANARY), ("short", "prod"), ("tiny", "1")):
+        typed(value)
+        assert "stands in clear" not in shell.run(f"%secret set {name}")
+
+
+@pytest.mark.parametrize(
+    "line", ["help", "--help", "help set", "set --help", "scan -h", "set x --help", "groups create --help"]
+)
+def test_help_of_one_verb(shell: Shell, line: str) -> None:
+    """There is one help page, and each verb is on it."""
+    assert "%secret set NAME" in shell.run(f"%secret {line}")
+    assert shell.error is None
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("rename a a", "%secret rename a NEW"),
+        ("rename a b", "choose another name, or delete that one before:  %secret delete b"),
+        ("rename a new name", '%secret rename a "new name"   with quotes, because the name has spaces'),
+        ("rename my name other name", '%secret rename "my name" "other name"   with quotes, because the name has spaces'),
+        ("rename my name c", '%secret rename "my name" c   with quotes, because the name has spaces'),
+    ],
+)
+def test_a_rename_that_cannot_be(shell: Shell, line: str, hint: str) -> None:
+    """Nothing is renamed; to delete the secret itself is no way to keep its name."""
+    fnb.secrets.update({"a": CANARY, "b": CANARY, "my name": CANARY})
+
+    shell.run(f"%secret {line}")
+
+    assert _hint(shell) == hint
+    assert sorted(fnb.secrets) == ["a", "b", "my name"]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("update b", "%secret set b --replace"),
+        ("generate x", "%secret set x --generate"),
+        ("store x", "%secret set x"),
+        ("reveal b", "pw = %secret b   a value is never shown"),
+        ("status", "%secret doctor"),
+        ("history b", "%secret log b"),
+        ("find b", "%secret list"),
+        ("b.get_secret_value()", "x = %secret b   and in the next line  x.get_secret_value()"),
+        ("share b --with g", "did you mean --group?   %secret share NAME [--group GROUP [--write]]"),
+        ("backup x --replace", "did you mean --overwrite?   %secret backup PATH [--overwrite] [--passphrase-env VAR]"),
+        ("delete b --force", "did you mean --yes?   %secret delete NAME [NAME …] [--yes]"),
+        ("log -n 5", "did you mean --last?   %secret log [NAME] [--last N]   or   %secret log --clear [--yes]"),
+    ],
+)
+def test_what_goes_by_another_word_elsewhere(shell: Shell, line: str, hint: str) -> None:
+    """The line that does it here is the hint."""
+    fnb.secrets["b"] = CANARY
+
+    shell.run(f"%secret {line}")
+
+    assert _hint(shell) == hint
+
+
+@pytest.mark.parametrize("verb", ["add", "create", "store", "update", "replace"])
+def test_a_value_behind_another_tools_verb(shell: Shell, verb: str) -> None:
+    """It was repeated in the hint, and kept."""
+    shell.run(f"%secret {verb} prod_pw {CANARY}")
+
+    assert isinstance(shell.error, ValueOnLineError)
+    assert CANARY not in shell.shown + shell.remembered()
+    replace = " --replace" if verb in {"update", "replace"} else ""
+    assert _hint(shell).startswith(f"%secret set prod_pw{replace}   asks for it, hidden.")
