@@ -286,7 +286,11 @@ def _from_parts(spec: TableSpec) -> URL:
 
     parts = dialects.renamed(spec.parts)
     if "url" in parts:
-        raise ConnectionSpecError("a description is a URL or its parts, not both", hint="write the URL alone in the cell")
+        # Imported here, as below: nearly every description is one of the two.
+        from flowfile_nb.connections.untyped import alone
+
+        hint = f"write this line alone:  {alone(str(parts['url']), parts)}"
+        raise ConnectionSpecError("a description is a URL or its parts, not both", hint=hint)
     port = parts.get("port")
     if names_in(str(port)):
         raise misplaced("the port")

@@ -24,6 +24,8 @@ def rename(args: Namespace) -> None:
     """Rename a secret, and say which connections follow, which do not, and how they are brought to it."""
     require_stored([args.old], ["rename", args.old, args.new])
     require_in_store([args.old])
+    if args.new == args.old:
+        raise UsageError("the new name is the old one; nothing was renamed", hint=f"%secret rename {quoted(args.old)} NEW")
     followed = session.backend().rename(args.old, args.new)
     follow_rename(args.old, args.new)
     print(f"Renamed {args.old} to {args.new}.")
