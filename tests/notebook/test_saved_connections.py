@@ -100,15 +100,16 @@ def test_python_says_what_a_saved_one_replaces(shell: Shell, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     shell.run("import flowfile_nb as fnb")
 
+    server = "postgresql://app@127.0.0.1:1/x"
     shown = [
-        shell.run(f'fnb.connect("{url}", save="local").dispose()')
-        for url in ("sqlite:///a.db", "sqlite:///a.db", "sqlite:///b.db", "sqlite:///b.db?timeout=5")
+        shell.run(f'fnb.connect("{url}", save="local", test=False).dispose()')
+        for url in ("sqlite:///a.db", "sqlite:///a.db", server, f"{server}?connect_timeout=5")
     ]
 
     assert shown == [
         *("", ""),
         f"Saved local, in place of sqlite:///{tmp_path}/a.db.\n",
-        f"Saved local, in place of another description of sqlite:///{tmp_path}/b.db.\n",
+        f"Saved local, in place of another description of {server}.\n",
     ]
 
 
