@@ -201,16 +201,20 @@ def reopen(description: str | Mapping[str, Any], timeout_s: float | None) -> Any
 
 def _access(*, timeout_s: float | None, debug: bool = False) -> Access:
     from flowfile_nb.connections.access import Access
+    from flowfile_nb.connections.present_names import PresentNames
 
+    present = PresentNames().of
     return Access(
-        session.reveal,
-        fingerprint=_fingerprint,
-        updated_at=lambda name: session.backend().updated_at(name),
+        lambda name: session.reveal(present(name)),
+        fingerprint=lambda name: _fingerprint(present(name)),
+        updated_at=lambda name: session.backend().updated_at(present(name)),
         mask=session.mask,
         learn=session.learn,
         reopen=reopen,
         timeout_s=timeout_s,
         debug=debug,
+        label=lambda name: repr(present(name)),
+        present=present,
     )
 
 

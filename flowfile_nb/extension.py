@@ -56,7 +56,8 @@ def secret(line: str) -> Any:
         --yes, --passphrase-env VAR
     %secret rotate-key            make another master key and re-encrypt everything, after a backup whose passphrase it asks for
         --dry-run                 say what would be done
-        --backup PATH             where the backup goes;  --passphrase-env VAR  in a headless run;  --no-backup
+        --backup PATH             where the backup goes;  --passphrase-env VAR  in a headless run
+        --no-backup               without one: asks, and  --yes  does not ask
         --new-key-env VAR         where the key is given (FLOWFILE_MASTER_KEY): the new one, in a variable
     %secret share NAME --group GROUP   in a team: let a group use it, without seeing it, towards the targets of your saved
                                   connections and nowhere else

@@ -112,7 +112,8 @@ def require_understood(definition: Definition) -> None:
     if definition.outline.problem:
         hint = f"%connect {quoted(definition.name)} --edit  shows it"
         if definition.origin:
-            hint = f'mend it in {Path(definition.origin).name}, where a secret is written  "${{secret:NAME}}"'
+            file, remedy = Path(definition.origin).name, definition.outline.remedy
+            hint = f"in {file}:  {remedy}" if remedy else f'mend it in {file}, where a secret is written  "${{secret:NAME}}"'
         raise UsageError(f"{definition.name} cannot be opened: {definition.outline.problem}", hint=hint)
 
 

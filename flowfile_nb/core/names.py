@@ -43,7 +43,7 @@ def require_value(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidValueError(
             f"a secret's value is text, not {type(value).__name__}",
-            hint="bytes become text with  value.decode()  or  base64.b64encode(value).decode()",
+            hint=_as_text(value),
         )
     if not value:
         raise InvalidValueError("an empty value was not stored", hint="to remove a secret:  %secret delete NAME")
@@ -65,6 +65,17 @@ def require_value(value: object) -> str:
             hint="a secret is a credential; keep the data elsewhere, encrypted, and store its key here",
         )
     return value
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        # What `os.environ.get` gives where there is none.
+        return "there is none where it was taken from;  to remove a secret:  %secret delete NAME"
+    if isinstance(value, (bytes, bytearray)):
+        return "bytes become text with  value.decode()  or  base64.b64encode(value).decode()"
+    if isinstance(value, (dict, list)):
+        return "store each value under a name of its own, or all as one text:  json.dumps(value)"
+    return "str(value)  makes text of it"
 
 
 def environment_variable(name: str) -> str:
@@ -146,5 +157,8 @@ def no_such_secret(name: str, known: Iterable[str], *, instead: str | None = Non
     """
     close = suggest(name, known)
     told = [f"did you mean {close!r}?  "] if close else []
-    told += [f"Add it:  %secret set {quoted(name)}   "] if instead is None else [f"{instead}  "] if instead else []
+    if instead is None:
+        told += [f"Add it:  %secret set {quoted(name)}   "] if name.strip() else []
+    elif instead:
+        told.append(f"{instead}  ")
     return NoSuchSecretError(f"no secret named {name!r}", hint="".join([*told, "List yours:  %secret list"]))

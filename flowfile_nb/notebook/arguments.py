@@ -34,7 +34,13 @@ _NO_NUMBER = expression(r"argument (--[a-z-]+): invalid (?:int|float) value")
 
 
 # What says the same elsewhere.
-_OPTIONS_ELSEWHERE = {"--force": "--replace", "--overwrite": "--replace", "-y": "--yes", "-n": "--dry-run"}
+_OPTIONS_ELSEWHERE = {
+    **dict.fromkeys(("--force", "--overwrite"), ("--replace", "--overwrite", "--yes")),
+    **dict.fromkeys(("--replace",), ("--overwrite",)),
+    **dict.fromkeys(("--with", "--to", "--from", "--team"), ("--group",)),
+    **dict.fromkeys(("-y", "--no-input", "--confirm"), ("--yes",)),
+    "-n": ("--dry-run", "--last"),
+}
 
 
 def option_meant(words: Iterable[str], known: Iterable[str]) -> str | None:
@@ -51,8 +57,8 @@ def option_meant(words: Iterable[str], known: Iterable[str]) -> str | None:
         if word in options:
             continue
         begun = [option for option in options if option.lstrip("-").startswith(word.lstrip("-"))]
-        elsewhere = _OPTIONS_ELSEWHERE.get(word)
-        found = elsewhere if elsewhere in options else begun[0] if len(begun) == 1 else None
+        same = [option for option in _OPTIONS_ELSEWHERE.get(word, ()) if option in options]
+        found = same[0] if same else begun[0] if len(begun) == 1 else None
         if found is None and word.startswith("--") and (near := nearest(word[2:], [option[2:] for option in options])):
             found = f"--{near}"
         return found

@@ -262,3 +262,60 @@ def test_help_of_one_verb(shell: Shell, line: str) -> None:
     """There is one help page, and each verb is on it."""
     assert "%secret set NAME" in shell.run(f"%secret {line}")
     assert shell.error is None
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("rename a a", "%secret rename a NEW"),
+        ("rename a b", "choose another name, or delete that one before:  %secret delete b"),
+        ("rename a new name", '%secret rename a "new name"   with quotes, because the name has spaces'),
+        ("rename my name other name", '%secret rename "my name" "other name"   with quotes, because the name has spaces'),
+        ("rename my name c", '%secret rename "my name" c   with quotes, because the name has spaces'),
+    ],
+)
+def test_a_rename_that_cannot_be(shell: Shell, line: str, hint: str) -> None:
+    """Nothing is renamed; to delete the secret itself is no way to keep its name."""
+    fnb.secrets.update({"a": CANARY, "b": CANARY, "my name": CANARY})
+
+    shell.run(f"%secret {line}")
+
+    assert _hint(shell) == hint
+    assert sorted(fnb.secrets) == ["a", "b", "my name"]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("update b", "%secret set b --replace"),
+        ("generate x", "%secret set x --generate"),
+        ("store x", "%secret set x"),
+        ("reveal b", "pw = %secret b   a value is never shown"),
+        ("status", "%secret doctor"),
+        ("history b", "%secret log b"),
+        ("find b", "%secret list"),
+        ("b.get_secret_value()", "x = %secret b   and in the next line  x.get_secret_value()"),
+        ("share b --with g", "did you mean --group?   %secret share NAME [--group GROUP [--write]]"),
+        ("backup x --replace", "did you mean --overwrite?   %secret backup PATH [--overwrite] [--passphrase-env VAR]"),
+        ("delete b --force", "did you mean --yes?   %secret delete NAME [NAME …] [--yes]"),
+        ("log -n 5", "did you mean --last?   %secret log [NAME] [--last N]   or   %secret log --clear [--yes]"),
+    ],
+)
+def test_what_goes_by_another_word_elsewhere(shell: Shell, line: str, hint: str) -> None:
+    """The line that does it here is the hint."""
+    fnb.secrets["b"] = CANARY
+
+    shell.run(f"%secret {line}")
+
+    assert _hint(shell) == hint
+
+
+@pytest.mark.parametrize("verb", ["add", "create", "store", "update", "replace"])
+def test_a_value_behind_another_tools_verb(shell: Shell, verb: str) -> None:
+    """It was repeated in the hint, and kept."""
+    shell.run(f"%secret {verb} prod_pw {CANARY}")
+
+    assert isinstance(shell.error, ValueOnLineError)
+    assert CANARY not in shell.shown + shell.remembered()
+    replace = " --replace" if verb in {"update", "replace"} else ""
+    assert _hint(shell).startswith(f"%secret set prod_pw{replace}   asks for it, hidden.")
