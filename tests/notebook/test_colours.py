@@ -52,7 +52,7 @@ CELLS = {
     "rich": "from rich.console import Console; Console(force_jupyter=True, width=200).print({'a': V})",
     "rich, a text": "from rich.console import Console; Console(force_jupyter=True, width=200).print('password=' + V)",
     "html": "from IPython.display import HTML; HTML('<b>' + V[:9] + '</span><span class=\"x\">' + V[9:] + '</b>')",
-    "a highlighted literal": "from IPython.display import HTML, Code; HTML(Code(f'x = {V!r}', language='python')._repr_html_())",
+    "a highlighted literal": "from IPython.display import HTML, Code; HTML(Code(f'x={V!r}', language='python')._repr_html_())",
     "a widget": "import ipywidgets; ipywidgets.HTML(value='<span>' + V[:9] + '</span>' + V[9:])",
 }
 
