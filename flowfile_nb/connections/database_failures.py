@@ -13,7 +13,7 @@ from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.causes import BAD_VALUE, NO_DATABASE, NO_HOST, REFUSED
 from flowfile_nb.connections.failures import explain
-from flowfile_nb.core.names import nearest, quoted
+from flowfile_nb.core.names import nearest
 from flowfile_nb.core.references import names_in
 
 if TYPE_CHECKING:
@@ -52,17 +52,20 @@ def explain_opening(
     # The hint about a refused password is about the first of them.
     of_password = names_in(str(url.password or ""))
     ordered = sorted(secrets, key=lambda name: name not in of_password)
-    found = partial(_found, error, url, options)
+    found = partial(_found, error, url, options, access)
     return explain(error, dialects.place_of(url), ordered, access, dialects.server_of(url), described=found)
 
 
-def _found(error: BaseException, url: URL, options: set[str], what: str) -> tuple[str, str] | None:
+def _found(error: BaseException, url: URL, options: set[str], access: Access, what: str) -> tuple[str, str] | None:
     """Return what happened and what to do, where the description says more about a cause; else None."""
     is_postgres = url.get_backend_name() == "postgresql"
     if what == REFUSED and url.password is None and not options & _PASSWORDS and "PGPASSWORD" not in os.environ:
-        return what, _without_password(url)
+        return what, _without_password(url, access)
     if what == NO_HOST and (names := names_in(url.host or "")):
-        return what, f"the reference stands in the host's place; a password stands before the @:  {_password(names[0])}"
+        return (
+            what,
+            f"the reference stands in the host's place; a password stands before the @:  {_password(access.typed(names[0]))}",
+        )
     if what == NO_DATABASE and is_postgres and not url.database and not options & {"dbname", "service"}:
         taken = "that is called as the user" if not os.environ.get("PGDATABASE") else "that the variable PGDATABASE names"
         return (
@@ -74,10 +77,12 @@ def _found(error: BaseException, url: URL, options: set[str], what: str) -> tupl
     return None
 
 
-def _without_password(url: URL) -> str:
+def _without_password(url: URL, access: Access) -> str:
     user = url.username or ""
     if names := names_in(user):
-        return f"the reference stands in the user's place; a password stands behind the user:  {_password(names[0])}"
+        return (
+            f"the reference stands in the user's place; a password stands behind the user:  {_password(access.typed(names[0]))}"
+        )
     if not user:
         return "no user and no password stand in this description; write  user:%secret NAME@  before the host in the URL"
     return (
@@ -86,9 +91,9 @@ def _without_password(url: URL) -> str:
     )
 
 
-def _password(name: str) -> str:
+def _password(typed: str) -> str:
     """Return how a secret is written as a password, in both forms of a description."""
-    return f"user:%secret {quoted(name)}@host,  or  password = %secret {quoted(name)}"
+    return f"user:%secret {typed}@host,  or  password = %secret {typed}"
 
 
 def _server(url: URL) -> str:

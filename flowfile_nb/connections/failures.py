@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.causes import ANOTHER, BEGIN_WITH_TLS, CLOSED, NO_SUCH, SILENT, TLS_FIRST, cause_of
-from flowfile_nb.core.names import environment_variable, quoted
+from flowfile_nb.core.names import environment_variable
+from flowfile_nb.core.references import fill, reference
 from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError
 
 USE = "could not use"
@@ -41,6 +42,7 @@ def explain(  # noqa: PLR0913 - all that is known of a connection
             it begins with that.
         described: Gets what happened, and returns the same and what to do where the description says more about it.
     """
+    target = fill(target, lambda name: reference(access.present(name)))
     # SQLAlchemy wraps the driver's error, and a driver those of others, down to the system's.
     driver = getattr(error, "orig", None) or error
     what, remedy = cause_of(driver) or (
@@ -59,8 +61,8 @@ def explain(  # noqa: PLR0913 - all that is known of a connection
             f"no password stands in this description; write  {quote(login[1], safe='')}:%secret NAME@  in the URL,"
             "  or  password = %secret NAME"
         )
-    replace = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
-    if secrets and (variable := environment_variable(secrets[0])) in os.environ:
+    replace = f"%secret set {access.typed(secrets[0])} --replace" if secrets else "%secret set NAME"
+    if secrets and (variable := environment_variable(access.present(secrets[0]))) in os.environ:
         # It would go on giving the value, whatever is stored.
         replace = f"set or delete the variable {variable}, which gives it"
     return ConnectionFailedError(

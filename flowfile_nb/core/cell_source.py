@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 
 from flowfile_nb.core.expression import expression
 
@@ -72,6 +73,21 @@ def value_on_line(words: Sequence[str]) -> str | None:
     return None
 
 
+def passphrase_on_line(words: Sequence[str]) -> str | None:
+    """
+    Return the verb for which the words of a `%secret` line also give a passphrase, or may; None where they give none.
+
+    >>> passphrase_on_line(["backup", "all.backup", "hunter2"]), passphrase_on_line(["backup", "all.backup", "--overwrite"])
+    ('backup', None)
+    """
+    if not words or words[0] not in {"backup", "restore", "rotate-key"}:
+        return None
+    names = [word for before, word in pairwise(words) if word[:1] != "-" and not before.endswith("-env")]
+    options = {word.partition("=")[0] for word in words if word.startswith("-")}
+    given = options & {"--passphrase", "--password", "-p"} or (len(names) > 1 and words[0] != "rotate-key")
+    return words[0] if given else None
+
+
 def _no_variable(word: str, after: str) -> bool:
     """Return whether an option names no environment variable, whichever way one might write it, and so may give a value."""
     option, equals, given = word.partition("=")
@@ -114,7 +130,8 @@ def hide_values(cell: str) -> str:
 
     def hide(match: re.Match[str]) -> str:
         args = match["args"]
-        name = value_on_line(_words(without_comment(args.replace("\\\n", " "))))
+        words = _words(without_comment(args.replace("\\\n", " ")))
+        name = value_on_line(words) or passphrase_on_line(words)
         if name is None:
             return match[0]
         start = match.start("args") - match.start()

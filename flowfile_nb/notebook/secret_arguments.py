@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from flowfile_nb.core.cell_source import ADDING, CHANGING, value_on_line
+from flowfile_nb.core.cell_source import ADDING, CHANGING, passphrase_on_line, value_on_line
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ValueOnLineError
 from flowfile_nb.notebook.arguments import option_meant, parser_of
@@ -19,7 +19,7 @@ OPTIONS = {
     "log": ["--last", "--clear", "--yes"],
     "backup": ["--overwrite", "--passphrase-env"],
     "restore": ["--replace", "--yes", "--passphrase-env"],
-    "rotate-key": ["--dry-run", "--backup", "--passphrase-env", "--no-backup", "--new-key-env"],
+    "rotate-key": ["--dry-run", "--backup", "--passphrase-env", "--no-backup", "--new-key-env", "--yes"],
     "doctor": ["--fix"],
     "share": ["--group", "--write", "--yes"],
     "unshare": ["--group"],
@@ -49,6 +49,11 @@ def refuse_value(words: list[str]) -> None:
     Raises:
         ValueOnLineError: If the words also give a value.
     """
+    if verb := passphrase_on_line(words):
+        raise ValueOnLineError(
+            "a passphrase is never typed on the line, and a path with spaces needs quotes; nothing was done",
+            hint=f"%secret {verb} {_VERBS[verb][0]}   asks for it, hidden.  Delete it from this cell, if it is there",
+        )
     name = value_on_line(words)
     if name is not None:
         if near := option_meant(words[1:], OPTIONS["set"]):
@@ -150,6 +155,7 @@ def _rotate_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backup", metavar="PATH")
     parser.add_argument("--passphrase-env", metavar="VAR")
     parser.add_argument("--no-backup", dest="backup_first", action="store_false")
+    parser.add_argument("--yes", action="store_true")
     parser.add_argument("--new-key-env", metavar="VAR")
 
 
@@ -189,7 +195,7 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "log": ("[NAME] [--last N]   or   %secret log --clear [--yes]", _log),
     "backup": ("PATH [--overwrite] [--passphrase-env VAR]", _backup),
     "restore": ("PATH [--replace] [--yes] [--passphrase-env VAR]", _restore),
-    "rotate-key": ("[--dry-run] [--backup PATH] [--passphrase-env VAR] [--no-backup] [--new-key-env VAR]", _rotate_key),
+    "rotate-key": ("[--dry-run] [--backup PATH] [--passphrase-env VAR] [--no-backup [--yes]] [--new-key-env VAR]", _rotate_key),
     "doctor": ("[--fix]", _doctor),
     "share": ("NAME [--group GROUP [--write]]", _share),
     "unshare": ("NAME --group GROUP", _unshare),

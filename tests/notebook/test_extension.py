@@ -32,6 +32,23 @@ def test_unload_is_the_mirror_image_of_load(shell: Shell) -> None:
     assert "No secrets yet" in shell.run("%secret")
 
 
+def test_unloading_says_what_ends_with_it(shell: Shell) -> None:
+    """Where a value is known, a line says that outputs are not masked; not where none is, nor where it is loaded again."""
+    assert shell.run("%unload_ext flowfile_nb") == ""
+    shell.run("%load_ext flowfile_nb")
+    fnb.secrets["prod_pw"] = "hunter2-canary"
+    assert "not masked" not in shell.run("%reload_ext flowfile_nb")
+    assert shell.run("print('hunter2' + '-canary')") == "[secret:prod_pw]\n"
+
+    shown = shell.run("%unload_ext flowfile_nb")
+
+    assert shown.startswith("flowfile_nb: outputs are not masked any more")
+    assert len(shown.splitlines()) == 1
+    assert shell.run("print('hunter2' + '-canary')") == "hunter2-canary\n"
+    shell.run(shown.partition(".  ")[2].partition("   ")[0])
+    assert shell.run("print('hunter2' + '-canary')") == "[secret:prod_pw]\n"
+
+
 def test_loading_twice_is_loading_once(shell: Shell) -> None:
     """`%reload_ext` and a second load leave one matcher and one watch."""
     shell.run("%reload_ext flowfile_nb")
