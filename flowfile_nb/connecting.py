@@ -47,7 +47,7 @@ def connect(
         as_: Another native form: `"duckdb"`, `"adbc"`, `"ibis"`, `"polars"` for files, or `"uri"`, a text that holds the value.
         trust: Open what a project's `connections.toml` says without having looked at it here, as `%connect NAME --trust` does.
         save: A name to keep the description under once it has opened, as `%%connect NAME --save` does: then `connect(NAME)` and
-            `%connect NAME` open it. One of that name is replaced. It holds references, and no value.
+            `%connect NAME` open it. One of that name is replaced, which is printed. It holds references, and no value.
         parts: The description's keys as arguments. A `Secret` is taken as a reference to itself.
 
     Raises:
@@ -178,10 +178,13 @@ def _save(name: str, description: str | Mapping[str, Any]) -> None:
         # As a cell would say it: a `Secret` among the parts is a reference.
         spec = read_spec(description)
         body = spec.marked.restore(spec.marked.text) if isinstance(spec, UrlSpec) else toml_text(spec.parts).rstrip("\n")
-    saved.keep(backend, name, body, Path.cwd())
+    folder, definition, before = Path.cwd(), Definition(name, body), backend.connection_bodies().get(name)
+    saved.keep(backend, name, body, folder)
+    if before is not None and (replaced := saved.in_place_of(Definition(name, before), definition, folder)):
+        print(f"Saved {name}{replaced}.")
     # As below.
     with suppress(StoreError):
-        saved.opened(backend, Definition(name, body))
+        saved.opened(backend, definition)
 
 
 def reopen(description: str | Mapping[str, Any], timeout_s: float | None) -> Any:
