@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flowfile_nb import session
 from flowfile_nb.core.expression import expression
 from flowfile_nb.core.names import environment_variable, quoted
-from flowfile_nb.errors import NoSuchSecretError, StoreError, UsageError
+from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, NoSuchSecretError, StoreError, UsageError
 
 # What describes a connection is imported where one is opened: who looks whether a cell calls `connect` needs none of it.
 if TYPE_CHECKING:
@@ -102,6 +102,24 @@ def open_connection(
         timeout_s: How long opening may take; None is what the description says, else `connections.access.TIMEOUT_S`.
         debug: Whether an error also shows the driver's own, with known values masked.
     """
+    try:
+        return _open_described(description, test=test, as_=as_, timeout_s=timeout_s, debug=debug)
+    except ConnectionSpecError as error:
+        # Imported here: nearly every description is understood.
+        from flowfile_nb.connections.respelt import respelt
+
+        names: list[str] = []
+        # What is wrong with the store is told where it is needed.
+        with suppress(FlowfileNbError):
+            names = session.backend().names()
+        if (told := respelt(description, names)) is None:
+            raise
+        raise type(error)(told[0], hint=told[1]) from None
+
+
+def _open_described(
+    description: str | Mapping[str, Any], *, test: bool, as_: str | None, timeout_s: float | None, debug: bool
+) -> Opened:
     session.require_platform()
     from flowfile_nb import connections
 

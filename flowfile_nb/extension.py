@@ -26,7 +26,7 @@ def secret(line: str) -> Any:
     %secret set NAME              ask for the value, hidden, and store it
         --replace                 replace the value; shares and connections stay
         --if-missing              do nothing where it is stored: for a cell that runs again
-        --file PATH               take it from a file (one line break at the end is dropped)
+        --file PATH               take it from a file (the line break behind a single line is dropped)
         --env VAR                 take it from an environment variable
         --generate [LENGTH]       make a random one (default 32 characters)
     %secret undo NAME             put back what --replace has replaced: once, for 7 days;  asks, and  --yes  does not ask

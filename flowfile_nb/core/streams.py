@@ -45,8 +45,8 @@ class ByteMasker:
     >>> redactor.learn("pw", "hunter2")
     True
     >>> stream = ByteMasker(redactor, always_hold=True)
-    >>> [stream.feed(b"I am here"), stream.feed(b", hunter2!"), stream.release()]
-    [b'', b'I am ', b'here, [secret:pw]!']
+    >>> [stream.feed(b"Now that I am here"), stream.feed(b", hunter2!"), stream.release()]
+    [b'', b'Now that', b' I am here, [secret:pw]!']
     """
 
     def __init__(self, redactor: Redactor, *, always_hold: bool = False) -> None:

@@ -49,10 +49,10 @@ CELLS = {
     "its repr": "'pw=\\x1b[31m' + V[:9] + '\\x1b[m' + V[9:]",
     "its JSON": "import json; print(json.dumps('pw=\\x1b[31m' + V[:9] + '\\x1b[m' + V[9:]))",
     "its JSON as a result": "import json; json.dumps('pw=\\x1b[31m' + V[:9] + '\\x1b[m' + V[9:])",
-    "rich": "import rich.jupyter, rich.console; c = rich.console.Console(force_jupyter=True, width=200); c.print({'a': V})",
-    "rich, a text": "c.print('password=' + V)",
-    "html": "from IPython.display import HTML, Code; HTML('<b>' + V[:9] + '</span><span class=\"x\">' + V[9:] + '</b>')",
-    "a highlighted literal": "HTML(Code('x = ' + repr(V), language='python')._repr_html_())",
+    "rich": "from rich.console import Console; Console(force_jupyter=True, width=200).print({'a': V})",
+    "rich, a text": "from rich.console import Console; Console(force_jupyter=True, width=200).print('password=' + V)",
+    "html": "from IPython.display import HTML; HTML('<b>' + V[:9] + '</span><span class=\"x\">' + V[9:] + '</b>')",
+    "a highlighted literal": "from IPython.display import HTML, Code; HTML(Code(f'x={V!r}', language='python')._repr_html_())",
     "a widget": "import ipywidgets; ipywidgets.HTML(value='<span>' + V[:9] + '</span>' + V[9:])",
 }
 
@@ -73,7 +73,7 @@ def test_colours_go_on_after_it(kernel: Kernel) -> None:
     """What was switched in the middle of a value stays switched behind it, and a tag that was opened is closed."""
     assert "\x1b[31m[secret:pw]\x1b[0m end" in kernel.run("print('\\x1b[31m' + V[:9] + '\\x1b[0m' + V[9:] + ' end')")
 
-    kernel.run("HTML('<span>' + V[:9] + '</span>' + V[9:] + ' end')")
+    kernel.run("from IPython.display import HTML; HTML('<span>' + V[:9] + '</span>' + V[9:] + ' end')")
     assert "<span>[secret:pw]</span> end" in str(kernel.messages)
 
 
