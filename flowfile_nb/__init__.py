@@ -41,7 +41,12 @@ _STATE = "_flowfile_nb"
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        what = f"module {__name__!r} has no attribute {name!r}"
+        if name.startswith("_"):
+            raise AttributeError(what)
+        from flowfile_nb.errors import NoSuchAttributeError
+
+        raise NoSuchAttributeError(what, hint=f'a secret is  {__name__}.secrets["prod_pw"];  there are connect, panel, secrets')
     if name == "panel" and sys.platform == "emscripten":
         # Before anything is imported that a browser's Python may not have.
         from flowfile_nb.session import require_platform

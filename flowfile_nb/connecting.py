@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flowfile_nb import session
 from flowfile_nb.core.expression import expression
 from flowfile_nb.core.names import environment_variable, quoted
-from flowfile_nb.errors import NoSuchSecretError, StoreError, UsageError
+from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, NoSuchSecretError, StoreError, UsageError
 
 # What describes a connection is imported where one is opened: who looks whether a cell calls `connect` needs none of it.
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def connect(
         as_: Another native form: `"duckdb"`, `"adbc"`, `"ibis"`, `"polars"` for files, or `"uri"`, a text that holds the value.
         trust: Open what a project's `connections.toml` says without having looked at it here, as `%connect NAME --trust` does.
         save: A name to keep the description under once it has opened, as `%%connect NAME --save` does: then `connect(NAME)` and
-            `%connect NAME` open it. One of that name is replaced. It holds references, and no value.
+            `%connect NAME` open it. One of that name is replaced, which is printed. It holds references, and no value.
         parts: The description's keys as arguments. A `Secret` is taken as a reference to itself.
 
     Raises:
@@ -102,6 +102,24 @@ def open_connection(
         timeout_s: How long opening may take; None is what the description says, else `connections.access.TIMEOUT_S`.
         debug: Whether an error also shows the driver's own, with known values masked.
     """
+    try:
+        return _open_described(description, test=test, as_=as_, timeout_s=timeout_s, debug=debug)
+    except ConnectionSpecError as error:
+        # Imported here: nearly every description is understood.
+        from flowfile_nb.connections.respelt import respelt
+
+        names: list[str] = []
+        # What is wrong with the store is told where it is needed.
+        with suppress(FlowfileNbError):
+            names = session.backend().names()
+        if (told := respelt(description, names)) is None:
+            raise
+        raise type(error)(told[0], hint=told[1]) from None
+
+
+def _open_described(
+    description: str | Mapping[str, Any], *, test: bool, as_: str | None, timeout_s: float | None, debug: bool
+) -> Opened:
     session.require_platform()
     from flowfile_nb import connections
 
@@ -178,10 +196,13 @@ def _save(name: str, description: str | Mapping[str, Any]) -> None:
         # As a cell would say it: a `Secret` among the parts is a reference.
         spec = read_spec(description)
         body = spec.marked.restore(spec.marked.text) if isinstance(spec, UrlSpec) else toml_text(spec.parts).rstrip("\n")
-    saved.keep(backend, name, body, Path.cwd())
+    folder, definition, before = Path.cwd(), Definition(name, body), backend.connection_bodies().get(name)
+    saved.keep(backend, name, body, folder)
+    if before is not None and (replaced := saved.in_place_of(Definition(name, before), definition, folder)):
+        print(f"Saved {name}{replaced}.")
     # As below.
     with suppress(StoreError):
-        saved.opened(backend, Definition(name, body))
+        saved.opened(backend, definition)
 
 
 def reopen(description: str | Mapping[str, Any], timeout_s: float | None) -> Any:
@@ -201,16 +222,20 @@ def reopen(description: str | Mapping[str, Any], timeout_s: float | None) -> Any
 
 def _access(*, timeout_s: float | None, debug: bool = False) -> Access:
     from flowfile_nb.connections.access import Access
+    from flowfile_nb.connections.present_names import PresentNames
 
+    present = PresentNames().of
     return Access(
-        session.reveal,
-        fingerprint=_fingerprint,
-        updated_at=lambda name: session.backend().updated_at(name),
+        lambda name: session.reveal(present(name)),
+        fingerprint=lambda name: _fingerprint(present(name)),
+        updated_at=lambda name: session.backend().updated_at(present(name)),
         mask=session.mask,
         learn=session.learn,
         reopen=reopen,
         timeout_s=timeout_s,
         debug=debug,
+        label=lambda name: repr(present(name)),
+        present=present,
     )
 
 

@@ -7,7 +7,8 @@ Every exception this package raises on purpose.
     │   ├── ValueInCellError        a cell holds a stored value in clear, and the setting refuses that
     │   ├── InvalidNameError        a name no secret may have
     │   ├── InvalidValueError       a value no secret may have
-    │   └── SecretFormatError       a Secret was put into text: f"{pw}", "…" + pw
+    │   ├── SecretFormatError       a Secret was put into text: f"{pw}", "…" + pw
+    │   └── NoSuchAttributeError    (also an AttributeError) secrets.prod_pw, for secrets["prod_pw"]
     ├── NoSuchSecretError           (also a KeyError) no secret of that name
     ├── SecretExistsError           the name is taken, and --replace was not said
     ├── NoPromptError               a value is needed and nobody can be asked
@@ -96,6 +97,10 @@ class InvalidValueError(UsageError, ValueError):
 
 class SecretFormatError(UsageError, TypeError):
     """A Secret was put into text, where it would have become a silently wrong string."""
+
+
+class NoSuchAttributeError(UsageError, AttributeError):
+    """Neither the package nor its `secrets` has an attribute of that name."""
 
 
 class NoSuchSecretError(FlowfileNbError, KeyError):

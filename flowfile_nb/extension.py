@@ -26,7 +26,7 @@ def secret(line: str) -> Any:
     %secret set NAME              ask for the value, hidden, and store it
         --replace                 replace the value; shares and connections stay
         --if-missing              do nothing where it is stored: for a cell that runs again
-        --file PATH               take it from a file (one line break at the end is dropped)
+        --file PATH               take it from a file (the line break behind a single line is dropped)
         --env VAR                 take it from an environment variable
         --generate [LENGTH]       make a random one (default 32 characters)
     %secret undo NAME             put back what --replace has replaced: once, for 7 days;  asks, and  --yes  does not ask
@@ -56,7 +56,8 @@ def secret(line: str) -> Any:
         --yes, --passphrase-env VAR
     %secret rotate-key            make another master key and re-encrypt everything, after a backup whose passphrase it asks for
         --dry-run                 say what would be done
-        --backup PATH             where the backup goes;  --passphrase-env VAR  in a headless run;  --no-backup
+        --backup PATH             where the backup goes;  --passphrase-env VAR  in a headless run
+        --no-backup               without one: asks, and  --yes  does not ask
         --new-key-env VAR         where the key is given (FLOWFILE_MASTER_KEY): the new one, in a variable
     %secret share NAME --group GROUP   in a team: let a group use it, without seeing it, towards the targets of your saved
                                   connections and nowhere else
@@ -174,6 +175,8 @@ def unload(shell: InteractiveShell) -> None:
     shell.events.unregister("pre_run_cell", loaded.before_cell)
     if panels := sys.modules.get("flowfile_nb.notebook.panel_watch"):
         panels.unwatch(shell)
+    if loaded.guard is not None and not loaded.guard.problem:
+        _tell_after_cell(shell)
     for part in (loaded.guard, loaded.watch):
         if part is not None:
             part.uninstall()
@@ -183,6 +186,18 @@ def unload(shell: InteractiveShell) -> None:
         del history.store_inputs
     if shell.showtraceback is loaded.errors:
         del shell.showtraceback
+
+
+def _tell_after_cell(shell: InteractiveShell) -> None:
+    """Say at the end of this cell that outputs are not masked any more: `%reload_ext` has put the guard back in by then."""
+
+    def tell(result: Any) -> None:
+        shell.events.unregister("post_run_cell", tell)
+        if _STATE not in vars(shell):
+            told = "flowfile_nb: outputs are not masked any more, nor are inputs.  %load_ext flowfile_nb   masks them again"
+            print(told, file=sys.stderr)
+
+    shell.events.register("post_run_cell", tell)
 
 
 def guard_outputs(redactor: Any) -> None:

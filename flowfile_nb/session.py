@@ -6,11 +6,10 @@ import copyreg
 import os
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
-from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flowfile_nb.core.secret import Secret
-from flowfile_nb.errors import InvalidNameError, UnsupportedPlatformError, UsageError
+from flowfile_nb.errors import InvalidNameError, NoSuchAttributeError, UnsupportedPlatformError, UsageError
 
 if TYPE_CHECKING:
     from flowfile_nb.backend import SecretBackend
@@ -147,6 +146,14 @@ def mask(text: str) -> str:
     return text if _redactor is None else _redactor.mask(text)
 
 
+_WRITTEN = {
+    **dict.fromkeys(("add", "set", "store"), 'secrets["prod_pw"] = value'),
+    **dict.fromkeys(("delete", "remove"), 'del secrets["prod_pw"]'),
+    **dict.fromkeys(("list", "names"), "list(secrets)"),
+    "rename": "%secret rename OLD NEW",
+}
+
+
 class Secrets(MutableMapping[str, Secret]):
     """
     The user's secrets as a mapping from name to `Secret`.
@@ -154,17 +161,20 @@ class Secrets(MutableMapping[str, Secret]):
     `secrets[name] = value` stores durably and replaces in place; `secrets[name]` is a `Secret`, which shows no value.
     """
 
+    __slots__ = ()
+
     def __getitem__(self, name: str) -> Secret:
-        if not isinstance(name, str):
-            raise InvalidNameError(f"a secret's name is text, not {type(name).__name__}", hint='secrets["prod_pw"]')
+        _require_text(name)
         (backend() if _backend is None else _backend).require(name)
-        return Secret(name, partial(reveal, name))
+        return Secret(name, reveal)
 
     def __setitem__(self, name: str, value: str | Secret) -> None:
+        _require_text(name)
         plain = value.get_secret_value() if isinstance(value, Secret) else value
         store(name, plain, replace=True)
 
     def __delitem__(self, name: str) -> None:
+        _require_text(name)
         backend().delete(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -177,15 +187,41 @@ class Secrets(MutableMapping[str, Secret]):
         count = len(self)
         return f"<Secrets: {count:,} {'name' if count == 1 else 'names'}>"
 
+    def setdefault(self, name: str, default: Any = None, /) -> Secret:
+        """Store *default* where there is none of that name; the `Secret` either way, never the text that was given."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
     def clear(self) -> NoReturn:
         """Refused: it would delete every credential, Flowfile's too."""
         raise UsageError("all secrets are not deleted at once", hint="name them:  %secret delete NAME NAME")
+
+    if not TYPE_CHECKING:  # pragma: no branch
+        # A type checker knows by itself what there is.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            what = f"secrets has no attribute {name!r}"
+            if name.startswith("_"):
+                raise AttributeError(what)
+            raise NoSuchAttributeError(what, hint=_WRITTEN.get(name, f"a secret is  secrets[{name!r}]"))
+
+        def __setattr__(self, name: str, value: object) -> NoReturn:
+            raise NoSuchAttributeError(
+                f"secrets has no attribute {name!r}; nothing was stored",
+                hint=f"secrets[{name!r}] = value   and no value in the cell:  %secret set {name}   asks for it",
+            )
 
     def _ipython_key_completions_(self) -> list[str]:
         return backend().names()
 
 
 secrets = Secrets()
+
+
+def _require_text(name: object) -> None:
+    if not isinstance(name, str):
+        raise InvalidNameError(f"a secret's name is text, not {type(name).__name__}", hint='secrets["prod_pw"]')
 
 
 def close(name: str) -> None:

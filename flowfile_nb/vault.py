@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from flowfile_nb.core.names import NOT_KEPT, environment_variable, no_such_secret, require_name, require_value
+from flowfile_nb.core.names import NOT_KEPT, environment_variable, no_such_secret, overridden_by, require_name, require_value
 from flowfile_nb.errors import FlowfileNbError, InvalidNameError, NoSuchSecretError, StoreError
 from flowfile_nb.storage.access_log import AccessLog
 from flowfile_nb.storage.database import ALL
@@ -46,6 +46,7 @@ class Vault:
         self.store = Store(self.paths)
         self.key = StoreKey(self.paths, environ, self.store)
         self.log = AccessLog(self.paths.access_log, environ)
+        self._is_overridden = overridden_by(environ)
         self._found: tuple[float, Row] | None = None
         self._history: AccessHistory | None = None
 
@@ -70,8 +71,8 @@ class Vault:
 
     def fingerprint(self, name: str) -> object:
         """Return that of one name. Raises NoSuchSecretError."""
-        if (variable := environment_variable(name)) in self.environ:
-            return hash(self.environ[variable])
+        if self._is_overridden(name):
+            return hash(self.environ[environment_variable(name)])
         if (row := self.store.find(self.user_id, name)) is None:
             raise self._unknown(name)
         self._found = monotonic(), row  # a new database connection asks for the value next
@@ -80,7 +81,7 @@ class Vault:
     def missing(self, names: Iterable[str]) -> list[str]:
         """Return those of *names* that cannot be used, each once."""
         stored = set(self.store.names(self.user_id))
-        return [name for name in dict.fromkeys(names) if name not in stored and environment_variable(name) not in self.environ]
+        return [name for name in dict.fromkeys(names) if name not in stored and not self._is_overridden(name)]
 
     def brokered(self, names: Iterable[str]) -> dict[str, str]:
         """Return none: whatever can be used here can be read here."""
@@ -94,7 +95,7 @@ class Vault:
         """Return when a value was stored, in seconds since 1970; None where that is not known."""
         from flowfile_nb.core.crypto import token_times
 
-        row = None if environment_variable(name) in self.environ else self.store.find(self.user_id, name)
+        row = None if self._is_overridden(name) else self.store.find(self.user_id, name)
         return None if row is None else token_times([row.token])[0]
 
     def describe(self, limit: int | None = None, names: Sequence[str] | None = None) -> Listing:
@@ -116,14 +117,11 @@ class Vault:
 
     def require(self, name: str) -> None:
         """Let *name* pass only if it can be used. Raises NoSuchSecretError if neither the store nor the environment has it."""
-        try:
-            # `in` would do the same, with one call more.
-            self.environ[environment_variable(name)]
-        except KeyError:
-            row = self.store.find(self.user_id, name)
-            if row is None:
-                raise self._unknown(name) from None
-            self._found = monotonic(), row
+        if self._is_overridden(name):
+            return
+        if (row := self.store.find(self.user_id, name)) is None:
+            raise self._unknown(name)
+        self._found = monotonic(), row
 
     def reveal(self, name: str) -> str:
         """Return the plaintext, and record the use. Raises as `require`, and StoreError if it cannot be read or decrypted."""
@@ -144,9 +142,8 @@ class Vault:
             # The row that `require` found a moment ago, once: a Secret that is kept and asked again looks again.
             row: Row | None = found[1]
         else:
-            variable = environment_variable(name)
-            if variable in self.environ:
-                return self.environ[variable]
+            if self._is_overridden(name):
+                return self.environ[environment_variable(name)]
             row = self.store.find(self.user_id, name)
         if row is None:
             raise self._unknown(name)

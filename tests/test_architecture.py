@@ -21,7 +21,8 @@ ROOMS = {
     "listing": {"core", "backend"},
     "flowfile_connections": {"errors", "core", "storage", "backend"},
     "vault": {"errors", "core", "storage", "backend", "checkup", "listing", "flowfile_connections"},
-    "connections": {"errors", "core", "backend", "loading", "connections"},
+    # `waiting` for a locked file: for others the verb says what is waited for.
+    "connections": {"errors", "core", "backend", "loading", "connections", "waiting"},
     # `extension` at the first value that has to be masked.
     "session": {"errors", "core", "backend", "vault", "connections", "team", "extension"},
     "connecting": {"errors", "core", "backend", "session", "connections", "team"},
@@ -62,6 +63,7 @@ LIBRARIES = {
     "sqlalchemy": {
         *(
             "connections/database.py",
+            "connections/database_failures.py",
             "connections/dialects.py",
             "connections/late_binding.py",
             "connections/own_arguments.py",

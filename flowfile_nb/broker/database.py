@@ -18,7 +18,7 @@ from flowfile_nb.broker.store_engine import NOTHING, READING, WRITING, address_o
 from flowfile_nb.broker.write_turns import WriteTurns
 from flowfile_nb.errors import BrokerError, FlowfileNbError, StoreError
 from flowfile_nb.storage.lock import exclusive
-from flowfile_nb.storage.paths import make_private_directory
+from flowfile_nb.storage.private_files import make_private_directory
 
 POLICY = "policy"
 """The fact that counts changes of what is allowed."""

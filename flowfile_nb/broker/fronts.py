@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from flowfile_nb.storage.lock import exclusive
-from flowfile_nb.storage.paths import make_private_directory
+from flowfile_nb.storage.private_files import make_private_directory
 
 _FOLDER = "fronts"
 

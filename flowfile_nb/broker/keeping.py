@@ -12,7 +12,8 @@ from flowfile_nb.broker.model import Target
 from flowfile_nb.core.crypto import Keychain, token_owner
 from flowfile_nb.errors import BindingError, DamagedSecretError, MasterKeyError, WrongKeyError
 from flowfile_nb.storage.master_key import given_key
-from flowfile_nb.storage.paths import Paths, read_private
+from flowfile_nb.storage.paths import Paths
+from flowfile_nb.storage.private_files import read_private
 
 KEY_FILE = "master_key"
 _KEY_ID = "key_id"

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from flowfile_nb.core.names import quoted
+
 TIMEOUT_S = 10.0
 
 
@@ -27,6 +29,7 @@ class Access:
         label: What a secret is called in an error.
         remedy: What to do where a secret is refused, if not `%secret set NAME --replace`.
         description: What `reopen` is called with, if not the description that is opened.
+        present: Returns what a secret is called now that the description calls so: it may have been renamed since.
     """
 
     def __init__(  # noqa: PLR0913 - what a session has to offer
@@ -43,6 +46,7 @@ class Access:
         label: Callable[[str], str] = repr,
         remedy: str = "",
         description: Any = None,
+        present: Callable[[str], str] = str,
     ) -> None:
         self.reveal = reveal
         self.fingerprint = fingerprint
@@ -55,6 +59,7 @@ class Access:
         self.label = label
         self.remedy = remedy
         self.description = description
+        self.present = present
 
     def replaced(self, **changes: Any) -> Access:
         """Return another one that differs in *changes*, by the names above."""
@@ -63,6 +68,10 @@ class Access:
     def __call__(self, name: str) -> str:
         """Return the value."""
         return self.reveal(name)
+
+    def typed(self, name: str) -> str:
+        """Return a secret's present name as a line of `%secret` takes it: in quotes where it has blanks."""
+        return quoted(self.present(name))
 
     def named(self, name: str) -> str:
         """Return a secret by name and age, to be read: `'prod_pw' (stored 12 d ago)`."""

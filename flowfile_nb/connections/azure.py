@@ -15,7 +15,6 @@ from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.object_storage import Place
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, Restore, all_or_none, digest, one_of
 from flowfile_nb.connections.timeouts import limit_s
-from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError
 
 _MARGIN_S = 60  # a token this close to its end might end on the way
@@ -179,10 +178,10 @@ def _checked(key: str, credentials: Credentials) -> str:
 
 
 def _no_key(credentials: Credentials) -> ConnectionFailedError:
-    name = credentials.names[0]
+    name, access = credentials.names[0], credentials.access
     return ConnectionFailedError(
-        f"the account key in secret {credentials.access.label(name)} is none: it is not base64",
-        hint=f"copy it from the account's page, Access keys, and store it:  %secret set {quoted(name)} --replace",
+        f"the account key in secret {access.label(name)} is none: it is not base64",
+        hint=f"copy it from the account's page, Access keys, and store it:  %secret set {access.typed(name)} --replace",
     )
 
 

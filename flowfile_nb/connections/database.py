@@ -163,9 +163,15 @@ def opened(spec: Spec, reveal: Reveal) -> Any:
         FlowfileNbError: As `make` and `check`.
     """
     engine = make(spec, reveal)
-    pooled = engine.raw_connection()
-    connection = pooled.driver_connection
-    pooled.detach()
+    with explained(engine):
+        pooled = engine.raw_connection()
+        connection = pooled.driver_connection
+        pooled.detach()
+        try:
+            _look(engine, connection)
+        except BaseException:
+            pooled.close()
+            raise
     return connection
 
 
@@ -176,26 +182,38 @@ def check(engine: Engine) -> None:
     Raises:
         ConnectionFailedError: If that fails. The engine is disposed of.
     """
-    try:
+    with explained(engine):
         if engine.dialect.name in dialects.LAZY:
             from flowfile_nb.connections.deadline import within
 
             within(limit_s(_told[engine][1]), lambda: _ask(engine), lambda _: None)
         else:
             with closing(engine.raw_connection()) as connection:
-                if engine.dialect.name == "sqlite":
-                    # It opens a file without a look at what that is.
-                    connection.cursor().execute("PRAGMA schema_version")
+                _look(engine, connection)
+
+
+@contextmanager
+def explained(engine: Engine) -> Iterator[None]:
+    """Translate what is raised of a connection that was just opened; the engine is disposed of then."""
+    try:
+        yield
     except FlowfileNbError:
         engine.dispose()
         raise
     except Exception as error:  # noqa: BLE001 - drivers raise what they like; chained, theirs can print the whole DSN
         engine.dispose()
-        from flowfile_nb.connections.failures import explain
+        from flowfile_nb.connections.database_failures import explain_opening
 
         # What opening itself raises is ours already: this is about what a new connection is asked first.
         names, access = _told[engine]
-        raise explain(error, target(engine), names, access, dialects.server_of(engine.url)) from None
+        raise explain_opening(error, engine.url, names, access) from None
+
+
+def _look(engine: Engine, connection: Any) -> None:
+    if engine.dialect.name == "sqlite":
+        from flowfile_nb.connections.sqlite_file import require_readable
+
+        require_readable(connection, target(engine), _told[engine][1].timeout_s)
 
 
 def _ask(engine: Engine) -> None:
@@ -268,7 +286,11 @@ def _from_parts(spec: TableSpec) -> URL:
 
     parts = dialects.renamed(spec.parts)
     if "url" in parts:
-        raise ConnectionSpecError("a description is a URL or its parts, not both", hint="write the URL alone in the cell")
+        # Imported here, as below: nearly every description is one of the two.
+        from flowfile_nb.connections.untyped import alone
+
+        hint = f"write this line alone:  {alone(str(parts['url']), parts)}"
+        raise ConnectionSpecError("a description is a URL or its parts, not both", hint=hint)
     port = parts.get("port")
     if names_in(str(port)):
         raise misplaced("the port")

@@ -81,7 +81,7 @@ def engine_options(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def require_path(url: URL) -> None:
     """
-    Let a URL pass unless it has a host where a database is a file: that is the beginning of a path, behind two slashes.
+    Let a URL pass unless it has a login, or a host, where a database is a file: that is the beginning of a path.
 
     DuckDB would open a database in memory, without a word.
 
@@ -89,9 +89,17 @@ def require_path(url: URL) -> None:
         ConnectionSpecError: With the URL that was meant, unless it could hold what is none of a path.
     """
     kind = url.get_backend_name()
-    if kind not in FILES or (url.host is None and url.username is None and url.port is None):
+    if kind not in FILES:
         return
     path = "/".join(filter(None, [url.host, url.database]))
+    if url.password is not None and "+pysqlcipher" not in url.drivername:
+        plain = url.host is None and re.fullmatch(r"[\w./ -]{1,200}", path)
+        raise ConnectionSpecError(
+            f"a database of type {kind!r} is a file, and asks for no user and no password",
+            hint=f"leave them out:  {kind}:///{path if plain else 'data/file.db'}   (its permissions say who reads it)",
+        )
+    if url.host is None and url.username is None and url.port is None:
+        return
     plain = url.username is None and url.port is None and re.fullmatch(r"[\w./ -]{1,200}", path)
     raise ConnectionSpecError(
         f"behind two slashes stands a host, and a database of type {kind!r} is a file: its path begins behind three",
@@ -154,7 +162,8 @@ def arguments(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
 def place_of(url: URL) -> str:
     """Return where a URL leads, as `target` does."""
     bare = url._replace(drivername=url.get_backend_name(), password=None, query=type(url.query)())
-    return unquote(bare.render_as_string())
+    # SQLAlchemy puts brackets round a host with a colon, as a reference has one.
+    return re.sub(r"\[(\$\{secret:[^]]*\})\]", r"\1", unquote(bare.render_as_string()))
 
 
 def mapped(url: URL, change: Callable[[str], str], database: Callable[[str], str] | None = None) -> URL:

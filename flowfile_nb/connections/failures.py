@@ -4,228 +4,31 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from urllib.parse import quote
 
-from flowfile_nb.connections.access import TIMEOUT_S, Access
-from flowfile_nb.core.names import environment_variable, quoted
+from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.causes import ANOTHER, BEGIN_WITH_TLS, CLOSED, NO_SUCH, SILENT, TLS_FIRST, cause_of
+from flowfile_nb.core.names import environment_variable
+from flowfile_nb.core.references import fill, reference
 from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError
 
 USE = "could not use"
 """How an error of a connection that was opened earlier begins."""
 
-_NETWORK = "check host and port, the VPN, and whether the server is up"
-_REFUSED = "the server refused the user or the password"
-_ANOTHER = "check the user name; to store another password:  {replace}"
 _LOGIN = re.compile(r"[\w+.-]+://([^/]+)@")
-_SILENT = "the server did not answer in time"
-_NO_SUCH = "what answers on that port is no such server"
-_RIGHT_SERVER = "check the port, and that the type fits the server"
-_CLOSED = "the server closed the connection before it was set up"
 # What a port that waits for TLS does with a client that does not begin so, and others do, too.
-_PERHAPS_TLS = {_SILENT, _NO_SUCH, _CLOSED}
-_TLS_FIRST = "that port begins with TLS, and this connection does not"
-_BEGIN_WITH_TLS = (
-    'check the port; to begin with TLS:  https://…  for an API,  security_protocol = "SASL_SSL"  for Kafka,'
-    "  ?sslmode=require&sslnegotiation=direct  for PostgreSQL 17"
-)
-
-# (what the driver or the server says, what happened, what to do); the first that matches counts.
-_CAUSES = (
-    (
-        r"invalid credentials|failed to authenticate",
-        "the service refused the key",
-        "to store another:  {replace}",
-    ),
-    (
-        r"nosuchbucket|no such bucket|containernotfound|(?:bucket|container) does not exist",
-        "there is no bucket, or container, of that name",
-        "check its spelling, and that it is in this account and behind this endpoint",
-    ),
-    (
-        r"nocredentialserror|unable to locate credentials|defaultcredentialserror|credentialunavailable|defaultazurecredential",
-        "no login was found on this machine, and none is described",
-        "describe a key with  %secret NAME;  or  anonymous = true  for what is public",
-    ),
-    (
-        r"bad authentication type|badauthenticationtype|no authentication methods available",
-        "the server takes another kind of login than the one that is described",
-        "describe  password = %secret NAME  or  private_key = %secret NAME",
-    ),
-    (
-        r"supported mechanisms|unsupported sasl mechanism",
-        "the broker takes another kind of login than the one that is described",
-        'ask its administrator which:  sasl_mechanism = "SCRAM-SHA-512"',
-    ),
-    (
-        r"access denied for user .* to database|permission denied for database",
-        "the server does not let this user into that database, or has none of that name",
-        "check the database at the end of the URL, and the user's rights",
-    ),
-    (
-        (
-            r"password authentication failed|access denied for user|authentication failed|invalid password|no password supplied"
-            r"|login failed for user|ora-01017|incorrect username or password|\b401\b|unauthorized|invalid access token"
-        ),
-        _REFUSED,
-        _ANOTHER,
-    ),
-    # ClickHouse's words.
-    (r"wrong password for user|unknown user ", _REFUSED, _ANOTHER),
-    (
-        r"invalidaccesskeyid|signaturedoesnotmatch|invalid_(?:client|grant)|(?:expired|invalid)token|authenticationfailed",
-        "the service refused the key",
-        "check the key's id; to store another key:  {replace}",
-    ),
-    (
-        r"requesttimetooskewed|request has expired|requestexpired",
-        "the service refused the request's time",
-        "set this machine's clock: it is off by minutes",
-    ),
-    (
-        r"database (?:\"[^\"]*\"|\S+) (?:does not|doesn't) exist|unknown.database|cannot open database|ora-12514|dpy-6001",
-        "the server has no database of that name",
-        "check the database at the end of the URL",
-    ),
-    (
-        r"no encryption|ssl off|insecure transport|require_secure_transport|ssl connection is required",
-        "the server takes encrypted connections only",
-        "add to the URL:  ?sslmode=require  for PostgreSQL,  ?ssl_ca=PATH  for MySQL",
-    ),
-    (
-        r"role \"[^\"]*\" does not exist|no pg_hba\.conf entry|is not allowed to connect",
-        "the server does not let this user in from here",
-        "check the user name, and whether the server allows it from this machine",
-    ),
-    (
-        r"service not known|could not translate host|failed to resolve|nodename nor|getaddrinfo|unknown mysql|name resolution",
-        "there is no host of that name",
-        "check the host's spelling, and whether the VPN is on",
-    ),
-    (r"connection refused|actively refused|connect call failed", "nothing listens on that host and port", _NETWORK),
-    (
-        r"server is unavailable or does not exist|could not connect to the endpoint",
-        "no server answers there: there is no such host, or nothing that listens",
-        _NETWORK,
-    ),
-    (r"no route to host|network is unreachable|host is unreachable", "no network leads from here to that host", _NETWORK),
-    (
-        # The second is paramiko's, for a server that does not greet.
-        r"timed? ?out|timeout|no existing session",
-        _SILENT,
-        f"{_NETWORK};  --timeout SECONDS  waits longer than the usual {TIMEOUT_S:g}",
-    ),
-    (
-        (
-            r"returned response code 400|invalid response to ssl|expected authentication request|packets? out of order"
-            r"|packet sequence|banner|port \d+ is for"
-        ),
-        _NO_SUCH,
-        _RIGHT_SERVER,
-    ),
-    (
-        r"root certificate file .* does not exist|no such file .*\.(?:pem|crt|key)|cannot load cert",
-        "a certificate's file cannot be read",
-        "check the paths of the TLS options, such as  sslrootcert",
-    ),
-    (
-        r"does not match host|hostname mismatch|host name .* mismatch|doesn't match",
-        "the server's certificate is for another host name",
-        "write the host as its certificate has it",
-    ),
-    (
-        r"certificate verify failed|self.signed|unable to get local issuer|unknown ca",
-        "the server's certificate is not signed by an authority that is trusted here",
-        (
-            "name the authority's file:  ?sslrootcert=PATH  for PostgreSQL,  ?ssl_ca=PATH  for MySQL,  ?verify=PATH  for Trino,"
-            "  ssl_ca_location  for Kafka"
-        ),
-    ),
-    (
-        r"does not support (?:ssl|it)|server doesn't support (?:ssl|it)|ssl is not enabled",
-        "the server has no encrypted connections, and this one asks for one",
-        "use a server with TLS; or, where the network is safe, leave out  sslmode  (PostgreSQL),  ssl_ca  and the like (MySQL)",
-    ),
-    # Our own, of an API's transport.
-    (r"that port begins with tls", _TLS_FIRST, _BEGIN_WITH_TLS),
-    (
-        r"certificate.required|requires a valid client certificate",
-        "the server asks for a certificate of yours",
-        "name its files:  cert  and  cert_key  of an API,  ?sslcert=PATH&sslkey=PATH  for PostgreSQL",
-    ),
-    (
-        # OpenSSL's words for what is no TLS at all, and librdkafka's guess at the reason.
-        r"wrong.version.number|record layer failure|packet length too long|plaintext broker listener",
-        "that port answers without TLS, and this connection begins with it",
-        (
-            "check the port; where the network is safe, without TLS:  http://…  for an API,"
-            '  security_protocol = "SASL_PLAINTEXT"  for Kafka'
-        ),
-    ),
-    (
-        r"tls/ssl is required for authentication",
-        "the driver sends a password through an encrypted connection only",
-        'leave  http_scheme  out of  [connect_args],  or  http_scheme = "https"',
-    ),
-    (
-        r"invalid \w+ value",
-        "the driver does not take the value of one of the options",
-        "compare it with the driver's page;  --debug  shows its own words",
-    ),
-    (r"unexpected_eof_while|eof occurred in", "the server hung up where encryption was to begin", _RIGHT_SERVER),
-    (
-        r"certificate|ssl|tls",
-        "the encrypted connection could not be set up",
-        "check the TLS options:  sslmode  for PostgreSQL,  ssl_ca  for MySQL,  verify  for Trino and APIs",
-    ),
-    (
-        r"could not set lock on file|conflicting lock",
-        "another process has the database file open",
-        "close it there (%connect -x NAME), or end that process; to share it each has to read only:  ?access_mode=READ_ONLY",
-    ),
-    (
-        "same database file with a different configuration",
-        "this kernel has the file open in another form, or with other options",
-        "close that one first:  %connect -x NAME",
-    ),
-    (
-        "not a valid duckdb|not a database",
-        "the file is no database of this kind",
-        "check the path, and that the kind fits the file:  sqlite:///…  or  duckdb:///…",
-    ),
-    ("server on socket", "no server answers at that socket of this machine", "to name a host:  postgresql://app@host/sales"),
-    (
-        r"can't open lib|data source name not found",
-        "the ODBC driver, or data source, that is described is not installed here",
-        "those that are:  pyodbc.drivers()  and  pyodbc.dataSources();  SQL Server without ODBC:  mssql+pymssql://…",
-    ),
-    (
-        r"unable to open database file|no such file|cannot open file|is a directory|permission denied",
-        "the database file cannot be opened",
-        "check the path; an absolute one has four slashes:  {file}",
-    ),
-    (
-        r"invalid (?:connection option|dsn|uri query)|unrecognized configuration parameter|unexpected keyword argument",
-        "the driver does not take one of the options",
-        "compare the keys with the driver's page;  --debug  shows its own words",
-    ),
-    (
-        r"too many (?:clients|connections)|connection slots",
-        "the server has no connection left",
-        "close others, or try again later",
-    ),
-    (
-        (
-            r"closed the connection|connection was closed|server disconnected|lost connection|connection reset|broken pipe"
-            r"|unexpected eof|server has gone away|server connection failed|remote end closed|connection aborted"
-        ),
-        _CLOSED,
-        f"{_RIGHT_SERVER};  the server's log may say more",
-    ),
-)
+_PERHAPS_TLS = {SILENT, NO_SUCH, CLOSED}
 
 
-def explain(
-    error: BaseException, target: str, secrets: list[str], access: Access, server: tuple[str, int] | None = None
+def explain(  # noqa: PLR0913 - all that is known of a connection
+    error: BaseException,
+    target: str,
+    secrets: list[str],
+    access: Access,
+    server: tuple[str, int] | None = None,
+    *,
+    described: Callable[[str], tuple[str, str] | None] = lambda what: None,
 ) -> ConnectionFailedError:
     """
     Return our error for a driver's, holding nothing of its text, unless that was asked for: then masked.
@@ -237,7 +40,9 @@ def explain(
         access: Tells the secrets' ages, and what to do where one is refused.
         server: Host and port of what was not greeted with TLS. Where it said nothing that is understood, it is asked whether
             it begins with that.
+        described: Gets what happened, and returns the same and what to do where the description says more about it.
     """
+    target = fill(target, lambda name: reference(access.present(name)))
     # SQLAlchemy wraps the driver's error, and a driver those of others, down to the system's.
     driver = getattr(error, "orig", None) or error
     what, remedy = cause_of(driver) or (
@@ -248,14 +53,16 @@ def explain(
         from flowfile_nb.connections.tls_probe import begins_with_tls
 
         if begins_with_tls(*server):
-            what, remedy = _TLS_FIRST, _BEGIN_WITH_TLS
-    if remedy == _ANOTHER and not secrets and not access.remedy and (login := _LOGIN.match(target)):
+            what, remedy = TLS_FIRST, BEGIN_WITH_TLS
+    if not access.remedy:
+        what, remedy = described(what) or (what, remedy)
+    if remedy == ANOTHER and not secrets and not access.remedy and (login := _LOGIN.match(target)):
         remedy = (
             f"no password stands in this description; write  {quote(login[1], safe='')}:%secret NAME@  in the URL,"
             "  or  password = %secret NAME"
         )
-    replace = f"%secret set {quoted(secrets[0])} --replace" if secrets else "%secret set NAME"
-    if secrets and (variable := environment_variable(secrets[0])) in os.environ:
+    replace = f"%secret set {access.typed(secrets[0])} --replace" if secrets else "%secret set NAME"
+    if secrets and (variable := environment_variable(access.present(secrets[0]))) in os.environ:
         # It would go on giving the value, whatever is stored.
         replace = f"set or delete the variable {variable}, which gives it"
     return ConnectionFailedError(
@@ -269,12 +76,6 @@ def _path_of(target: str) -> str:
     return "duckdb:////home/me/data.duckdb" if target.startswith("duckdb:") else "sqlite:////home/me/data.db"
 
 
-def cause_of(error: BaseException) -> tuple[str, str] | None:
-    """Return what a library's error means, and what to do, with `{replace}` for what stores another; None if unknown."""
-    texts = [_text(each) for each in (_of_system(error), error) if each is not None]
-    return next(((what, remedy) for text in texts for pattern, what, remedy in _CAUSES if re.search(pattern, text)), None)
-
-
 def of_use(found: FlowfileNbError) -> tuple[str, str]:
     """Return what happened and what to do, where the error of opening is one of a connection that was open."""
     return found.message.replace("could not open", USE, 1), found.hint
@@ -283,29 +84,3 @@ def of_use(found: FlowfileNbError) -> tuple[str, str]:
 def with_secrets(names: list[str], access: Access) -> str:
     """Return which secrets were used, each with its age, to stand behind a target; empty if none were."""
     return f" with secret {', '.join(map(access.named, names))}" if names else ""
-
-
-def chain(error: BaseException | None) -> list[BaseException]:
-    """Return an error and what led to it."""
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        reason = getattr(error, "reason", None)
-        error = error.__cause__ or error.__context__ or (reason if isinstance(reason, BaseException) else None)
-    return found
-
-
-def _of_system(error: BaseException) -> BaseException | None:
-    """Return the first error of the operating system or of TLS that a library's was raised for, if there is one."""
-    own = {"builtins", "http.client", "socket", "ssl"}
-    found = [one for one in chain(error)[1:] if isinstance(one, OSError) and type(one).__module__ in own]
-    return found[-1] if found else None
-
-
-def _text(error: BaseException) -> str:
-    """Return what an error says, without names: a host that is called `timeout` says nothing about the cause."""
-    code = getattr(error, "error_code", "")
-    # Its arguments are the plain text, which some show in quotes.
-    text = " ".join([type(error).__name__, *map(str, error.args), str(getattr(code, "value", code))]).lower()
-    text = re.sub(r"(?<!\w)(?:\"[^\"]*\"|'[^']*')", '""', text)
-    return re.sub(r"\((?:[\w-]+\.)+[\w-]+\)", "()", text)

@@ -65,6 +65,11 @@ def kinds() -> list[str]:
     return sorted({*DIALECTS, *_MODULES, *_STORAGE, *(point.name for point in entry_points(group=ENTRY_POINTS))})
 
 
+def is_storage(kind: str) -> bool:
+    """Return whether a kind is a place for files."""
+    return kind in _STORAGE
+
+
 def keys_of(kind: str) -> tuple[str, ...]:
     """Return the names of `declared_keys`."""
     return tuple(key.name for key in declared_keys(kind))

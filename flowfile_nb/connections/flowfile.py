@@ -91,6 +91,8 @@ def access_to(connection: FlowfileConnection, part_of: Callable[[str], Part], ac
         label=label,
         remedy=remedy(connection),
         description=connection,
+        # Of parts, not of secrets.
+        present=str,
     )
 
 

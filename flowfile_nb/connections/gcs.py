@@ -14,7 +14,6 @@ from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.object_storage import Place
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, Restore, digest, one_of
 from flowfile_nb.connections.timeouts import limit_s
-from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionSpecError
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.full_control"
@@ -118,10 +117,11 @@ def service_account(text: str, credentials: Credentials) -> Any:
             bought_with = digest(credentials.read(text))
             account = self._account()
             if account is None:
-                name = credentials.names[0]
+                name, access = credentials.names[0], credentials.access
+                store = f"%secret set {access.typed(name)} --file key.json --replace"
                 raise ConnectionSpecError(
-                    f"the secret {credentials.access.label(name)} is not a service account's key",
-                    hint=f"store the whole JSON file that Google gives:  %secret set {quoted(name)} --file key.json --replace",
+                    f"the secret {access.label(name)} is not a service account's key",
+                    hint=f"store the whole JSON file that Google gives:  {store}",
                 )
             try:
                 # Google's own limit is two minutes, in which nothing else of fsspec's moves.

@@ -15,7 +15,6 @@ from weakref import ref
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.spec import Spec, secrets_in
 from flowfile_nb.connections.storage_parts import digest
-from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError, NoSuchSecretError
 
 _State = dict[str, object]
@@ -123,8 +122,8 @@ class Held:
         name = next((name for name in names if self._is_gone(name)), names[0])
         again = "the next cell has it again" if self.is_renewed else "run the cell again that opens it"
         return NoSuchSecretError(
-            f"{self._place} is cut off: its secret {name!r} is not there any more",
-            hint=f"add it:  %secret set {quoted(name)}   and {again}",
+            f"{self._place} is cut off: its secret {self._login.access.label(name)} is not there any more",
+            hint=f"add it:  %secret set {self._login.access.typed(name)}   and {again}",
         )
 
     def _is_gone(self, name: str) -> bool:
@@ -139,7 +138,7 @@ class Held:
     def _replaced(self, before: _State, now: _State) -> ConnectionFailedError:
         names = [name for name, fingerprint in now.items() if before.get(name) != fingerprint]
         return ConnectionFailedError(
-            f"{self._place} was closed: its secret {', '.join(map(repr, names))} was replaced",
+            f"{self._place} was closed: its secret {', '.join(map(self._login.access.label, names))} was replaced",
             hint="run the cell again that opens it, or  %connect NAME  if it is saved; what was not committed is undone",
         )
 

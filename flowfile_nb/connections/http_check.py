@@ -16,7 +16,6 @@ from flowfile_nb.connections.failures import explain, of_use, with_secrets
 from flowfile_nb.connections.http_description import EXAMPLE
 from flowfile_nb.connections.http_transport import ApiClient, origin, proxy_of
 from flowfile_nb.connections.tls_probe import begins_with_tls
-from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError
 
 
@@ -90,7 +89,11 @@ def _of_status(client: ApiClient, response: httpx.Response) -> tuple[str, str]:
     if status in {401, 403}:
         names = client.late_binding.attachments.names()
         used = with_secrets(names, client.late_binding.access)
-        another = f"store another:  %secret set {quoted(names[0])} --replace" if names else f"describe one:  {EXAMPLE}"
+        another = (
+            f"store another:  %secret set {client.late_binding.access.typed(names[0])} --replace"
+            if names
+            else f"describe one:  {EXAMPLE}"
+        )
         allowed = "whoever runs it can allow it; or " if status == 403 else ""
         return f"{target(client)} refused the credential{used}: it answered {status} to {asked}", allowed + another
     said = f"{target(client)} answered {status} to {asked}"
@@ -110,7 +113,9 @@ def _ask(client: ApiClient, path: str) -> None:
         used = with_secrets(names, client.late_binding.access)
         raise ConnectionFailedError(
             f"{target(client)} refused the credential{used}: it answered {response.status_code} to {path}",
-            hint=f"store another:  %secret set {quoted(names[0])} --replace" if names else f"describe one:  {EXAMPLE}",
+            hint=f"store another:  %secret set {client.late_binding.access.typed(names[0])} --replace"
+            if names
+            else f"describe one:  {EXAMPLE}",
         )
     server = _unencrypted(client) if response.status_code == 400 else None
     if server is not None and begins_with_tls(*server):

@@ -14,7 +14,6 @@ import httpx
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.failures import explain
-from flowfile_nb.core.names import quoted
 from flowfile_nb.core.references import fill, names_in
 from flowfile_nb.errors import ConnectionFailedError
 
@@ -98,7 +97,7 @@ class ClientCredentials:
         except KeyboardInterrupt:
             raise KeyboardInterrupt from None
         if status in {400, 401, 403}:
-            raise self._refused(status)
+            raise self._refused(status, reveal)
         answer = _json(body) if status == 200 else {}
         text, lasts_s = answer.get("access_token"), answer.get("expires_in", float("inf"))
         bearer = str(answer.get("token_type", "bearer")).lower() == "bearer"
@@ -128,12 +127,12 @@ class ClientCredentials:
             "POST", self.grant.token_url, headers=headers, content=urlencode(form).encode(), extensions={"timeout": timeout}
         )
 
-    def _refused(self, status: int) -> ConnectionFailedError:
+    def _refused(self, status: int, reveal: Access) -> ConnectionFailedError:
         other = "basic" if self.grant.in_body else "body"
         name = next(iter(names_in(self.grant.client_secret)), "NAME")
         return ConnectionFailedError(
-            f"{self.grant.token_url} refused the client's id or secret {name!r}: it answered {status}",
-            hint=f'store it anew:  %secret set {quoted(name)} --replace   or try  client_auth = "{other}"',
+            f"{self.grant.token_url} refused the client's id or secret {reveal.label(name)}: it answered {status}",
+            hint=f'store it anew:  %secret set {reveal.typed(name)} --replace   or try  client_auth = "{other}"',
         )
 
 

@@ -21,7 +21,6 @@ import httpx
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.http_oauth import ClientCredentials
 from flowfile_nb.connections.later import answered
-from flowfile_nb.core.names import quoted
 from flowfile_nb.core.references import fill, names_in
 from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError
 
@@ -209,7 +208,7 @@ def _header(text: str, reveal: Access) -> bytes:
     if value != value.strip(" \t") or any(character < " " or character == "\x7f" for character in value.replace("\t", "")):
         name = next(iter(names_in(text)), "NAME")
         raise ConnectionFailedError(
-            f"the value of secret {name!r} cannot stand in a header: it holds a line break, or a blank at an end",
-            hint=f"store it without:  %secret set {quoted(name)} --replace",
+            f"the value of secret {reveal.label(name)} cannot stand in a header: it holds a line break, or a blank at an end",
+            hint=f"store it without:  %secret set {reveal.typed(name)} --replace",
         )
     return value.encode()

@@ -62,11 +62,9 @@ class LateBinding:
         except FlowfileNbError:
             raise
         except Exception as error:  # noqa: BLE001 - drivers raise what they like; chained, theirs can print the whole DSN
-            from flowfile_nb.connections.failures import explain
+            from flowfile_nb.connections.database_failures import explain_opening
 
-            raise explain(
-                error, dialects.place_of(self._url), self._names, self._access, dialects.server_of(self._url)
-            ) from None
+            raise explain_opening(error, self._url, self._names, self._access, self._connect_args) from None
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
             raise KeyboardInterrupt from None

@@ -28,7 +28,7 @@ def meant_credential(key: str) -> str | None:
         found = [
             (mistakes, name)
             for name, most in _NAMES.items()
-            if end != f"{name}s" and (mistakes := _distance(end, name)) <= most
+            if end != f"{name}s" and (mistakes := mistakes_in(end, name)) <= most
         ]
         if found:
             return "_".join([*words[:start], min(found)[1]])
@@ -42,10 +42,10 @@ def is_authorization(header: str) -> bool:
     >>> is_authorization("Authorisation"), is_authorization("Authorizaton"), is_authorization("Author")
     (True, True, False)
     """
-    return _distance(header.lower(), "authorization") <= 2
+    return mistakes_in(header.lower(), "authorization") <= 2
 
 
-def _distance(one: str, other: str) -> int:
+def mistakes_in(one: str, other: str) -> int:
     """Return how many letters are missing, too many, wrong, or two of them the wrong way round (optimal string alignment)."""
     if abs(len(one) - len(other)) > 2:
         return 3

@@ -15,8 +15,9 @@ from typing import Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
 from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.causes import cause_of
 from flowfile_nb.connections.drivers import missing
-from flowfile_nb.connections.failures import USE, cause_of, explain, of_use, with_secrets
+from flowfile_nb.connections.failures import USE, explain, of_use, with_secrets
 from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.later import EXPLAIN, Teller
 from flowfile_nb.connections.portable import make_portable
@@ -24,7 +25,6 @@ from flowfile_nb.connections.spec import Spec
 from flowfile_nb.connections.storage_errors import first_of, is_known, is_of_path, is_of_this_machine
 from flowfile_nb.connections.storage_parts import Credentials, Grammar, Parts, parts_of
 from flowfile_nb.connections.told import shortened
-from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError, MissingDriverError
 
 Listing = Callable[[str], str]
@@ -164,7 +164,7 @@ class ObjectStorage(ABC):
         if not isinstance(first, PermissionError) and cause_of(first) is not None:
             return of_use(self.explained(first))
         if isinstance(error, PermissionError):
-            another = f";  to store another key:  %secret set {quoted(names[0])} --replace" if names else ""
+            another = f";  to store another key:  %secret set {access.typed(names[0])} --replace" if names else ""
             what = "that is refused: the login is not good any more, or may not do that"
             return f"{used}: {what}", f"whoever runs the storage can tell which{another}"
         return f"{used}: {shortened(str(error)) or type(error).__name__}", ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections.access import Access, access_of
@@ -10,7 +11,7 @@ from flowfile_nb.connections.families import Reveal, family_of, form_of
 from flowfile_nb.connections.file_paths import located
 from flowfile_nb.connections.spec import read_spec, scheme_of, secrets_in
 from flowfile_nb.core.names import quoted
-from flowfile_nb.errors import NoSuchSecretError
+from flowfile_nb.errors import NoSuchSecretError, ReferenceSyntaxError
 from flowfile_nb.loading import uncollected
 
 if TYPE_CHECKING:
@@ -65,6 +66,18 @@ class Opened:
         """What a check did in a word, and what it could not try, such as the key of an API; None where it has tried all."""
         said: Callable[[Any], tuple[str, str] | None] | None = getattr(self.kind, "untried", None)
         return said(self.native) if said is not None else None
+
+    def follow(self, old: str, new: str) -> None:
+        """Be told by the name that a secret has got; what it was opened by says that, too, unless that is a project's file."""
+        self.secrets = [new if name == old else name for name in self.secrets]
+        if self.described is None or self.described[0].origin or not isinstance(body := self.described[0].description, str):
+            return
+        # Imported here, as below: few secrets are renamed while something is open.
+        from flowfile_nb.connections.definition import Definition
+        from flowfile_nb.core.references import renamed
+
+        with suppress(ReferenceSyntaxError):
+            self.described = Definition(self.described[0].name, renamed(body, old, new)), self.described[1]
 
     def close(self) -> None:
         """Close it and what it keeps open."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from flowfile_nb.connections.spec import Spec, UrlSpec, read_spec, scheme_of, secrets_in
-from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError
+from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, LiteralPasswordError
 
 # What says where a connection leads; the first that is there counts.
 _URLS = ("url", "base_url")
@@ -33,15 +33,17 @@ class Outline:
         target: Where it leads, without password and options.
         secrets: The names of those it needs.
         problem: Why it cannot be used; empty if it can.
+        remedy: What to do about that, if it is to be said of a definition in a file, too.
     """
 
-    __slots__ = ("kind", "problem", "secrets", "target")
+    __slots__ = ("kind", "problem", "remedy", "secrets", "target")
 
-    def __init__(self, kind: str, target: str, secrets: tuple[str, ...], problem: str = "") -> None:
+    def __init__(self, kind: str, target: str, secrets: tuple[str, ...], problem: str = "", remedy: str = "") -> None:
         self.kind = kind
         self.target = target
         self.secrets = secrets
         self.problem = problem
+        self.remedy = remedy
 
 
 def outline_of(description: str | Mapping[str, Any]) -> Outline:
@@ -69,8 +71,11 @@ def _of_any(description: str | Mapping[str, Any]) -> Outline:
     try:
         spec = read_spec(description)
         return Outline(shown(scheme_of(spec)), shown(_target(spec)), tuple(secrets_in(spec)))
-    except ConnectionSpecError as error:
+    except LiteralPasswordError as error:
+        # What to do about one is said of a cell.
         return Outline("", "", (), error.message)
+    except ConnectionSpecError as error:
+        return Outline("", "", (), error.message, error.hint)
     except (FlowfileNbError, TypeError, ValueError, AttributeError):
         return Outline("", "", (), "the definition cannot be understood")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.spec import Spec, UrlSpec
+from flowfile_nb.core.references import fill_all, reference
 from flowfile_nb.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class _Reduce:
         spec, described = self._spec, self._access.description
         if described is None:
             described = spec.marked.restore(spec.marked.text) if isinstance(spec, UrlSpec) else spec.parts
+            described = fill_all(described, lambda name: reference(self._access.present(name)))
         return self._access.reopen, (described, self._access.timeout_s)
 
     def __repr__(self) -> str:

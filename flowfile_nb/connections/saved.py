@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowfile_nb.connections.definition import Definition
+from flowfile_nb.connections.definition import Definition, said_by
 from flowfile_nb.connections.elsewhere import elsewhere
 from flowfile_nb.connections.file_paths import anchored, relative_to
 from flowfile_nb.connections.spec import UrlSpec, read_spec
 from flowfile_nb.connections.toml_text import printable
 from flowfile_nb.core.names import quoted, suggest
-from flowfile_nb.errors import UsageError
+from flowfile_nb.errors import ConnectionSpecError, UsageError
 
 if TYPE_CHECKING:
     from flowfile_nb.backend import SecretBackend
@@ -112,7 +112,8 @@ def require_understood(definition: Definition) -> None:
     if definition.outline.problem:
         hint = f"%connect {quoted(definition.name)} --edit  shows it"
         if definition.origin:
-            hint = f'mend it in {Path(definition.origin).name}, where a secret is written  "${{secret:NAME}}"'
+            file, remedy = Path(definition.origin).name, definition.outline.remedy
+            hint = f"in {file}:  {remedy}" if remedy else f'mend it in {file}, where a secret is written  "${{secret:NAME}}"'
         raise UsageError(f"{definition.name} cannot be opened: {definition.outline.problem}", hint=hint)
 
 
@@ -158,6 +159,17 @@ def keep(backend: SecretBackend, name: str, body: str, folder: Path) -> bool:
     kept = str(anchored(body, folder))
     backend.save_connection(name, kept)
     return kept != body
+
+
+def in_place_of(before: Definition, now: Definition, folder: Path) -> str:
+    """Return what is gone where one description replaced another, to stand behind "Saved"; empty where it said the same."""
+    try:
+        if said_by(before, folder) == said_by(now, folder):
+            return ""
+    except ConnectionSpecError:
+        return ", in place of a description that cannot be understood"
+    target = before.outline.target
+    return f", in place of {target}" if target != now.outline.target else f", in place of another description of {target}"
 
 
 def export(backend: SecretBackend, definitions: list[Definition], path: Path) -> None:

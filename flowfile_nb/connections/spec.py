@@ -22,6 +22,7 @@ _TOML_STRING = expression(
     r"""\"{3}(?:\\.|[^\\])*?(?:\"{3}|\Z) | '{3}[\s\S]*?(?:'{3}|\Z) | "(?:\\.|[^"\\\n])*" | '[^'\n]*' | \#.*""",
     re.VERBOSE,
 )
+_OPTION = expression(r"\s--[a-z][a-z-]*")
 _KEY_LINE = expression(r"^[ \t]*(?:\[(?P<table>[\w.-]+)\]|(?P<key>[\w.-]+)[ \t]*=)", re.MULTILINE)
 
 __all__ = ["Spec", "TableSpec", "UrlSpec", "is_credential", "read_spec", "read_toml", "scheme_of", "secrets_in"]
@@ -93,7 +94,10 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
         raise ConnectionSpecError("the description of the connection is empty", hint=BOTH_FORMS)
     if _is_url(lines[0].strip()):
         if len(lines) > 1:
-            raise ConnectionSpecError("a URL stands alone; there is another line after it", hint=BOTH_FORMS)
+            # Imported here, as below: nearly every description is understood.
+            from flowfile_nb.connections.remedies import beside_a_url
+
+            raise ConnectionSpecError("a URL stands alone; there is another line after it", hint=beside_a_url(lines[1:]))
         return _of_url(lines[0].strip())
     if _is_url(StandIns(lines[0].strip()).text):
         raise misplaced("the kind of connection")
@@ -107,7 +111,20 @@ def read_spec(description: str | Mapping[str, Any]) -> Spec:
 def _of_url(url: str) -> UrlSpec:
     marked = _without_comment(StandIns(url))
     refuse_literals_in_url(marked)
+    _refuse_behind(marked.text)
     return UrlSpec(marked)
+
+
+def _refuse_behind(url: str) -> None:
+    """Refuse what people write behind a URL, and what would be a part of its last word."""
+    if found := _OPTION.search(url):
+        raise ConnectionSpecError(
+            f"behind the URL stands {found[0].strip()}, which would be a part of it",
+            hint="options stand in the first line of the cell:  %%connect warehouse --save",
+        )
+    # In a query an ODBC string may end so.
+    if url[-1] in ";," and "?" not in url:
+        raise ConnectionSpecError(f"a URL does not end with a {url[-1]!r}", hint="leave it out")
 
 
 def scheme_of(spec: Spec) -> str:
@@ -150,10 +167,10 @@ def _table(parts: dict[str, Any]) -> Spec:
         # As it stands in a connections.toml.
         return read_spec(url)
     if not isinstance(parts.get("type"), str):
-        hint = 'type = "postgresql"   (or mysql, sqlite, duckdb …)'
-        if isinstance(url, str) and _is_url(url):
-            hint = f'type = "{url.partition(":")[0]}"   beside the url; the URL of a database stands alone, without other keys'
-        raise ConnectionSpecError("the description says no type", hint=hint)
+        # Imported here, as below: nearly every description says one.
+        from flowfile_nb.connections.untyped import untyped
+
+        raise untyped(parts)
     if names_in(parts["type"]):
         raise misplaced("the type")
     return TableSpec(parts)

@@ -168,7 +168,7 @@ def _key(parts: Parts, credentials: Credentials) -> PKey | None:
         return None
     passphrase = credentials.read(parts["passphrase"]).encode() if "passphrase" in parts else None
     names = names_in(parts.get("private_key", ""))
-    return _parsed(text, passphrase, names[0] if names else "")
+    return _parsed(text, passphrase, credentials.access.present(names[0]) if names else "")
 
 
 def _parsed(text: bytes, passphrase: bytes | None, secret: str) -> PKey:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from flowfile_nb.connections.failures import chain
+from flowfile_nb.connections.causes import chain
 
 # What a service says to somebody it knows, who may not do that: the key is right.
 _KNOWN = ("accessdenied", "access denied", "authorizationpermissionmismatch", "authorizationfailure", "does not have")

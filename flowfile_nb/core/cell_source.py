@@ -9,10 +9,15 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 
 from flowfile_nb.core.expression import expression
 
 REMOVED = "[removed by flowfile_nb]"
+ADDING = ("add", "new", "create", "store", "save")
+CHANGING = ("update", "edit", "change", "replace")
+"""What people type elsewhere for `set`, and for `set --replace`; a value behind it is one all the same."""
+_SETTING = {"set", *ADDING, *CHANGING}
 
 # Text in quotes, an escaped character, or a comment: `# ` behind white space. `#hunter2` is a value that somebody has typed.
 _COMMENT = expression(r"""("(?:\\.|[^"\\])*"|'[^']*'|\\.)|(?:^|(?<=\s))#(?:\s.*|$)""", re.DOTALL)
@@ -23,9 +28,10 @@ _CALL = expression(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?
 # The same of `%connect …` and `%%connect …`; `connect = …` and `connect(…)` are Python.
 _CONNECT_LINE = expression(r"(?m)(?:%connect|^[ \t]*connect)[ \t]+(?P<args>(?![=(])[^\n]*)$")
 _CONNECT_CALL = expression(r"run_(?:line|cell)_magic\(\s*(['\"])connect\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2)[^\\\n])*)\2")
+_VARIABLE = expression(r"|\w+|\$\w+|\$?\{\w+\}|%\w+%")
 _DESCRIPTION = expression(r"://|:[^\s/@]*@")
 # Not the magic.
-_OURS = expression(r"(?<!%)\b(?:connect|secrets)\b")
+_OURS = expression(r"(?<!%)\b(?:connect|secrets?)\b")
 
 
 def without_comment(line: str) -> str:
@@ -49,7 +55,7 @@ def value_on_line(words: Sequence[str]) -> str | None:
     >>> value_on_line(["set", "prod_pw", "--replace"]) is None
     True
     """
-    setting = words[:1] == ["set"]
+    setting = bool(words) and words[0] in _SETTING
     options = {"--file", "--env", "--generate"}
     rest = list(words[1:] if setting else words)
     names = [
@@ -57,12 +63,35 @@ def value_on_line(words: Sequence[str]) -> str | None:
     ]
     if not names:
         return None
+    if setting and any(_no_variable(word, after) for word, after in zip(rest, [*rest[1:], ""], strict=True)):
+        return names[0].partition("=")[0]
     name, equals, _ = names[0].partition("=")
     if name and equals and (setting or len(words) == 1):
         return name
     if len(names) > 1 and (setting or names[1].startswith("=")):
         return name
     return None
+
+
+def passphrase_on_line(words: Sequence[str]) -> str | None:
+    """
+    Return the verb for which the words of a `%secret` line also give a passphrase, or may; None where they give none.
+
+    >>> passphrase_on_line(["backup", "all.backup", "hunter2"]), passphrase_on_line(["backup", "all.backup", "--overwrite"])
+    ('backup', None)
+    """
+    if not words or words[0] not in {"backup", "restore", "rotate-key"}:
+        return None
+    names = [word for before, word in pairwise(words) if word[:1] != "-" and not before.endswith("-env")]
+    options = {word.partition("=")[0] for word in words if word.startswith("-")}
+    given = options & {"--passphrase", "--password", "-p"} or (len(names) > 1 and words[0] != "rotate-key")
+    return words[0] if given else None
+
+
+def _no_variable(word: str, after: str) -> bool:
+    """Return whether an option names no environment variable, whichever way one might write it, and so may give a value."""
+    option, equals, given = word.partition("=")
+    return option == "--env" and _VARIABLE.fullmatch(given if equals else after) is None
 
 
 def description_on_line(line: str) -> bool:
@@ -101,11 +130,12 @@ def hide_values(cell: str) -> str:
 
     def hide(match: re.Match[str]) -> str:
         args = match["args"]
-        name = value_on_line(_words(without_comment(args.replace("\\\n", " "))))
+        words = _words(without_comment(args.replace("\\\n", " ")))
+        name = value_on_line(words) or passphrase_on_line(words)
         if name is None:
             return match[0]
         start = match.start("args") - match.start()
-        verb = "set " if args.split()[0] == "set" else ""
+        verb = f"{first} " if (first := args.split()[0]) in _SETTING else ""
         tail = match[0][start + len(args) :]
         return f"{match[0][:start]}{verb}{name} {REMOVED}{tail}"
 

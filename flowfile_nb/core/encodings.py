@@ -7,24 +7,18 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator
 
+from flowfile_nb.core.url_forms import SAFE as URL_SAFE
+from flowfile_nb.core.url_forms import url_forms
+
 MIN_CHARACTERS = 4
 _MIN_DERIVED = 6  # bytes; shorter base64 or hex would hit by chance: 5 characters do in one of 1,000 images
 _MIN_LINE = 8  # characters
 
-# Of these alone, no encoding of text changes anything; of those, neither JSON nor `repr` does.
-_URL_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
+# Of these alone, neither JSON nor `repr` changes anything.
 _PRINTABLE = bytes(set(range(32, 127)) - set(b"\"'\\"))
-# What others leave as it is, or write otherwise, than `quote(safe="")`.
-_URL_MANNERS = tuple(
-    dict(zip(others.encode(), written.encode(), strict=True))
-    for others, written in (
-        ("/", "/"),  # quote()
-        (" ", "+"),  # quote_plus()
-        (" +", " +"),  # SQLAlchemy's user and password
-        (" +/", " +/"),  # SQLAlchemy's database
-        ("!'()*", "!'()*"),  # JavaScript's encodeURIComponent
-    )
-)
+# The widths of lines of base64: MIME's, as of `base64.encodebytes`, and PEM's.
+_BASE64_LINES = (76, 64)
+_ONE_BASE64_LINE = 48  # bytes that fit into each
 _TO_URLSAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -32,10 +26,11 @@ def patterns_of(value: str) -> list[bytes]:
     """
     Return every usual form of *value*, in UTF-8, each once, the raw one first; none for a value under 4 characters.
 
-    Raw; JSON; `repr` of text and of bytes; HTML; URL-quoted; base64 (whatever stands before and after it in the encoded
-    bytes); hex; JSON and HTML of the former where they nest, and `repr` of JSON. Also where its UTF-8 was read as Latin-1,
-    without blank ends, with either line ending, and of a value of several lines each line that is long enough to be told from
-    other text.
+    Raw; JSON, also as it stands in a page; `repr` of text and of bytes; HTML, also with numbers for what is not ASCII;
+    URL-quoted, wholly or as far as a place in a URL needs it; base64 (whatever stands before and after it in the encoded
+    bytes), also in lines; hex, also with colons or blanks; JSON and HTML of the former where they nest, and `repr` of JSON.
+    Also where its UTF-8 was read as Latin-1, without blank ends, with either line ending, and of a value of several lines each
+    line that is long enough to be told from other text.
 
     >>> patterns_of("hunter2")[:3]
     [b'hunter2', b'68756e74657232', b'68756E74657232']
@@ -46,9 +41,11 @@ def patterns_of(value: str) -> list[bytes]:
     for whole in _variants(value):
         raw = whole.encode("utf-8", "surrogatepass")
         found[raw] = None
-        if raw.translate(None, _URL_SAFE):
+        if raw.translate(None, URL_SAFE):
             found |= dict.fromkeys(_escaped(whole, raw))
         found |= dict.fromkeys(form for form in _binary(raw) if len(form) >= _MIN_DERIVED)
+    if len(value) > _ONE_BASE64_LINE or not value.isascii():
+        found |= dict.fromkeys(_base64_lines(value))
     if "\n" in value or "\r" in value:
         found |= dict.fromkeys(_lines(value))
     return list(found)
@@ -68,6 +65,9 @@ def _variants(value: str) -> Iterator[str]:
 
 def _escaped(text: str, raw: bytes) -> Iterator[bytes]:
     forms = set(_html(text))
+    if not text.isascii():
+        # lxml, ElementTree, and `xmlcharrefreplace`.
+        forms |= {form.encode("ascii", "xmlcharrefreplace").decode() for form in (text, *forms)}
     if raw.translate(None, _PRINTABLE):
         literals = {*_json(text), *_repr(text)}
         forms |= {nested for form in literals | forms for nested in _json(form)}
@@ -75,16 +75,28 @@ def _escaped(text: str, raw: bytes) -> Iterator[bytes]:
         forms |= {nested for form in _json(text) for nested in _repr(form)}
         bare = repr(b'"' + raw)[3:-1]
         forms |= {bare, bare.replace("\\'", "'")}
+    if "'" in text or "&" in text or "<" in text or ">" in text:
+        scripts = set(_in_script(text))
+        # And `repr` of that.
+        forms |= scripts | {form.replace("\\", "\\\\") for form in scripts}
     if "/" in text:
         # pandas, PHP and many JavaScript libraries escape it in JSON.
         forms.add(_json(text)[0].replace("/", "\\/"))
     for form in sorted(forms):
         yield form.encode("utf-8", "surrogatepass")
-    yield from _url_quoted(raw)
+    yield from url_forms(raw)
 
 
 def _json(text: str) -> tuple[str, str]:
     return json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _in_script(text: str) -> Iterator[str]:
+    for form in dict.fromkeys(_json(text)):
+        # Go; Flask and Jinja; Django.
+        go = form.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+        yield from (go, go.replace("'", "\\u0027"))
+        yield form.replace("<", "\\u003C").replace(">", "\\u003E").replace("&", "\\u0026")
 
 
 def _repr(text: str) -> Iterator[str]:
@@ -101,25 +113,10 @@ def _html(text: str) -> Iterator[str]:
             yield bare.replace('"', double).replace("'", single)
 
 
-def _url_quoted(raw: bytes) -> Iterator[bytes]:
-    unsafe = set(raw.translate(None, _URL_SAFE)) - {ord("%")}
-    manners = [manner for manner in _URL_MANNERS if unsafe & manner.keys()]
-    for escape in (b"%%%02X", b"%%%02x"):
-        # First, as the others bring more of it.
-        quoted = raw.replace(b"%", b"%25")
-        for byte in unsafe:
-            quoted = quoted.replace(bytes([byte]), escape % byte)
-        yield quoted
-        for manner in manners:
-            form = quoted
-            for byte, written in manner.items():
-                form = form.replace(escape % byte, bytes([written]))
-            yield form
-
-
 def _binary(raw: bytes) -> Iterator[bytes]:
-    digits = raw.hex().encode()
-    yield from (digits, digits.upper())
+    colons = raw.hex(":").encode()
+    for digits in (raw.hex().encode(), colons, colons.replace(b":", b" ")):
+        yield from (digits, digits.upper())
     for before in range(3):
         encoded = b64encode(bytes(before) + raw)
         # Left out: the characters that also hold bits of what stands before or after.
@@ -127,6 +124,21 @@ def _binary(raw: bytes) -> Iterator[bytes]:
         yield from (stable, stable.translate(_TO_URLSAFE))
         if not before:
             yield from (encoded, encoded.translate(_TO_URLSAFE))
+
+
+def _base64_lines(value: str) -> Iterator[bytes]:
+    for text in dict.fromkeys((value, value.strip())):
+        encoded = b64encode(text.encode("utf-8", "surrogatepass"))
+        for width in _BASE64_LINES:
+            lines = [encoded[start : start + width] for start in range(0, len(encoded), width)]
+            if len(lines) > 1:
+                *others, last = lines
+                yield from others
+                if len(last) >= _MIN_DERIVED:
+                    yield last
+                else:
+                    # With the one before it: as they are, and as `repr` and JSON write them.
+                    yield from (others[-1] + end + last for end in (b"\n", b"\r\n", b"\\n", b"\\r\\n"))
 
 
 def _lines(value: str) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 
+from flowfile_nb.core.codes import ESCAPE, SIGNS
 from flowfile_nb.core.index import Index
 from flowfile_nb.core.redaction import Redactor
 
@@ -17,7 +18,8 @@ class JsonSearch:
     The search of packed messages: a redactor's patterns, and those that JSON writes otherwise in the way it writes them.
 
     A pattern stands in a string exactly where its JSON form stands in the packed text, so searching the packed text decides for
-    all its strings, its keys and its numbers.
+    all its strings, its keys and its numbers. Of codes for colours and the like only the strings themselves tell what they are,
+    and what stands around them: a message that has some is found, too.
 
     Args:
         redactor: The values to look for; what it learns later counts too.
@@ -38,10 +40,10 @@ class JsonSearch:
         self._lock = threading.RLock()
 
     def finds(self, packed: bytes) -> bool:
-        """Return whether a value stands in *packed*: UTF-8 with escapes only where JSON must have them."""
+        """Return whether a value stands in *packed*, or codes do: UTF-8 with escapes only where JSON must have them."""
         if len(self._redactor.patterns) != self._taken:
             self._take_in()
-        return self._redactor.hits(packed) or (self._rewritten is not None and bool(self._rewritten.spans(packed)))
+        return (self._rewritten is not None and bool(self._rewritten.spans(packed))) or self._redactor.hits(packed)
 
     def _take_in(self) -> None:
         with self._lock:
@@ -49,6 +51,7 @@ class JsonSearch:
             known = len(patterns)
             # Most are letters and digits, which JSON leaves as they are.
             new = [_in_json(pattern) for pattern in patterns[self._taken : known] if _ESCAPED.search(pattern)]
+            new += () if self._taken else (_in_json(ESCAPE), *SIGNS)
             unknown = list(dict.fromkeys(form for form in new if form not in self._forms))
             if unknown:
                 index = self._rewritten or Index(self._redactor.engine)

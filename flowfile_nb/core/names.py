@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from flowfile_nb.errors import InvalidNameError, InvalidValueError, NoSuchSecretError
 
@@ -43,7 +43,7 @@ def require_value(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidValueError(
             f"a secret's value is text, not {type(value).__name__}",
-            hint="bytes become text with  value.decode()  or  base64.b64encode(value).decode()",
+            hint=_as_text(value),
         )
     if not value:
         raise InvalidValueError("an empty value was not stored", hint="to remove a secret:  %secret delete NAME")
@@ -67,6 +67,17 @@ def require_value(value: object) -> str:
     return value
 
 
+def _as_text(value: object) -> str:
+    if value is None:
+        # What `os.environ.get` gives where there is none.
+        return "there is none where it was taken from;  to remove a secret:  %secret delete NAME"
+    if isinstance(value, (bytes, bytearray)):
+        return "bytes become text with  value.decode()  or  base64.b64encode(value).decode()"
+    if isinstance(value, (dict, list)):
+        return "store each value under a name of its own, or all as one text:  json.dumps(value)"
+    return "str(value)  makes text of it"
+
+
 def environment_variable(name: str) -> str:
     """
     Return the variable that overrides secret *name*, as Flowfile spells it.
@@ -77,6 +88,22 @@ def environment_variable(name: str) -> str:
     # Asked at each use of a secret, and most names are what the pattern leaves as it is.
     usual = "__" not in name and name.isidentifier() and name.isascii()
     return "FLOWFILE_SECRET_" + (name if usual else re.sub("[^A-Za-z0-9]+", "_", name)).upper()
+
+
+def overridden_by(environ: Mapping[str, str]) -> Callable[[str], bool]:
+    """
+    Return what tells whether a variable of *environ* overrides the secret of a name, at the moment when it is asked.
+
+    >>> is_overridden = overridden_by({"FLOWFILE_SECRET_PROD_PW": "hunter2"})
+    >>> is_overridden("prod_pw"), is_overridden("test_pw")
+    (True, False)
+    """
+    # `os.environ` raises, and catches, where a variable is missing: a tenth of a warm read. The dictionary in it does not.
+    # Its keys are bytes, but for Windows.
+    inner, encode = getattr(environ, "_data", None), getattr(environ, "encodekey", str)
+    if isinstance(inner, dict) and isinstance(encode(""), bytes):
+        return lambda name: environment_variable(name).encode() in inner
+    return lambda name: environment_variable(name) in environ
 
 
 def quoted(name: str) -> str:
@@ -130,5 +157,8 @@ def no_such_secret(name: str, known: Iterable[str], *, instead: str | None = Non
     """
     close = suggest(name, known)
     told = [f"did you mean {close!r}?  "] if close else []
-    told += [f"Add it:  %secret set {quoted(name)}   "] if instead is None else [f"{instead}  "] if instead else []
+    if instead is None:
+        told += [f"Add it:  %secret set {quoted(name)}   "] if name.strip() else []
+    elif instead:
+        told.append(f"{instead}  ")
     return NoSuchSecretError(f"no secret named {name!r}", hint="".join([*told, "List yours:  %secret list"]))

@@ -33,7 +33,11 @@ class Prefixes:
         """Know these too."""
         new = list(patterns)
         self.longest = max([self.longest, *map(len, new)])
-        self._heads.update(pattern[:length] for length in range(1, _HEAD + 1) for pattern in new)
+        heads = set(new)
+        for length in range(_HEAD, 0, -1):
+            # The shorter ones are those of fewer and fewer.
+            heads = {head[:length] for head in heads}
+            self._heads |= heads
         for pattern in new:
             if len(pattern) > _LONG:
                 self._long.setdefault(pattern[:_LONG], []).append(pattern)

@@ -6,6 +6,7 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
+from flowfile_nb.core.codes import ESCAPE, SIGNS, Origin, codes, uncoded, without_begun
 from flowfile_nb.core.encodings import MIN_CHARACTERS, patterns_of
 from flowfile_nb.core.index import Index
 from flowfile_nb.core.prefixes import Prefixes
@@ -13,6 +14,8 @@ from flowfile_nb.core.search import EngineName, engine_name
 
 _OPEN = b"[secret:"
 _NAMELESS = b"[secret]"
+# So much of a value with colours in it, cut by a flush, waits for the rest; less is what many texts end in.
+_CUT_UNDER_CODES = 4
 
 
 class Hit:
@@ -35,7 +38,8 @@ class Redactor:
     The values to mask, and the masking of text.
 
     A value counts from the moment it is learned. All its places are found in one pass; where several overlap, one mask covers
-    all of them and names the longest. Text that is masked already stays as it is. Safe to use from several threads.
+    all of them and names the longest. Text that is masked already stays as it is. Codes for colours, and `<span>` tags, in the
+    middle of a value do not hide it; those that are switched there stay switched. Safe to use from several threads.
 
     Args:
         engine: The library that searches; the fastest there is where this is None.
@@ -113,7 +117,7 @@ class Redactor:
         parts = []
         end = 0
         for hit in hits:
-            parts += [data[end : hit.start], self.mask_of(hit.name)]
+            parts += [data[end : hit.start], self.mask_for(hit.name, data[hit.start : hit.end])]
             end = hit.end
         return b"".join([*parts, data[end:]])
 
@@ -143,17 +147,32 @@ class Redactor:
             self._take_in()
         if self._index is None:
             return []
-        spans = self._index.spans(data)
-        if not spans:
-            return []
-        masks = self._masks_in(data)
+        hits, has_codes = self._read(data)
+        if has_codes or ESCAPE in data:
+            under, _ = self._read(uncoded(data))
+            if under:
+                origin, known = Origin(data), {(hit.start, hit.end) for hit in hits}
+                places = [(*origin.place(hit.start, hit.end), hit.name) for hit in under]
+                hits += [Hit(start, end, name) for start, end, name in places if (start, end) not in known]
+                hits.sort(key=lambda hit: (hit.start, -hit.end))
+        return hits
+
+    def _read(self, data: bytes) -> tuple[list[Hit], bool]:
+        """Return the places of values in *data* as it stands, and whether signs of codes were found in it."""
+        index, names = self._index, self._names
+        spans = index.spans(data) if index else []
+        if not index or not spans:
+            return [], False
+        patterns = index.patterns
+        found = [(start, end, names[patterns[at]]) for start, end, at in spans if patterns[at] in names]
+        masks = self._masks_in(data) if found else []
         starts = [start for start, _ in masks]
-        patterns, names = self._index.patterns, self._names
-        return [
-            Hit(start, end, names[patterns[index]])
-            for start, end, index in sorted(spans, key=lambda span: (span[0], -span[1]))
+        hits = [
+            Hit(start, end, name)
+            for start, end, name in sorted(found, key=lambda span: (span[0], -span[1]))
             if not masks or not _spared(start, end, masks, starts)
         ]
+        return hits, len(found) < len(spans)
 
     def wait(self) -> None:
         """Return when no database is being built; for measuring."""
@@ -173,11 +192,20 @@ class Redactor:
             known[name] = mask
         return mask
 
+    def mask_for(self, name: str, covered: bytes) -> bytes:
+        """Return the mask for a place in text, with the codes in the middle of what it covers after it."""
+        mask = self.mask_of(name)
+        if covered in self._names:
+            return mask
+        return mask + b"".join(code for code in codes(covered) if not self._read(code)[0])
+
     def undecided(self, data: bytes) -> int:
         """Return where in *data* the earliest value, or mask, starts whose end may still be to come; else its length."""
         if self._pending:
             self._take_in()
         cut = self._prefixes.open_end(data)
+        if ESCAPE in data:
+            cut = min(cut, self._undecided_under_codes(data))
         if cut < len(data):
             for start, end in self._masks_in(data):
                 if start < cut < end:
@@ -188,6 +216,12 @@ class Redactor:
         """Return the longest end of *data* that is most of a value, though not all: over half of it, and 4 characters."""
         if self._pending:
             self._take_in()
+        if (hit := self._begun(data)) is not None or ESCAPE not in data:
+            return hit
+        under = self._begun(uncoded(without_begun(data)))
+        return under and Hit(*Origin(data).place(under.start, under.end), under.name)
+
+    def _begun(self, data: bytes) -> Hit | None:
         masks = self._masks_in(data)
         starts = [start for start, _ in masks]
         size = len(data)
@@ -205,6 +239,16 @@ class Redactor:
     def goes_on(self, data: bytes, more: bytes) -> bool:
         """Return whether *data*, undecided from its start on, still is so with *more* after it. Quick for long *data*."""
         return self._prefixes.goes_on(data, more)
+
+    def _undecided_under_codes(self, data: bytes) -> int:
+        # No further back: a stream of nothing but codes would be held for ever.
+        first = max(0, len(data) - 4 * self._prefixes.longest)
+        tail = data[first:]
+        text = uncoded(without_begun(tail))
+        at = self._prefixes.open_end(text)
+        if len(text) - at < _CUT_UNDER_CODES:
+            return len(data)
+        return first + Origin(tail).place(at, len(text))[0]
 
     def _masks_in(self, data: bytes) -> list[tuple[int, int]]:
         found = []
@@ -226,7 +270,7 @@ class Redactor:
             new: dict[bytes, str] = {}
             for name, value in learned:
                 for pattern in patterns_of(value):
-                    if pattern not in self._searched:
+                    if pattern not in self._searched or pattern not in self._names:
                         new.setdefault(pattern, name)
             masks = {_OPEN + name.encode("utf-8", "surrogatepass") + b"]": name for name, _ in learned}
             self._names |= new
@@ -234,11 +278,12 @@ class Redactor:
             self._mask_lengths |= {len(mask) for mask in masks}
             self._prefixes.add([*new, *masks])
             index = self._index or Index(self.engine)
-            index.add(list(new))
+            searched = [pattern for pattern in dict.fromkeys((*new, *SIGNS)) if pattern not in self._searched]
+            index.add(searched)
             self._index = index
             self._mask_of = {}
             # Last: interrupted before, all is done again, and until then no thread masks without what it has not got.
-            self._searched |= new.keys()
+            self._searched.update(searched)
             for pair in learned:
                 self._pending.pop(pair, None)
 

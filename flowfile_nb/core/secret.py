@@ -17,9 +17,9 @@ class Secret:
 
     Args:
         name: The secret's name.
-        reveal: Returns the plaintext of that name.
+        reveal: Called with that name, returns the plaintext.
 
-    >>> pw = Secret("prod_pw", lambda: "p@ss:w/or d?#")
+    >>> pw = Secret("prod_pw", lambda name: "p@ss:w/or d?#")
     >>> pw
     Secret('prod_pw')
     >>> f"postgresql://app:{pw:url}@db.example.com/sales"
@@ -30,7 +30,7 @@ class Secret:
 
     name: str
 
-    def __init__(self, name: str, reveal: Callable[[], str]) -> None:
+    def __init__(self, name: str, reveal: Callable[[str], str]) -> None:
         self.name = name
         self._reveal = reveal
 
@@ -42,7 +42,7 @@ class Secret:
             NoSuchSecretError: If it was deleted since.
             StoreError: If the store cannot be read or decrypted.
         """
-        return self._reveal()
+        return self._reveal(self.name)
 
     def __repr__(self) -> str:
         return f"Secret({self.name!r})"
@@ -60,9 +60,9 @@ class Secret:
             # Imported here, as hmac below: together they cost as much as all of a first read.
             from urllib.parse import quote
 
-            return quote(self._reveal(), safe="")
+            return quote(self._reveal(self.name), safe="")
         if spec == "plain":
-            return self._reveal()
+            return self._reveal(self.name)
         return self._refuse_text()
 
     def __eq__(self, other: object) -> bool:
@@ -71,7 +71,7 @@ class Secret:
         import hmac
 
         # Constant time: how long a comparison takes must not tell how much of it agrees.
-        return hmac.compare_digest(self._reveal().encode(), other._reveal().encode())
+        return hmac.compare_digest(self._reveal(self.name).encode(), other._reveal(other.name).encode())
 
     # Equal by value, and a hash of the value would tell the value of a short one.
     __hash__ = None  # type: ignore[assignment]

@@ -45,8 +45,8 @@ class ByteMasker:
     >>> redactor.learn("pw", "hunter2")
     True
     >>> stream = ByteMasker(redactor, always_hold=True)
-    >>> [stream.feed(b"I am here"), stream.feed(b", hunter2!"), stream.release()]
-    [b'', b'I am ', b'here, [secret:pw]!']
+    >>> [stream.feed(b"Now that I am here"), stream.feed(b", hunter2!"), stream.release()]
+    [b'', b'Now that', b' I am here, [secret:pw]!']
     """
 
     def __init__(self, redactor: Redactor, *, always_hold: bool = False) -> None:
@@ -131,10 +131,14 @@ class ByteMasker:
     def _write(self, parts: list[bytes], data: bytes, out: int, cluster: _Cluster) -> int:
         if cluster.end <= out:
             return out
-        mask = (cluster.start, cluster.name)
-        # Where the beginning went out as a mask, that stands for the rest, too.
-        parts += [data[out : cluster.start], b"" if mask == self._masked else self._redactor.mask_of(cluster.name)]
-        self._masked = mask
+        parts.append(data[out : cluster.start])
+        if self._masked == (cluster.start, cluster.name):
+            # The beginning went out as a mask, which stands for the rest, too.
+            mask = self._redactor.mask_for(cluster.name, data[out : cluster.end])
+            parts.append(mask.removeprefix(self._redactor.mask_of(cluster.name)))
+        else:
+            parts.append(self._redactor.mask_for(cluster.name, data[cluster.start : cluster.end]))
+        self._masked = (cluster.start, cluster.name)
         return cluster.end
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-EXAMPLE = "PATH [NAME …] [--all] [--replace] [--prefix TEXT] [--clean | --delete] [--dry-run] [--yes]"
+EXAMPLE = (
+    "PATH [NAME …] | --env | --keyring SERVICE USERNAME   [--all] [--replace] [--prefix TEXT]"
+    " [--clean | --delete] [--dry-run] [--yes]"
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

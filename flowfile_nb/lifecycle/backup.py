@@ -22,7 +22,7 @@ from flowfile_nb.errors import (
 from flowfile_nb.lifecycle.contents import Contents, from_bytes, to_bytes
 from flowfile_nb.storage.access_log import EVERYTHING
 from flowfile_nb.storage.master_key import key_source, read_master_key
-from flowfile_nb.storage.paths import place_private
+from flowfile_nb.storage.private_files import place_private
 from flowfile_nb.storage.rows import Row
 from flowfile_nb.storage.whole import Whole, read_whole
 from flowfile_nb.vault import Vault

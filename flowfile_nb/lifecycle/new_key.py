@@ -14,7 +14,7 @@ from typing import TextIO
 
 from flowfile_nb.core.crypto import generate_master_key
 from flowfile_nb.errors import StoreError, UsageError
-from flowfile_nb.storage.paths import create_private
+from flowfile_nb.storage.private_files import create_private
 
 VARIABLE = "FLOWFILE_MASTER_KEY"
 # What Jupyter and ipykernel leave in the environment of what a cell starts, which has a terminal of its own there.

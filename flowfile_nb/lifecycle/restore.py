@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from flowfile_nb.core.crypto import Keychain
-from flowfile_nb.core.sealed import MAGIC, unseal
+from flowfile_nb.core.sealed import MAGIC, require_sealed, unseal
 from flowfile_nb.errors import DamagedSecretError, MasterKeyError, StoreError, UsageError, WrongKeyError
 from flowfile_nb.lifecycle.contents import Contents, from_bytes
 from flowfile_nb.storage.access_log import EVERYTHING
@@ -82,12 +82,22 @@ class Restored(NamedTuple):
 
 
 def read_backup(path: str, passphrase: str) -> Contents:
+    """Return what a backup holds. Raises as `read_sealed` and `opened`."""
+    return opened(read_sealed(path), passphrase)
+
+
+def opened(sealed: bytes, passphrase: str) -> Contents:
+    """Return what `read_sealed` has read. Raises WrongPassphraseError."""
+    return from_bytes(unseal(sealed, passphrase))
+
+
+def read_sealed(path: str) -> bytes:
     """
-    Return what a backup holds.
+    Return a backup as it is on disk: before its passphrase is asked for, it is one that can be opened.
 
     Raises:
         UsageError: If there is no file to read.
-        ForeignBackupError, DamagedBackupError, NewerBackupError, WrongPassphraseError: As they say.
+        ForeignBackupError, DamagedBackupError, NewerBackupError: As they say.
     """
     try:
         with open(os.path.expanduser(path), "rb") as file:
@@ -96,7 +106,8 @@ def read_backup(path: str, passphrase: str) -> Contents:
             sealed = beginning + (file.read() if beginning == MAGIC else b"")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="check the path; nothing was changed") from None
-    return from_bytes(unseal(sealed, passphrase))
+    require_sealed(sealed)
+    return sealed
 
 
 def preview(vault: Vault, backup: Contents) -> Plan:

@@ -92,7 +92,7 @@ def _require_new(vault: Vault, given: bytes, new_key: bytes | None) -> None:
     if new_key is None:
         raise UsageError(
             f"the master key comes from {source}, which cannot be changed from here",
-            hint=f"make a new one ({_MAKE}), put it into a variable, and  %secret rotate-key --new-key-env VARIABLE",
+            hint=f"make a new one ({_MAKE}), set NEW_MASTER_KEY to it, and  %secret rotate-key --new-key-env NEW_MASTER_KEY",
         )
     try:
         Keychain(new_key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -32,6 +33,38 @@ _NOT_KNOWN = "an option is unknown, or there is a word too many"
 _NO_NUMBER = expression(r"argument (--[a-z-]+): invalid (?:int|float) value")
 
 
+# What says the same elsewhere.
+_OPTIONS_ELSEWHERE = {
+    **dict.fromkeys(("--force", "--overwrite"), ("--replace", "--overwrite", "--yes")),
+    **dict.fromkeys(("--replace",), ("--overwrite",)),
+    **dict.fromkeys(("--with", "--to", "--from", "--team"), ("--group",)),
+    **dict.fromkeys(("-y", "--no-input", "--confirm"), ("--yes",)),
+    "-n": ("--dry-run", "--last"),
+}
+
+
+def option_meant(words: Iterable[str], known: Iterable[str]) -> str | None:
+    """
+    Return the option that the first unknown one may have meant: a short form, a beginning, another tool's word, a typo.
+
+    >>> option_meant(["prod_pw", "-f"], ["--file", "--force"]), option_meant(["--overwrite"], ["--replace"])
+    (None, '--replace')
+    >>> option_meant(["--gen=20"], ["--generate", "--env"]), option_meant(["--sav"], ["--save", "--as"])
+    ('--generate', '--save')
+    """
+    options = [option for option in known if option.startswith("--")]
+    for word in (word.partition("=")[0] for word in words if word.startswith("-")):
+        if word in options:
+            continue
+        begun = [option for option in options if option.lstrip("-").startswith(word.lstrip("-"))]
+        same = [option for option in _OPTIONS_ELSEWHERE.get(word, ()) if option in options]
+        found = same[0] if same else begun[0] if len(begun) == 1 else None
+        if found is None and word.startswith("--") and (near := nearest(word[2:], [option[2:] for option in options])):
+            found = f"--{near}"
+        return found
+    return None
+
+
 class _Parser(argparse.ArgumentParser):
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         known, others = self.parse_known_args(args, namespace)
@@ -41,10 +74,8 @@ class _Parser(argparse.ArgumentParser):
 
     def _meant(self, words: list[str]) -> str:
         """Return the option that one of these may have meant. They are not quoted: one might be a value."""
-        options = [option for option in self._option_string_actions if option.startswith("--")]
-        near = [found for word in words if word.startswith("--") and (found := nearest(word, options))]
         hint = self.epilog or "%secret?  is the help page"
-        return f"did you mean {near[0]}?   {hint}" if near else hint
+        return f"did you mean {near}?   {hint}" if (near := option_meant(words, self._option_string_actions)) else hint
 
     def error(self, message: str) -> NoReturn:
         # argparse quotes what it did not understand, which might be a value: only our own words are shown.

@@ -7,13 +7,17 @@ import time
 from argparse import Namespace
 
 from flowfile_nb import session
-from flowfile_nb.core.names import UNDO_DAYS
+from flowfile_nb.core.names import UNDO_DAYS, quoted
 from flowfile_nb.errors import UsageError
 from flowfile_nb.lifecycle.backup import require_passphrase, write_backup
-from flowfile_nb.lifecycle.restore import DIFFERS, NEW, SAME, SHADOWED, UNREADABLE, Plan, apply, preview, read_backup
+from flowfile_nb.lifecycle.restore import DIFFERS, NEW, SAME, SHADOWED, UNREADABLE, Plan, apply, opened, preview, read_sealed
+from flowfile_nb.notebook.line_variables import from_environment
 from flowfile_nb.notebook.prompt import ask_passphrase, confirm
 from flowfile_nb.notebook.table import Table
 
+VARIABLE = "BACKUP_PASSPHRASE"
+"""The variable that the hints of a headless run name."""
+_FILE = "secrets.backup"
 _NAMED = 10
 _ROWS = 100
 
@@ -22,10 +26,16 @@ def backup(args: Namespace) -> None:
     """Write a backup and say what is in it."""
     vault = session.vault()
     path = os.path.abspath(os.path.expanduser(args.path))
+    # Before anything is asked.
+    if os.path.isdir(path):
+        raise UsageError(f"{path} is a folder; no backup was written", hint=_line("backup", os.path.join(args.path, _FILE)))
+    if not os.path.isdir(os.path.dirname(path)):
+        raise UsageError(
+            f"there is no folder {os.path.dirname(path)}; no backup was written", hint="make it, or choose another"
+        )
     if os.path.lexists(path) and not args.overwrite:
-        # Before anything is asked.
         raise UsageError(f"{path} exists already; it was not overwritten", hint="choose another name, or say  --overwrite")
-    otherwise = _otherwise("backup", args.path)
+    otherwise = _otherwise("backup", args.path, *(["--overwrite"] if args.overwrite else []))
     passphrase = _given(args) or ask_passphrase("Passphrase of the backup", twice=True, otherwise=otherwise)
     done = write_backup(vault, path, require_passphrase(passphrase), overwrite=args.overwrite)
     print(f"Backed up {_counted(done.secrets, 'secret')}, {_counted(done.connections, 'connection')} and the master key")
@@ -40,9 +50,10 @@ def backup(args: Namespace) -> None:
 def restore(args: Namespace) -> None:
     """Show what a backup would change, ask, and restore it."""
     vault = session.vault()
-    otherwise = _otherwise("restore", args.path, "--yes")
+    sealed = read_sealed(args.path)
+    otherwise = _otherwise("restore", args.path, *(["--replace"] if args.replace else []), "--yes")
     passphrase = _given(args) or ask_passphrase("Passphrase of the backup", twice=False, otherwise=otherwise)
-    plan = preview(vault, read_backup(args.path, passphrase))
+    plan = preview(vault, opened(sealed, passphrase))
     print(_described(plan, replace=args.replace))
     adds, replaces = plan.count(NEW) + plan.carried, plan.count(DIFFERS) if args.replace else 0
     if not adds and not replaces and not plan.groups and not plan.takes_key:
@@ -82,7 +93,10 @@ def _described(plan: Plan, *, replace: bool) -> Table:
     if len(changing) > _ROWS:
         notes.append(f"… and {len(changing) - _ROWS:,} more rows.")
     if len(changing) < len(rows):
-        notes.append(f"{len(rows) - len(changing):,} are the same, here and in the backup, and stay.")
+        same = len(rows) - len(changing)
+        notes.append(
+            f"{same:,} {'is' if same == 1 else 'are'} the same, here and in the backup, and stay{'s' if same == 1 else ''}."
+        )
     if plan.groups:
         notes.append(f"Groups that are new here, with their members: {_named(plan.groups)}")
     if plan.backup.whole.lost:
@@ -93,17 +107,15 @@ def _described(plan: Plan, *, replace: bool) -> Table:
 def _given(args: Namespace) -> str | None:
     if args.passphrase_env is None:
         return None
-    passphrase = os.environ.get(args.passphrase_env)
-    if not passphrase:
-        raise UsageError(
-            f"there is no environment variable {args.passphrase_env!r}",
-            hint="set it before the kernel starts; nothing was done",
-        )
-    return passphrase
+    return from_environment(args.passphrase_env, "nothing was done")
 
 
 def _otherwise(verb: str, path: str, *options: str) -> str:
-    return " ".join([f"set a variable, and  %secret {verb} '{path}' --passphrase-env VARIABLE", *options])
+    return f"set {VARIABLE} before the kernel starts, and  {_line(verb, path, f'--passphrase-env {VARIABLE}', *options)}"
+
+
+def _line(verb: str, path: str, *options: str) -> str:
+    return " ".join(["%secret", verb, quoted(path), *options])
 
 
 def _counted(number: int, what: str) -> str:

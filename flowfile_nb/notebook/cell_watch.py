@@ -8,6 +8,7 @@ store. They are decrypted when the first cell runs, and those that changed when 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -23,6 +24,8 @@ from flowfile_nb.errors import FlowfileNbError, ValueInCellError
 # The newest; a larger store is not one person's. A thousand take some 30 ms to decrypt.
 _MOST = 2_000
 _LINES = 10
+# A value of so many characters is in no longer word by chance.
+_CERTAIN = 8
 
 
 class FlowfileNb(Configurable):
@@ -77,7 +80,9 @@ class CellWatch:
     def look_at(self, cell: str) -> None:
         """Warn of the stored values that stand in *cell*; they are kept out of the history and of the outputs."""
         if self._config.cell_source == "warn" and (hits := self._find(cell)):
-            print(_warning(cell, hits), file=sys.stderr)
+            data = cell.encode("utf-8", "surrogatepass")
+            sure = [hit for hit in hits if not may_be_chance(data, hit, self._values[hit.name])]
+            print(_warning(data, sure) if sure else _of_chance(hits), file=sys.stderr)
 
     def _refuse(self, lines: list[str]) -> list[str]:
         """Refuse to transform a cell that holds a stored value: then IPython does not run it."""
@@ -105,7 +110,16 @@ class CellWatch:
         version = backend.version()
         if version == self._version:
             return
-        fingerprints = dict(list(backend.fingerprints().items())[-_MOST:])
+        present = backend.fingerprints()
+        fingerprints = dict(list(present.items())[-_MOST:])
+        if any(present.get(name) != fingerprint for name, fingerprint in self._fingerprints.items()):
+            # What was replaced, renamed or deleted is no secret's value any more: to write the secret for it would be wrong.
+            self._redactor = Redactor()
+            self._values = {
+                name: value for name, value in self._values.items() if present.get(name) == self._fingerprints.get(name, "")
+            }
+            for name, value in self._values.items():
+                self._redactor.learn(name, value)
         for name, fingerprint in fingerprints.items():
             if fingerprint != self._fingerprints.get(name):
                 try:
@@ -117,9 +131,25 @@ class CellWatch:
         self._fingerprints, self._version = fingerprints, version
 
 
-def _warning(cell: str, hits: list[Hit]) -> str:
+def may_be_chance(data: bytes, hit: Hit, value: str) -> bool:
+    """Return whether a short value stands inside of a longer word, as `prod` does in `products`; then it may not be meant."""
+    if len(value) >= _CERTAIN or data[hit.start : hit.end] != value.encode("utf-8", "surrogatepass"):
+        return False
+    edges = (data[hit.start - 1 : hit.start + 1] if hit.start else b"", data[hit.end - 1 : hit.end + 1])
+    return any(len(edge) == 2 and (edge.replace(b"_", b"").isalnum() or edge == b"__") for edge in edges)
+
+
+def _of_chance(hits: list[Hit]) -> str:
+    whose = ", ".join(repr(name) for name in dict.fromkeys(hit.name for hit in hits))
+    return (
+        f"flowfile_nb: in this cell the value of secret {whose} is a part of a longer word."
+        " Delete it from the notebook, if that is not by chance."
+    )
+
+
+def _warning(data: bytes, hits: list[Hit]) -> str:
     """Return what is said of a cell: whose values are in it, and its lines as they should be."""
-    data, end = cell.encode("utf-8", "surrogatepass"), 0
+    end = 0
     parts: list[bytes] = []
     for hit in hits:
         parts += [data[end : hit.start], reference(hit.name).encode()]
@@ -127,7 +157,7 @@ def _warning(cell: str, hits: list[Hit]) -> str:
     better = b"".join([*parts, data[end:]]).decode("utf-8", "replace")
     names = list(dict.fromkeys(hit.name for hit in hits))
     references = [reference(name) for name in names]
-    lines = [f"    {line}" for line in better.splitlines() if any(one in line for one in references)]
+    lines = [f"    {_written(line, names)}" for line in better.splitlines() if any(one in line for one in references)]
     whose = ", ".join(repr(name) for name in names)
     return "\n".join(
         [
@@ -136,3 +166,21 @@ def _warning(cell: str, hits: list[Hit]) -> str:
             f"In code:  x = %secret {quoted(names[0])}   and  x.get_secret_value()   where the text itself is needed.",
         ]
     )
+
+
+def _written(line: str, names: list[str]) -> str:
+    """
+    Return a line with a reference in it as code that runs, where it does no more than assign the value.
+
+    >>> _written("pw = '${secret:prod_pw}'", ["prod_pw"])
+    'pw = %secret prod_pw'
+    >>> _written('os.environ["PGPASSWORD"] = "${secret:prod_pw}"', ["prod_pw"])
+    '%secret env prod_pw PGPASSWORD'
+    """
+    for name in names:
+        text = rf"""(?P<quote>["']){re.escape(reference(name))}(?P=quote)\s*$"""
+        if found := re.match(rf"(\s*\w+\s*=\s*){text}", line):
+            return f"{found[1]}%secret {quoted(name)}"
+        if found := re.match(rf"""(\s*)os\.environ\[["'](\w+)["']\]\s*=\s*{text}""", line):
+            return f"{found[1]}%secret env {quoted(name)} {found[2]}"
+    return line

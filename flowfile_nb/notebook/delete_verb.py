@@ -8,6 +8,7 @@ from flowfile_nb import session
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import NoPromptError
 from flowfile_nb.notebook.meant import require_stored
+from flowfile_nb.notebook.overriding import require_in_store, tell_of_rest
 from flowfile_nb.notebook.prompt import confirm
 
 
@@ -15,6 +16,7 @@ def delete(args: Namespace) -> None:
     """Delete secrets, each after saying what uses it and who else loses it."""
     backend = session.backend()
     require_stored(args.names, ["delete", *args.names])
+    require_in_store(args.names)
     for name in args.names:
         users = session.used_by(name)
         groups = shared_with(name)
@@ -30,6 +32,8 @@ def delete(args: Namespace) -> None:
             backend.delete(name)
         told = "".join(f" It was {fact}." for fact in facts)
         print(f"Deleted {name}.{told}" if agreed else f"Kept {name}.")
+        if agreed:
+            tell_of_rest(name)
 
 
 def shared_with(name: str) -> str:

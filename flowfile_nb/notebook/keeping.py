@@ -6,8 +6,8 @@ from pathlib import Path
 
 from flowfile_nb import session
 from flowfile_nb.connections import project_file, saved
-from flowfile_nb.connections.definition import Definition, said_by
-from flowfile_nb.errors import ConnectionSpecError, UsageError
+from flowfile_nb.connections.definition import Definition
+from flowfile_nb.errors import UsageError
 from flowfile_nb.notebook.arguments import ConnectArguments
 from flowfile_nb.notebook.connection_rows import near
 from flowfile_nb.notebook.prompt import confirm
@@ -18,7 +18,7 @@ def keep(args: ConnectArguments, definition: Definition, folder: Path) -> None:
     backend = session.backend()
     before = backend.connection_bodies().get(args.name)
     has_paths = saved.keep(backend, args.name, definition.text, folder)
-    replaced = "" if before is None else _replaced(Definition(args.name, before), definition, folder)
+    replaced = "" if before is None else saved.in_place_of(Definition(args.name, before), definition, folder)
     print(f"Saved{replaced}. In another notebook:  %connect {args.name}" + (f" --as {args.as_}" if args.as_ else ""))
     if has_paths:
         print(f"Its relative paths are saved whole: they lead below {folder} from every folder.")
@@ -27,17 +27,6 @@ def keep(args: ConnectArguments, definition: Definition, folder: Path) -> None:
 
         if told := not_for_others_yet(args.name):
             print(told)
-
-
-def _replaced(before: Definition, now: Definition, folder: Path) -> str:
-    """Return what is gone, to stand behind "Saved"; empty where it said the same."""
-    try:
-        if said_by(before, folder) == said_by(now, folder):
-            return ""
-    except ConnectionSpecError:
-        return ", in place of a description that cannot be understood"
-    target = before.outline.target
-    return f", in place of {target}" if target != now.outline.target else f", in place of another description of {target}"
 
 
 def export(args: ConnectArguments, folder: Path) -> None:

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import os
-import secrets as randomness
-import string
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.oinspect import getdoc
 
 from flowfile_nb import session
-from flowfile_nb.core.encodings import MIN_CHARACTERS
-from flowfile_nb.core.names import UNDO_DAYS, environment_variable, quoted, require_name
-from flowfile_nb.core.references import reference
+from flowfile_nb.core.names import environment_variable, quoted
 from flowfile_nb.core.secret import Secret
-from flowfile_nb.errors import (
-    InvalidValueError,
-    MasterKeyError,
-    NoSuchSecretError,
-    SecretExistsError,
-    UsageError,
-)
+from flowfile_nb.errors import NoSuchSecretError, UsageError
 from flowfile_nb.notebook.arguments import HELP, split
 from flowfile_nb.notebook.meant import in_quotes, meant, or_verb, require_no_value
-from flowfile_nb.notebook.prompt import ask_value, confirm
+from flowfile_nb.notebook.overriding import require_in_store, tell_of_override
+from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.secret_arguments import ELSEWHERE, VERBS, secret_parser
 from flowfile_nb.notebook.setup import SETUP
 
@@ -32,9 +23,6 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from flowfile_nb.notebook.table import Table
-
-_ALPHABET = string.ascii_letters + string.digits + "-._~"
-_LENGTHS = range(8, 1025)
 
 
 def secret(shell: InteractiveShell, line: str) -> Any:
@@ -45,10 +33,15 @@ def secret(shell: InteractiveShell, line: str) -> Any:
     # A verb comes first: the store is not asked, which `doctor` may have to do without. Then what is stored, also with a `=`.
     if len(words) == 1 and words[0] not in VERBS and words[0] in session.secrets:
         return _named(words[0])
-    require_no_value(words)
+    require_no_value(words, shell.user_ns)
+    if "$" in line or "{" in line:
+        # Imported here: few lines have one.
+        from flowfile_nb.notebook.line_variables import require_written_out
+
+        require_written_out(line, words, shell.user_ns)
     if words[0] == "export":
         raise UsageError("secrets leave this store encrypted only: there is no export", hint="%secret backup PATH")
-    if len(words) == 1 and words[0] in HELP:
+    if (words[0] in HELP and {*words[1:]} <= {*VERBS}) or (words[0] in VERBS and words[-1] in {"-h", "--help"}):
         return show_help(shell, "secret")
     if len(words) == 1 and words[0] not in {*VERBS, *ELSEWHERE}:
         try:
@@ -105,69 +98,21 @@ def _named(name: str) -> Secret:
 
 
 def _set(shell: InteractiveShell, args: Namespace) -> None:
-    name = require_name(args.name)
-    if not args.replace and name in session.backend().names():
-        if args.if_missing:
-            print(f"{name} is stored already.")
-            return
-        if session.backend().brokered([name]):
-            raise SecretExistsError(
-                f"{name!r} is shared with you, and only its owner can change it; nothing was stored",
-                hint=f"choose another name, or make one of your own that hides it:  %secret set {quoted(name)} --replace",
-            )
-        raise SecretExistsError(
-            f"there is already a secret named {name!r}; it was not changed",
-            hint=f"delete this line, or say what it should do:  %secret set {quoted(name)} --replace  or  --if-missing",
-        )
-    if session.backend().awaits_key():
-        # Before somebody has typed it for nothing.
-        what, how = SETUP.split("\n", 1)
-        raise MasterKeyError(what, hint=how.strip())
-    value = _value(args)
-    replaced = session.store(name, value, replace=args.replace)
-    print(f"{'Replaced' if replaced else 'Stored'} {name}. Use it in a connection as  {reference(name)}")
-    if replaced and session.backend().keeps_previous:
-        print(f"Its previous value is kept for {UNDO_DAYS} days:  %secret undo {quoted(name)}   puts it back, once.")
-    if len(value) < MIN_CHARACTERS:
-        print(f"It has under {MIN_CHARACTERS} characters: outputs are not masked for it, or every other word would be.")
+    from flowfile_nb.notebook.set_verb import set_
 
-
-def _value(args: Namespace) -> str:
-    if args.file is not None:
-        return _from_file(args.file)
-    if args.env is not None:
-        value = os.environ.get(args.env)
-        if value is None:
-            raise UsageError(f"there is no environment variable {args.env!r}", hint="set it before the kernel starts")
-        return value
-    if args.generate is not None:
-        if args.generate not in _LENGTHS:
-            raise UsageError(f"a generated value has {_LENGTHS[0]} to {_LENGTHS[-1]} characters", hint="--generate 32")
-        return "".join(randomness.choice(_ALPHABET) for _ in range(args.generate))
-    return ask_value(args.name)
-
-
-def _from_file(path: str) -> str:
-    try:
-        with open(os.path.expanduser(path), encoding="utf-8", newline="") as file:
-            value = file.read()
-    except UnicodeDecodeError:
-        raise InvalidValueError(f"{path} is not UTF-8 text; nothing was stored", hint="base64 makes text of it") from None
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", hint="check the path; nothing was stored") from None
-    # What `echo secret > file` leaves behind is one line break; text of several lines (a PEM key) stays as it is.
-    line = value.removesuffix("\n").removesuffix("\r")
-    return line if "\n" not in line else value
+    set_(shell, args)
 
 
 def _undo(shell: InteractiveShell, args: Namespace) -> None:
     backend = session.backend()
+    require_in_store([args.name])
     # Raises where there is none, before anything is asked.
     backend.replaced_at(args.name)
     question = f"Put back the previous value of {args.name}? The newer one is not kept."
     if args.yes or confirm(question, otherwise=f"%secret undo {quoted(args.name)} --yes"):
         backend.undo(args.name)
         print(f"{args.name} has its previous value again. The one that had replaced it is gone.")
+        tell_of_override(args.name)
     else:
         print(f"Kept {args.name} as it is.")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from contextlib import suppress
 
 from flowfile_nb import session
 from flowfile_nb.core.names import nearest, no_such_secret, quoted, suggest
 from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, UsageError, ValueOnLineError
-from flowfile_nb.notebook.secret_arguments import ELSEWHERE, VERBS, refuse_value
+from flowfile_nb.notebook.line_variables import of_variable
+from flowfile_nb.notebook.secret_arguments import ELSEWHERE, SHOWING, VERBS, refuse_value
 
+_NAMELESS = {"list", "doctor"}
 _WITH_QUOTES = "with quotes, because the name has spaces"
 # Those whose words are names of what is stored: for another, the store need not be asked.
 _NAMING = {"get", "set", "undo", "rename", "delete", "env", "log", "share", "unshare"}
@@ -18,10 +21,11 @@ _CLOSE = 0.7
 
 def meant(words: list[str]) -> str:
     """Return the hint for a line whose first word is no verb. Others than the verb's are not repeated: one might be a value."""
-    if words[0] == "show" and len(words) > 1:
+    if words[0] in SHOWING and len(words) > 1:
         return f"pw = %secret {' '.join(map(quoted, words[1:]))}   a value is never shown"
     if (verb := ELSEWHERE.get(words[0])) is not None:
-        return " ".join(["%secret", verb, *map(quoted, [] if verb == "list" else words[1:])])
+        verb, _, option = verb.partition(" ")
+        return " ".join(["%secret", verb, *map(quoted, [] if verb in _NAMELESS else words[1:]), *filter(None, [option])])
     if (name := " ".join(words)) in session.secrets:
         return f"%secret {quoted(name)}   {_WITH_QUOTES}"
     near = _near_verb(words[0])
@@ -31,6 +35,12 @@ def meant(words: list[str]) -> str:
 
 def or_verb(error: NoSuchSecretError, name: str) -> NoSuchSecretError:
     """Return what is said of a name that nobody has, where it stood alone: a verb comes first, if no secret is nearer."""
+    stored, point, _ = name.partition(".")
+    if point and stored in session.secrets:
+        # `prod_pw.get_secret_value()`: a line of a magic is no Python.
+        return NoSuchSecretError(
+            error.message, hint=f"x = %secret {quoted(stored)}   and in the next line  x.get_secret_value()"
+        )
     near = _near_verb(name)
     if near is None or suggest(name, [*session.backend().names(), near]) != near:
         return error
@@ -42,19 +52,28 @@ def in_quotes(words: list[str]) -> str:
     if words[0] not in _NAMING:
         return ""
     known = set(session.backend().names())
+    if words[0] == "rename" and len(words) > 3 and words[1] in known:
+        return f"%secret rename {quoted(words[1])} {quoted(' '.join(words[2:]))}   {_WITH_QUOTES}"
     for count in range(len(words) - 1, 1, -1):
         for start in range(1, len(words) - count + 1):
             end = start + count
             if (name := " ".join(words[start:end])) in known:
                 line = [*words[:start], name, *words[end:]]
                 line += ["NEW"] if line == ["rename", name] else []
+                if line[0] == "rename":
+                    # The new name may have spaces, too.
+                    line = [*line[:2], " ".join(line[2:])]
                 return f"%secret {' '.join(word if word.startswith('--') else quoted(word) for word in line)}   {_WITH_QUOTES}"
     return ""
 
 
-def require_no_value(words: list[str]) -> None:
+def require_no_value(words: list[str], namespace: Container[str]) -> None:
     """
     Let a line of `%secret` pass that holds no value.
+
+    Args:
+        words: Its words.
+        namespace: The variables that there are: one may stand in the place of the value.
 
     Raises:
         UsageError: If more words than one stand for the name, and together are one that is stored: they are no value then.
@@ -62,7 +81,9 @@ def require_no_value(words: list[str]) -> None:
     """
     try:
         refuse_value(words)
-    except ValueOnLineError:
+    except ValueOnLineError as error:
+        if hint := of_variable(words, namespace):
+            raise ValueOnLineError(error.message, hint=hint) from None
         line = ""
         # Of a store that cannot be read other lines tell: a value is refused first.
         with suppress(FlowfileNbError):

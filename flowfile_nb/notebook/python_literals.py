@@ -78,7 +78,7 @@ def _names_here(namespace: Mapping[str, Any]) -> set[tuple[str, str]]:
         elif item is session.secrets:
             ours.add((name, "secrets"))
         elif isinstance(item, ModuleType) and item.__name__ == _PACKAGE:
-            ours |= {(f"{name}.{what}", what) for what in _WHAT}
+            ours |= {(f"{name}.{what}", what) for what in _WHAT} | {(f"{name}.secret", "secrets")}
     return ours
 
 
@@ -117,10 +117,15 @@ class _Finder:
         """Return what `secrets[…] = …` and the like store."""
         for node in self._nodes:
             if isinstance(node, ast.Assign):
-                if any(isinstance(one, ast.Subscript) and self._is(one.value, "secrets") for one in node.targets):
+                # An attribute is refused, and is a value all the same.
+                places = [one for one in node.targets if isinstance(one, (ast.Subscript, ast.Attribute))]
+                if any(self._is(one.value, "secrets") for one in places):
                     yield from _known(node.value)
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and self._is(node.func.value, "secrets"):
-                values = {"setdefault": node.args[1:], "update": [*node.args, *(one.value for one in node.keywords)]}
+                named = [one.value for one in node.keywords]
+                values = {"setdefault": node.args[1:], "update": [*node.args, *named]}
+                # There are none of these, and what is given to them is a value.
+                values |= {verb: [*node.args[1:], *named] for verb in ("add", "put", "set", "store")}
                 for value in values.get(node.func.attr, []):
                     yield from _known(value)
 
@@ -133,6 +138,7 @@ class _Finder:
             if isinstance(node, ast.Import):
                 names = [one.asname or one.name for one in node.names if one.name == _PACKAGE]
                 ours |= {(f"{name}.{what}", what) for name in names for what in _WHAT}
+                ours |= {(f"{name}.secret", "secrets") for name in names}
             elif isinstance(node, ast.ImportFrom) and node.module in {_PACKAGE, connecting.__name__, session.__name__}:
                 ours |= {(one.asname or one.name, one.name) for one in node.names}
                 ours |= {(what, what) for what in _WHAT if node.names[0].name == "*"}
@@ -179,8 +185,9 @@ def _refused_elsewhere(nodes: list[ast.AST]) -> Iterator[ast.expr]:
 
 
 def _known(node: ast.expr) -> Iterator[ast.expr]:
-    """Return the texts that are written in an expression."""
-    return (leaf for _, leaf, value in leaves_of("", node) if isinstance(value, str))
+    """Return the texts, numbers and bytes that are written in an expression: what is refused is a value all the same."""
+    yield from (leaf for _, leaf, value in leaves_of("", node) if isinstance(value, (str, int, float)))
+    yield from (one for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, bytes))
 
 
 def _is_refused(description: str | dict[str, Any]) -> bool:

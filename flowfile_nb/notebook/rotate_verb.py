@@ -10,18 +10,21 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flowfile_nb import session
+from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import UsageError
 from flowfile_nb.lifecycle.backup import require_passphrase, write_backup
 from flowfile_nb.lifecycle.rotation import Rotation, preview, rotate
+from flowfile_nb.notebook.backup_verbs import VARIABLE
 from flowfile_nb.notebook.bar import progress_bar
-from flowfile_nb.notebook.prompt import ask_passphrase
+from flowfile_nb.notebook.line_variables import from_environment
+from flowfile_nb.notebook.prompt import ask_passphrase, confirm
 from flowfile_nb.notebook.table import Table
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _MOST_NAMED = 20
-_HEADLESS = "%secret rotate-key --passphrase-env VAR   or   %secret rotate-key --no-backup"
+_NOTHING = "nothing was done"
 _DRY = "Nothing was changed.  %secret rotate-key  does it."
 _DONE = "Done. Other kernels, and Flowfile, go on working."
 
@@ -34,7 +37,7 @@ def rotate_key(shell: InteractiveShell, args: Namespace) -> Table:
         )
     vault = session.vault()
     path = os.path.abspath(os.path.expanduser(args.backup)) if args.backup else _beside(vault.paths.directory)
-    new_key = None if args.new_key_env is None else _variable(args.new_key_env).strip().encode()
+    new_key = None if args.new_key_env is None else from_environment(args.new_key_env, _NOTHING).strip().encode()
     bar = progress_bar(shell, _shown)
 
     def tell(done: int, total: int) -> None:
@@ -44,7 +47,10 @@ def rotate_key(shell: InteractiveShell, args: Namespace) -> Table:
         if args.dry_run:
             found, note = preview(vault, tell=tell, new_key=new_key), _DRY
         else:
-            backup = partial(_backup(args.passphrase_env), vault, path, tell=tell) if args.backup_first else None
+            if args.backup_first:
+                backup: Callable[[], object] = partial(_backup(args), vault, path, tell=tell)
+            else:
+                backup = partial(_require_agreed, args)
             found, note = rotate(vault, backup=backup, tell=tell, new_key=new_key), _DONE
     finally:
         bar.close()
@@ -61,17 +67,29 @@ def _beside(directory: str) -> str:
     return os.path.join(directory, time.strftime("before-rotation-%Y%m%d-%H%M%S.backup"))
 
 
-def _backup(variable: str | None) -> Callable[..., object]:
+def _require_agreed(args: Namespace) -> None:
+    """Ask whether to go on without a backup. It is called when all else has been found to be right."""
+    again = _line(args, "--no-backup")
+    if not args.yes and not confirm("Re-encrypt every secret, without a backup of them before?", otherwise=f"{again} --yes"):
+        raise UsageError("nothing was changed", hint=f"with a backup:  {_line(args)}")
+
+
+def _backup(args: Namespace) -> Callable[..., object]:
     """Return what writes the backup; the passphrase is asked for now, before anything is done."""
-    given = _variable(variable) if variable else ask_passphrase("Passphrase of the backup", twice=True, otherwise=_HEADLESS)
+    if args.passphrase_env:
+        given = from_environment(args.passphrase_env, _NOTHING)
+    else:
+        options = [f"--backup {quoted(args.backup)}"] if args.backup else []
+        again = _line(args, *options, f"--passphrase-env {VARIABLE}")
+        otherwise = f"set {VARIABLE} before the kernel starts, and  {again}"
+        given = ask_passphrase("Passphrase of the backup", twice=True, otherwise=otherwise)
     return partial(write_backup, passphrase=require_passphrase(given))
 
 
-def _variable(name: str) -> str:
-    value = os.environ.get(name)
-    if not value:
-        raise UsageError(f"there is no environment variable {name!r}", hint="set it before the kernel starts")
-    return value
+def _line(args: Namespace, *options: str) -> str:
+    """Return the line that does what was asked for, with *options*."""
+    key = [f"--new-key-env {args.new_key_env}"] if args.new_key_env else []
+    return " ".join(["%secret rotate-key", *options, *key])
 
 
 def _rows(found: Rotation) -> list[tuple[str, str]]:

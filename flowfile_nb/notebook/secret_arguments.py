@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from flowfile_nb.core.cell_source import value_on_line
+from flowfile_nb.core.cell_source import ADDING, CHANGING, passphrase_on_line, value_on_line
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import ValueOnLineError
-from flowfile_nb.notebook.arguments import parser_of
+from flowfile_nb.notebook.arguments import option_meant, parser_of
 
 OPTIONS = {
     "set": ["--replace", "--if-missing", "--file", "--env", "--generate"],
@@ -19,7 +19,7 @@ OPTIONS = {
     "log": ["--last", "--clear", "--yes"],
     "backup": ["--overwrite", "--passphrase-env"],
     "restore": ["--replace", "--yes", "--passphrase-env"],
-    "rotate-key": ["--dry-run", "--backup", "--passphrase-env", "--no-backup", "--new-key-env"],
+    "rotate-key": ["--dry-run", "--backup", "--passphrase-env", "--no-backup", "--new-key-env", "--yes"],
     "doctor": ["--fix"],
     "share": ["--group", "--write", "--yes"],
     "unshare": ["--group"],
@@ -29,11 +29,17 @@ GENERATED_LENGTH = 32
 LOG_LINES = 30
 # What people type elsewhere for one of our verbs.
 ELSEWHERE = {
-    **dict.fromkeys(("ls", "show"), "list"),
-    **dict.fromkeys(("add", "new", "create"), "set"),
+    **dict.fromkeys(("ls", "show", "search", "find"), "list"),
+    **dict.fromkeys(ADDING, "set"),
+    **dict.fromkeys(CHANGING, "set --replace"),
+    **dict.fromkeys(("generate", "gen"), "set --generate"),
     **dict.fromkeys(("rm", "remove"), "delete"),
-    "mv": "rename",
+    **dict.fromkeys(("mv", "move"), "rename"),
+    **dict.fromkeys(("history", "audit"), "log"),
+    **dict.fromkeys(("status", "check", "info"), "doctor"),
 }
+SHOWING = {"show", "reveal", "print", "view", "cat", "read"}
+"""What people type elsewhere to see a value."""
 
 
 def refuse_value(words: list[str]) -> None:
@@ -43,8 +49,19 @@ def refuse_value(words: list[str]) -> None:
     Raises:
         ValueOnLineError: If the words also give a value.
     """
+    if verb := passphrase_on_line(words):
+        raise ValueOnLineError(
+            "a passphrase is never typed on the line, and a path with spaces needs quotes; nothing was done",
+            hint=f"%secret {verb} {_VERBS[verb][0]}   asks for it, hidden.  Delete it from this cell, if it is there",
+        )
     name = value_on_line(words)
     if name is not None:
+        if near := option_meant(words[1:], OPTIONS["set"]):
+            raise ValueOnLineError(
+                "%secret set  was not understood: an option is unknown. Nothing was stored; the history does not keep the line",
+                hint=f"did you mean {near}?   %secret set {_VERBS['set'][0]}",
+            )
+        words = [*words, "--replace"] if words[0] in CHANGING else words
         kept = "".join(f" {option}" for option in ("--replace", "--if-missing") if option in words)
         # What stands behind it may be the rest of a name, and is not repeated: it may be a value as well.
         quotes = "" if f"{name}=" in " ".join(words) else f'  A name with spaces needs quotes:  %secret set "{name} …"{kept}'
@@ -138,6 +155,7 @@ def _rotate_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backup", metavar="PATH")
     parser.add_argument("--passphrase-env", metavar="VAR")
     parser.add_argument("--no-backup", dest="backup_first", action="store_false")
+    parser.add_argument("--yes", action="store_true")
     parser.add_argument("--new-key-env", metavar="VAR")
 
 
@@ -177,7 +195,7 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "log": ("[NAME] [--last N]   or   %secret log --clear [--yes]", _log),
     "backup": ("PATH [--overwrite] [--passphrase-env VAR]", _backup),
     "restore": ("PATH [--replace] [--yes] [--passphrase-env VAR]", _restore),
-    "rotate-key": ("[--dry-run] [--backup PATH] [--passphrase-env VAR] [--no-backup] [--new-key-env VAR]", _rotate_key),
+    "rotate-key": ("[--dry-run] [--backup PATH] [--passphrase-env VAR] [--no-backup [--yes]] [--new-key-env VAR]", _rotate_key),
     "doctor": ("[--fix]", _doctor),
     "share": ("NAME [--group GROUP [--write]]", _share),
     "unshare": ("NAME --group GROUP", _unshare),

@@ -10,7 +10,7 @@ from typing import Any
 from flowfile_nb.core.redaction import Redactor
 from flowfile_nb.scan.json_places import Object, Text, parse
 from flowfile_nb.scan.notebook_file import places
-from flowfile_nb.scan.passages import COLOUR, from_base64, passages
+from flowfile_nb.scan.passages import from_base64, passages
 
 Edit = tuple[int, int, str]
 """Start, end and what comes there instead."""
@@ -68,9 +68,6 @@ def _masked(pieces: Sequence[str], redactor: Redactor) -> list[str]:
     for _ in range(_ROUNDS):
         before = texts
         texts = _replace(texts, _hits("".join(texts), redactor))
-        joined = "".join(texts)
-        if "\x1b" in joined:
-            texts = _replace(texts, _hits_under_colours(joined, redactor))
         if texts == before:
             break
     return texts
@@ -83,30 +80,13 @@ def _hits(text: str, redactor: Redactor) -> list[Edit]:
     for hit in redactor.find(data):
         start = chars + _length(data[at : hit.start])
         end = start + _length(data[hit.start : hit.end])
-        found.append((start, end, redactor.mask_of(hit.name).decode("utf-8", "surrogatepass")))
+        found.append((start, end, redactor.mask_for(hit.name, data[hit.start : hit.end]).decode("utf-8", "surrogatepass")))
         at, chars = hit.end, end
     return found
 
 
 def _length(data: bytes) -> int:
     return len(data.decode("utf-8", "surrogatepass"))
-
-
-def _hits_under_colours(text: str, redactor: Redactor) -> list[Edit]:
-    plain, at = "", 0
-    origin: list[int] = []
-    for colour in COLOUR.finditer(text):
-        plain += text[at : colour.start()]
-        origin += range(at, colour.start())
-        at = colour.end()
-    plain += text[at:]
-    origin += range(at, len(text))
-    found = []
-    for start, end, mask in _hits(plain, redactor):
-        first, after = origin[start], origin[end - 1] + 1
-        # The colours that were switched in the middle stay switched.
-        found.append((first, after, mask + "".join(COLOUR.findall(text[first:after]))))
-    return found
 
 
 def _replace(texts: list[str], edits: list[Edit]) -> list[str]:

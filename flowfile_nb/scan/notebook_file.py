@@ -9,7 +9,7 @@ from typing import Any
 from flowfile_nb.core.redaction import Redactor
 from flowfile_nb.scan.finding import Place
 from flowfile_nb.scan.json_places import Object, parse
-from flowfile_nb.scan.passages import COLOUR, Passage, from_base64, passages
+from flowfile_nb.scan.passages import Passage, from_base64, passages
 
 # Shorter texts come up in base64 by chance: one of 4 characters in one of 120 pictures of 100 kB.
 _NOT_BY_CHANCE = 8
@@ -86,9 +86,7 @@ def _shows(notebook: Any, redactor: Redactor) -> bool:
         if passage.kind == "base64":
             contents += (from_base64("".join(passage.pieces)) or b"", b"\0")
     text = "".join(texts)
-    if redactor.hits(text.encode("utf-8", "surrogatepass")) or redactor.hits(b"".join(contents)):
-        return True
-    return "\x1b" in text and redactor.hits(COLOUR.sub("", text).encode("utf-8", "surrogatepass"))
+    return redactor.hits(text.encode("utf-8", "surrogatepass")) or redactor.hits(b"".join(contents))
 
 
 def _repeats(tree: Any) -> bool:

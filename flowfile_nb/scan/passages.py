@@ -8,7 +8,6 @@ likes. The words of the format itself (`stdout`, `code`, the names of MIME types
 from __future__ import annotations
 
 import binascii
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -16,9 +15,6 @@ from flowfile_nb.scan.finding import Part
 from flowfile_nb.scan.json_places import Number, Object, Text
 
 Kind = Literal["text", "lines", "key", "number", "base64"]
-
-COLOUR = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
-"""What terminals are told in the middle of a text."""
 
 _OF_THE_FORMAT = {"cell_type", "execution_count", "prompt_number", "output_type", "nbformat", "nbformat_minor"}
 _WRITTEN_BY_JUPYTER = {"kernelspec", "language_info"}
@@ -61,11 +57,9 @@ class Passage(NamedTuple):
     """Which of them this is: the key."""
 
     def readings(self) -> list[bytes]:
-        """Return all ways to read it, in UTF-8: as it stands; without colours; what base64 stands for."""
+        """Return all ways to read it, in UTF-8: as it stands; what base64 stands for."""
         text = "".join(self.pieces)
         found = [text.encode("utf-8", "surrogatepass")]
-        if "\x1b" in text:
-            found.append(COLOUR.sub("", text).encode("utf-8", "surrogatepass"))
         if self.kind == "base64":
             content = from_base64(text)
             if content is not None:

@@ -14,6 +14,9 @@ Row = tuple[str, str, str]
 """File, where in it, and the secret's name."""
 
 
+_TABLES = {"history input": "history", "history output": "output_history"}
+
+
 class Words(NamedTuple):
     """What a person reads."""
 
@@ -114,17 +117,32 @@ def _advice(report: Report, known: Known, mask: _Mask) -> Iterator[str]:
     left = [place for path, place in found if BACKUP_ENDING not in path]
     if any(place.changeable for place in left):
         yield "Outputs, metadata and widget state of notebooks:  --fix  masks them, after a backup"
-    if any(place.part.startswith(("history", "deleted")) for place in left):
-        yield (
-            "History: the numbers are session/line. While no IPython runs:  sqlite3 history.sqlite"
-            ' "DELETE FROM history WHERE session = … AND line = …; VACUUM"'
-        )
+    for finding in report.findings:
+        if statements := _forgetting(finding.places):
+            more = ", and scan again for the others" if finding.more else ""
+            code = f"import sqlite3; sqlite3.connect({mask.path(finding.path)!r}).executescript('{statements}')"
+            yield f'History: the numbers are session/line. While no IPython runs{more}:  python -c "{code}"'
     if len(left) < len(found):
         yield f"Files *{BACKUP_ENDING} were made by  --fix  and hold what it has masked: delete them"
     if any(place.part in {"", "source", "attachment", "file name"} for place in left):
         yield "Sources and other files are yours to change: in a notebook write  %secret NAME  instead of the value"
     if report.findings:
         yield "Whoever may have seen a value still has it: change it where it is used, then  %secret set NAME --replace"
+
+
+def _forgetting(places: list[Place]) -> str:
+    """Return the statements after which a history does not hold these places; empty where none of them is in one."""
+    rows: dict[str, dict[str, None]] = {}
+    for place in places:
+        if (table := _TABLES.get(place.part)) is not None:
+            rows.setdefault(table, {})[f"({place.detail.replace('/', ', ')})"] = None
+    deleting = [
+        f"DELETE FROM {table} WHERE (session, line) IN (VALUES {', '.join(at)})"  # noqa: S608 - to be read; of our words and numbers
+        for table, at in rows.items()
+    ]
+    # What was deleted stays in the file otherwise.
+    vacuum = ["VACUUM"] if deleting or any(place.part == "deleted history" for place in places) else []
+    return "; ".join([*deleting, *vacuum])
 
 
 def _left(findings: Iterable[Finding], masked: set[str]) -> Iterator[tuple[str, Place]]:

@@ -26,7 +26,8 @@ from flowfile_nb.storage.database import (
     translated,
 )
 from flowfile_nb.storage.migrations import schema_version
-from flowfile_nb.storage.paths import Paths, make_private_directory
+from flowfile_nb.storage.paths import Paths
+from flowfile_nb.storage.private_files import make_private_directory
 
 if TYPE_CHECKING:
     from threading import RLock

@@ -15,7 +15,7 @@ from typing import Any
 from flowfile_nb.errors import StoreError
 from flowfile_nb.storage.filesystem import is_local
 from flowfile_nb.storage.migrations import STEPS, migrate, schema_version
-from flowfile_nb.storage.paths import not_writable
+from flowfile_nb.storage.private_files import not_writable
 
 BUSY_TIMEOUT_S = 30.0
 ALL = -1
@@ -165,6 +165,14 @@ def damaged(path: str) -> StoreError:
     )
 
 
+def _overwritten(path: str) -> StoreError:
+    """Return the error for a file that begins with something else: a backup would find nothing to save in it."""
+    return StoreError(
+        f"{path} is damaged: it is no database any more; nothing was changed",
+        hint="put it back from a backup; or move it away, and  %secret restore PATH  makes it anew from one of ours",
+    )
+
+
 def store_error(path: str, error: Exception) -> StoreError:
     """Return our error for one of SQLite's or of the file system's."""
     if isinstance(error, OSError):
@@ -181,7 +189,7 @@ def store_error(path: str, error: Exception) -> StoreError:
             hint="make its folder writable, or set FLOWFILE_SECURE_STORAGE_PATH to a folder of your own",
         )
     if any(word in text for word in _DAMAGED):
-        return damaged(path)
+        return _overwritten(path) if "not a database" in text else damaged(path)
     if "full" in text or "disk I/O error" in text:
         # A full disk is the second, too, where a file that helps SQLite cannot be made.
         problem = "is full" if "full" in text else "takes or gives nothing more (disk I/O error)"

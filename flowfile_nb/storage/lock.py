@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from flowfile_nb.storage.paths import not_writable
+from flowfile_nb.storage.private_files import not_writable
 
 _held = threading.local()
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)

@@ -16,7 +16,7 @@ from flowfile_nb.errors import StoreError
 from flowfile_nb.storage.access_history import SUMMARY, note_uses
 from flowfile_nb.storage.access_log import MAX_BYTES
 from flowfile_nb.storage.lock import exclusive
-from flowfile_nb.storage.paths import replace_private
+from flowfile_nb.storage.private_files import replace_private
 
 # `{"bytes":        1234,` tells how long the first line is without reading it.
 _DIGITS = 12

@@ -17,14 +17,8 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from flowfile_nb.core.crypto import generate_master_key
 from flowfile_nb.errors import MasterKeyError
-from flowfile_nb.storage.paths import (
-    Paths,
-    create_private,
-    exchange_private,
-    make_private_directory,
-    read_private,
-    stamp,
-)
+from flowfile_nb.storage.paths import Paths
+from flowfile_nb.storage.private_files import create_private, exchange_private, make_private_directory, read_private, stamp
 
 ENTRY = "master_key"
 NEXT = "flowfile_nb_next_master_key"

@@ -126,7 +126,7 @@ class Store(Rows):
             if self._find_own(db, user_id, new) is not None:
                 raise SecretExistsError(
                     f"there is already a secret named {new!r}; nothing was renamed",
-                    hint="choose another name, or delete that one",
+                    hint=f"choose another name, or delete that one before:  %secret delete {quoted(new)}",
                 )
             one_database = self.active.one_database
             if one_database:

@@ -130,7 +130,7 @@ class StoreKey:
             return self.decrypt(Row(row.id, row.name, now, row.owner_id))
         self._fitting(keychain)
         raise DamagedSecretError(
-            f"the secret {row.name!r} cannot be decrypted, although the master key opens others; its row is damaged",
+            f"the secret {row.name!r} cannot be decrypted, although the master key is the store's; its row is damaged",
             hint=f"%secret set {quoted(row.name)} --replace  stores it anew, or put the store back from a backup",
         ) from None
 
@@ -237,10 +237,16 @@ class StoreKey:
         # Without a record one readable row is enough: Flowfile itself can have left rows of a lost key behind.
         known = [None, *(chain.key_id for chain in chains)]
         fits = all(opened) if expected not in known else any(opened) or not proof
-        if fits:
+        # In our own database the record is beside the rows and from the same moment: what its key does not open is damaged.
+        if fits or (expected == keychain.key_id and self._store.active.one_database):
             return None
+        in_use = f"the master key in use ({keychain.key_id}, from {key_source(self._paths, self._environ)})"
+        if expected in known[1:]:
+            return WrongKeyError(
+                f"{in_use} opens none of the secrets in {self._store.location}, which was last written with it",
+                hint="they are damaged, or another key's: put that file back from a backup; nothing was written",
+            )
         return WrongKeyError(
-            f"the master key in use ({keychain.key_id}, from {key_source(self._paths, self._environ)}) does not open"
-            f" {self._store.location}" + (f", which was written with {expected}" if expected else ""),
+            f"{in_use} does not open {self._store.location}" + (f", which was written with {expected}" if expected else ""),
             hint="put the right key back; nothing was written and no key was changed.  %secret doctor  shows both",
         )

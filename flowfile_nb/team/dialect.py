@@ -28,7 +28,7 @@ from flowfile_nb.errors import FlowfileNbError, UnknownSchemeError
 from flowfile_nb.team import dbapi
 from flowfile_nb.team.address import address_of
 from flowfile_nb.team.client import Client
-from flowfile_nb.team.dbapi import QueryCall
+from flowfile_nb.team.cursor import QueryCall
 
 _DIALECTS = {
     "postgresql": "PostgreSQL",

@@ -48,14 +48,6 @@ def failure(url: str, timeout_s: float | None = None) -> ConnectionFailedError:
     return error
 
 
-def test_a_value_that_an_option_does_not_have(postgres: Postgres) -> None:
-    """A typing mistake in it is no trouble with TLS."""
-    error = failure(f"postgresql://app:%secret pw@{postgres.host}:{postgres.port}/{postgres.database}?sslmode=requir")
-
-    assert error.message.endswith("the driver does not take the value of one of the options")
-    assert "--debug" in error.hint
-
-
 def test_all_that_has_to_be_said(postgres: Postgres) -> None:
     """What happened, to which target, with which secret and how old; what to do."""
     error = failure(f"postgresql://app:%secret pw@{postgres.host}:{postgres.port}/{postgres.database}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ def test_references_anywhere_in_toml() -> None:
 def test_a_mapping_with_secrets() -> None:
     """From Python the parts may hold Secret objects: each becomes a reference to itself."""
     spec = read_spec(
-        {"type": "mysql", "password": Secret("pw", lambda: CANARY), "connect_args": {"key": Secret("k", str)}, "port": 1}
+        {"type": "mysql", "password": Secret("pw", lambda _: CANARY), "connect_args": {"key": Secret("k", str)}, "port": 1}
     )
 
     assert isinstance(spec, TableSpec)
@@ -137,7 +138,7 @@ def test_what_holds_no_password_passes(description: str) -> None:
 
 @pytest.mark.parametrize(
     "description",
-    ["", "  \n# only a comment", "neither this nor that", f"password {CANARY}", "x = ", "[", "postgresql://h/x\nsecond = 1"],
+    ["", "  \n# only a comment", "neither this nor that", f"password {CANARY}", "[", "postgresql://h/x\nsecond = 1"],
 )
 def test_what_is_neither_url_nor_toml(description: str) -> None:
     """The error shows both right forms and quotes nothing of the text."""
@@ -256,3 +257,16 @@ def test_a_port_that_is_none_is_shown_right(url: str, example: str) -> None:
 
     assert example in refused.value.hint
     assert "abc" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text", [" " * 50_000 + "x y", "x " + " " * 50_000 + "y", "\n" * 50_000 + "a b", "'" * 50_000, "a = " * 10_000]
+)
+def test_a_long_text_that_is_none_is_told_soon(text: str) -> None:
+    """What looks for its like goes through it once; with the square of its length this would take minutes."""
+    begun = time.process_time()
+
+    with pytest.raises(ConnectionSpecError):
+        read_spec(text)
+
+    assert time.process_time() - begun < 5

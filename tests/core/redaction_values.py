@@ -6,10 +6,12 @@ import html
 import json
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
+from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
 from hypothesis import strategies as st
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import escape
 from sqlalchemy.engine import URL
 
@@ -50,6 +52,13 @@ VALUES = st.one_of(
     st.text(st.sampled_from("ab'\"\\/<>&%+ \n\rü😀"), min_size=4, max_size=12),
 )
 
+
+def _element(value: str) -> str:
+    element = ET.Element("a")
+    element.text = value
+    return ET.tostring(element).decode()
+
+
 ENCODERS: dict[str, Callable[[str], str]] = {
     "raw": str,
     "read as Latin-1": lambda value: value.encode().decode("latin-1"),
@@ -76,6 +85,21 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "encodeURIComponent": lambda value: quote(value, safe="!~*'()"),
     "sqlalchemy password": lambda value: URL.create("x", "u", value, "h").render_as_string(hide_password=False),
     "sqlalchemy database": lambda value: URL.create("x", host="h", database=value).render_as_string(),
+    "xmlcharrefreplace": lambda value: value.encode("ascii", "xmlcharrefreplace").decode(),
+    "xmlcharrefreplace of html": lambda value: html.escape(value).encode("ascii", "xmlcharrefreplace").decode(),
+    "ElementTree": _element,
+    "jinja tojson": lambda value: str(htmlsafe_json_dumps(value)),
+    "jinja tojson, repr": lambda value: repr(str(htmlsafe_json_dumps(value))),
+    "django json_script": lambda value: json.dumps(value).translate(
+        {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
+    ),
+    "go json": lambda value: json.dumps(value, ensure_ascii=False).translate(
+        {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
+    ),
+    "hex with colons": lambda value: value.encode().hex(":"),
+    "HEX with colons": lambda value: value.encode().hex(":").upper(),
+    "hex with blanks": lambda value: value.encode().hex(" "),
+    "HEX with blanks": lambda value: value.encode().hex(" ").upper(),
     "hex": lambda value: value.encode().hex(),
     "HEX": lambda value: value.encode().hex().upper(),
     "json in json": lambda value: json.dumps(json.dumps({"a": value})),

@@ -74,7 +74,7 @@ def test_no_pattern_is_short(value: str) -> None:
 
 def test_four_characters() -> None:
     """Of the shortest value, base64 is left out where it is shorter than 6."""
-    assert patterns_of("pass") == [b"pass", b"70617373", b"cGFzcw=="]
+    assert patterns_of("pass") == [b"pass", b"70617373", b"70:61:73:73", b"70 61 73 73", b"cGFzcw=="]
 
 
 def test_blank_ends() -> None:
@@ -107,8 +107,8 @@ def test_lone_surrogates() -> None:
 
 @pytest.mark.parametrize(("value", "at_most_ms"), [("x7Kq" * 6, 1), ("a/+b" * 16384, 100), ("0123456789abcde\n" * 4096, 100)])
 def test_it_takes_no_time(value: str, at_most_ms: float) -> None:
-    """A token takes some 4 µs, a value of 64 KiB 3 to 10 ms; the limits here leave room for a busy machine."""
-    start = time.perf_counter()
+    """A token takes some 6 µs, a value of 64 KiB 6 to 30 ms; of the processor's time, for others may be at work here."""
+    start = time.process_time()
     patterns_of(value)
 
-    assert time.perf_counter() - start < at_most_ms / 1000
+    assert time.process_time() - start < at_most_ms / 1000

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from flowfile_nb.core.names import MAX_VALUE_BYTES, environment_variable, quoted, require_name, require_value, suggest
+from flowfile_nb.core.names import (
+    MAX_VALUE_BYTES,
+    environment_variable,
+    overridden_by,
+    quoted,
+    require_name,
+    require_value,
+    suggest,
+)
 from flowfile_nb.errors import InvalidNameError, InvalidValueError
 
 
@@ -43,6 +53,18 @@ def test_environment_variable_is_flowfiles_spelling() -> None:
     """Upper case, each run of other characters one underscore."""
     assert environment_variable("prod-db  password") == "FLOWFILE_SECRET_PROD_DB_PASSWORD"
     assert environment_variable(".x.") == "FLOWFILE_SECRET__X_"
+
+
+def test_a_variable_overrides_from_the_moment_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the process's own environment as in any mapping, whatever characters the secret's name has."""
+    given: dict[str, str] = {}
+    for environ, is_overridden in ((os.environ, overridden_by(os.environ)), (given, overridden_by(given))):
+        assert not is_overridden("prod-db  pässword")
+        with monkeypatch.context() as patch:
+            patch.setitem(environ, "FLOWFILE_SECRET_PROD_DB_P_SSWORD", "ü")
+            assert is_overridden("prod-db  pässword")
+            assert not is_overridden("prod_db")
+        assert not is_overridden("prod-db  pässword")
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_url_format_gives_the_value_back(value: str) -> None:
     """What `:url` quotes, unquoting gives back; nothing in it means anything in a URL."""
     from urllib.parse import unquote
 
-    quoted = f"{Secret('x', lambda: value):url}"
+    quoted = f"{Secret('x', lambda _: value):url}"
 
     assert unquote(quoted) == value
     assert not set(quoted) & set("@:/?#[]&=+ ")

@@ -343,3 +343,12 @@ def test_what_is_always_held_depends_on_lengths_alone(
     # A mask of which a part is out already is none any more: where its word is a value, that is masked.
     if not redactor.hits(data) and "secret" not in values:
         assert out == data
+
+
+def test_most_of_a_value_with_colours_in_it() -> None:
+    """It is masked like one without, and the colours of it and of the rest stay switched."""
+    stream = StreamMasker(knowing("hunter2xyz"))
+
+    out = [stream.feed("a hun\033[31mter2"), stream.release(), stream.feed("x\033[0myz!")]
+
+    assert out == ["a ", "[secret:n0]\033[31m", "\033[0m!"]

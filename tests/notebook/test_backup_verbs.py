@@ -157,13 +157,18 @@ def _nobody() -> None:
     ("line", "error"),
     [
         ("%secret backup", "not understood"),
-        ("%secret backup a b", "not understood"),
+        ("%secret backup a b", "a passphrase is never typed on the line"),
         ("%secret backup ~/x --passphrase-env NOT_SET", "no environment variable"),
         ("%secret backup ~/x --passphrase-env SHORT", "at least 12"),
         ("%secret restore", "not understood"),
         ("%secret restore /nowhere --passphrase-env LONG", "cannot read"),
         ("%secret restore /etc/hostname --passphrase-env LONG", "no backup"),
-        ("%secret backup ~/x --passphrase correct-horse-canary", "not understood"),
+        ("%secret backup ~/x --passphrase correct-horse-canary", "never typed on the line"),
+        ("%secret restore ~/x correct-horse-canary", "never typed on the line"),
+        ("%secret backup /", "/ is a folder"),
+        ("%secret backup /nowhere/x", "there is no folder /nowhere"),
+        ("%secret restore /nowhere", "cannot read"),
+        ("%secret restore /etc/hostname", "no backup"),
         ("%secret export ~/x", "%secret backup PATH"),
         ("%secret export", "%secret backup PATH"),
     ],
@@ -177,8 +182,34 @@ def test_bad_lines(shell: Shell, monkeypatch: pytest.MonkeyPatch, line: str, err
 
     assert isinstance(shell.error, FlowfileNbError)
     assert error in shown
-    assert "canary" not in shown
+    assert "canary" not in shown + shell.remembered()
     assert len(shown.strip().split("\n")) == 2
+
+
+def test_the_hints_of_a_headless_run_work(shell: Shell, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each names the variable, and holds the whole line."""
+    fnb.secrets["pw"] = VALUE
+    monkeypatch.setenv("BACKUP_PASSPHRASE", PASSPHRASE)
+    (home / "my folder").mkdir()
+
+    shell.run(f"%secret backup '{home}/my folder'")
+    shell.run(shell.error.hint)
+    for line in (
+        f"backup '{home}/my folder/secrets.backup' --overwrite",
+        f"restore '{home}/my folder/secrets.backup' --replace",
+    ):
+        shell.run(f"%secret {line}")
+        assert isinstance(shell.error, NoPromptError)
+        said, _, again = shell.error.hint.partition(", and  ")
+        assert said == "set BACKUP_PASSPHRASE before the kernel starts"
+        shell.run(again)
+        assert shell.error is None, (again, shell.shown)
+    for _ in range(2):
+        shell.run("%secret rotate-key --backup ~/third")
+        assert isinstance(shell.error, NoPromptError)
+    shell.run(shell.error.hint.partition(", and  ")[2])
+    assert shell.error is None, shell.shown
+    assert (home / "third").exists()
 
 
 def test_a_secret_may_be_called_export(shell: Shell) -> None:

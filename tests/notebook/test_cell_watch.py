@@ -171,7 +171,7 @@ def test_the_warning_is_short_and_on_stderr(stored: Shell) -> None:
         stored.real.run_cell("\n".join(f"x{number} = 'hunter2xyz'" for number in range(50)))
 
     assert captured.stdout == ""
-    assert captured.stderr.count("${secret:prod_pw}") == 10
+    assert captured.stderr.count(" = %secret prod_pw\n") == 10
 
 
 def test_unloading_takes_the_watch_away(stored: Shell) -> None:
@@ -183,3 +183,71 @@ def test_unloading_takes_the_watch_away(stored: Shell) -> None:
 
     assert stored.real.user_ns["x"] == VALUE
     assert not [one for one in stored.real.configurables if isinstance(one, cell_watch.FlowfileNb)]
+
+
+def test_a_value_that_is_no_secrets_any_more(stored: Shell) -> None:
+    """Replaced, taken back, renamed, deleted: what is suggested is what is stored now, and its value."""
+    stored.run("x = 1")
+    fnb.secrets["prod_pw"] = "replaced-value"
+    assert stored.run("x = 'hunter2xyz'") == ""
+    assert "'prod_pw'" in stored.run("x = 'replaced-value'")
+
+    stored.run("%secret undo prod_pw --yes")
+    assert stored.run("x = 'replaced-value'") == ""
+    assert "'prod_pw'" in stored.run("x = 'hunter2xyz'")
+
+    stored.run("%secret rename prod_pw sales_pw")
+    assert "secret 'sales_pw' in clear" in stored.run("x = 'hunter2xyz'")
+    assert "replaced-value" not in stored.remembered()
+
+    stored.run("%secret delete sales_pw --yes")
+    assert stored.run("x = 'hunter2xyz'") == ""
+
+
+def test_a_value_that_two_secrets_have(stored: Shell) -> None:
+    """When one of them goes, the other is suggested."""
+    fnb.secrets["second"] = VALUE
+    assert "'prod_pw'" in stored.run("x = 'hunter2xyz'")
+
+    del fnb.secrets["prod_pw"]
+
+    assert "'second'" in stored.run("x = 'hunter2xyz'")
+
+
+def test_an_assignment_is_shown_as_it_runs(stored: Shell) -> None:
+    """In code a reference is text like any other: the line that is suggested gives the Secret, or sets the variable."""
+    line = stored.run("if True:\n    pw = 'hunter2xyz'").splitlines()[1]
+    assert line == "        pw = %secret prod_pw"
+    stored.run(line.strip())
+    assert stored.real.user_ns["pw"].get_secret_value() == VALUE
+
+    line = stored.run("import os\nos.environ['PGPASSWORD'] = \"hunter2xyz\"").splitlines()[1]
+    assert line == "    %secret env prod_pw PGPASSWORD"
+    assert "Set PGPASSWORD" in stored.run(line.strip())
+
+
+@pytest.mark.parametrize("cell", ["products = 1", "x = 'no_prod'", "x = 'production and no_prod'"])
+def test_a_short_value_inside_of_a_longer_word(shell: Shell, cell: str) -> None:
+    """It may be there by chance: it is said, and no word is suggested with a reference in its middle."""
+    fnb.secrets["short"] = "prod"
+
+    shown = shell.run(cell)
+
+    assert shown == (
+        "flowfile_nb: in this cell the value of secret 'short' is a part of a longer word."
+        " Delete it from the notebook, if that is not by chance.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [("prod", "x = 'prod'"), ("prod", "x = 'a-prod.'"), ("prod", "x = 'products, prod'"), (VALUE, f"x = '-p{VALUE}'")],
+)
+def test_a_value_that_is_there_by_no_chance(shell: Shell, value: str, cell: str) -> None:
+    """It stands by itself, or is long; the words that it is a part of are left as they are."""
+    fnb.secrets["pw"] = value
+
+    shown = shell.run(cell)
+
+    assert "this cell holds the value of secret 'pw' in clear" in shown
+    assert "}ucts" not in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,23 @@ def test_unload_is_the_mirror_image_of_load(shell: Shell) -> None:
 
     shell.run("%load_ext flowfile_nb")
     assert "No secrets yet" in shell.run("%secret")
+
+
+def test_unloading_says_what_ends_with_it(shell: Shell) -> None:
+    """Where a value is known, a line says that outputs are not masked; not where none is, nor where it is loaded again."""
+    assert shell.run("%unload_ext flowfile_nb") == ""
+    shell.run("%load_ext flowfile_nb")
+    fnb.secrets["prod_pw"] = "hunter2-canary"
+    assert "not masked" not in shell.run("%reload_ext flowfile_nb")
+    assert shell.run("print('hunter2' + '-canary')") == "[secret:prod_pw]\n"
+
+    shown = shell.run("%unload_ext flowfile_nb")
+
+    assert shown.startswith("flowfile_nb: outputs are not masked any more")
+    assert len(shown.splitlines()) == 1
+    assert shell.run("print('hunter2' + '-canary')") == "hunter2-canary\n"
+    shell.run(shown.partition(".  ")[2].partition("   ")[0])
+    assert shell.run("print('hunter2' + '-canary')") == "[secret:prod_pw]\n"
 
 
 def test_loading_twice_is_loading_once(shell: Shell) -> None:
@@ -70,6 +88,8 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
     [
         ("%secret ", {*VERBS, "prod_pw", '"my name"'}),
         ("%secret pro", {"prod_pw"}),
+        ("%secret my", {'"my name"'}),
+        ('%secret get "my n', {'"my name"'}),
         ("pw = %secret pro", {"prod_pw"}),
         ("%secret de", {"delete"}),
         ("%secret delete pro", {"prod_pw"}),
@@ -82,7 +102,10 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
         ("%secret doctor --", {"--fix"}),
         ("%secret rotate-key --d", {"--dry-run"}),
         ("postgresql://app:%secret pro", {"prod_pw"}),
+        ("postgresql://app:%secret my", {'"my name"'}),
+        ('postgresql://app:%secret "my n', {'"my name"'}),
         ("postgresql://app:${secret:my", {"my name"}),
+        ("postgresql://app:${secret:my n", {"my name"}),
         ("password = %secret pro", {"prod_pw"}),
         ("%connect ware", {"warehouse"}),
         ("%connect -x ware", {"warehouse"}),
@@ -104,6 +127,18 @@ def test_completion_of_files_and_variables(shell: Shell, tmp_path: object, monke
     assert shell.complete("%secret set x --env CANARY_V") == ["CANARY_VARIABLE"]
     assert shell.complete(f"%secret set x --file {tmp_path}/can") == [f"{tmp_path}/canary.pem"]
     assert shell.complete(f"%secret scan a.py {tmp_path}/can") == [f"{tmp_path}/canary.pem"]
+
+
+def test_completion_of_files_below_home_and_with_spaces(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` stays as it was typed; a path with spaces gets the quotes that the line needs, a folder the first of them."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "my keys").mkdir()
+    (tmp_path / "my keys" / "a b.pem").write_text("canary of a file")
+
+    assert shell.complete("%secret set x --file ~/my") == ['"~/my keys/']
+    assert shell.complete('%secret set x --file "~/my keys/a') == ['"~/my keys/a b.pem"']
+    shell.run('%secret set x --file "~/my keys/a b.pem"')
+    assert fnb.secrets["x"].get_secret_value() == "canary of a file"
 
 
 def test_completion_of_other_lines_is_left_alone(shell: Shell) -> None:

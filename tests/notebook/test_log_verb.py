@@ -226,7 +226,7 @@ def test_what_is_done_to_the_whole_store_is_recorded(shell: Shell, tmp_path: Pat
     fnb.secrets["a"] = CANARY
     monkeypatch.setenv("PASSPHRASE", "four words of mine")
     shell.run(f"%secret backup {tmp_path}/b --passphrase-env PASSPHRASE")
-    shell.run("%secret rotate-key --no-backup")
+    shell.run("%secret rotate-key --no-backup --yes")
     fnb.secrets.pop("a")
     shell.run(f"%secret restore {tmp_path}/b --yes --passphrase-env PASSPHRASE")
 

@@ -82,13 +82,33 @@ def test_without_a_backup(shell: Shell) -> None:
     fnb.secrets["a"] = VALUE
     old = key_id()
 
-    shell.run("%secret rotate-key --no-backup")
+    shell.run("%secret rotate-key --no-backup --yes")
 
     rows = rows_of(shell)
     assert rows["backup"] == "none"
     assert rows["master key"] == f"{old} → {key_id()}"
     assert old != key_id()
     assert Vault(os.environ).reveal("a") == fnb.secrets["a"].get_secret_value() == VALUE
+
+
+def test_without_a_backup_it_asks(shell: Shell, typed: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that a backup would be needed for is begun without a yes; headless, the hint is the line that says it."""
+    fnb.secrets["a"] = VALUE
+    old = key_id()
+
+    hint = refused(shell, "%secret rotate-key --no-backup", NoPromptError, "headless").hint
+    assert hint == "%secret rotate-key --no-backup --yes"
+    typed("n")
+    assert refused(shell, "%secret rotate-key --no-backup", UsageError, "nothing was changed").hint.endswith(
+        "%secret rotate-key"
+    )
+    typed("y")
+    shell.run("%secret rotate-key --no-backup")
+    assert key_id() != old
+
+    old = key_id()
+    shell.run(hint)
+    assert key_id() != old
 
 
 def test_backup_first(home: Path, shell: Shell, backups: list[Any], typed: Callable[[str], None]) -> None:
@@ -119,13 +139,12 @@ def test_a_backup_that_fails_stops_it(shell: Shell, backups: list[Any], monkeypa
 
 
 def test_headless(shell: Shell, backups: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is asked: the error names both ways; a variable is one."""
+    """Nobody is asked: the error names a variable."""
     fnb.secrets["a"] = VALUE
 
     error = refused(shell, "%secret rotate-key", NoPromptError, "headless")
-    assert "--passphrase-env VAR" in error.hint
-    assert "--no-backup" in error.hint
-    refused(shell, "%secret rotate-key --passphrase-env NONE", UsageError, "'NONE'")
+    assert error.hint.endswith("%secret rotate-key --passphrase-env BACKUP_PASSPHRASE")
+    refused(shell, "%secret rotate-key --passphrase-env NONE", UsageError, "no environment variable")
     assert backups == []
 
     monkeypatch.setenv("PASSPHRASE", "from the environment")
@@ -152,7 +171,7 @@ def test_passphrases_that_differ(
         ("--no-backup --backup x", UsageError, "--no-backup goes neither"),
         ("--no-backup --passphrase-env x", UsageError, "--no-backup goes neither"),
         ("--no-backup --new-key-env HOME", UsageError, "a new one is made here"),
-        ("--no-backup --new-key-env NONE", UsageError, "'NONE'"),
+        ("--no-backup --new-key-env NONE", UsageError, "no environment variable"),
         ("now", UsageError, "was not understood"),
     ],
 )
@@ -196,7 +215,7 @@ def test_a_given_key(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Vault(os.environ).reveal("a") == VALUE
     assert "Nothing was changed" in shell.result.note
 
-    shell.run("%secret rotate-key --no-backup --new-key-env NEW_KEY")
+    shell.run("%secret rotate-key --no-backup --new-key-env NEW_KEY --yes")
 
     rows_of(shell)
     assert "FLOWFILE_MASTER_KEY is to be what NEW_KEY is now" in shell.result.note
@@ -239,10 +258,10 @@ def test_a_given_key_whose_change_was_cut_short(shell: Shell, monkeypatch: pytes
 
     with monkeypatch.context() as patch:
         patch.setattr(Renewal, "apply", interrupted)
-        shell.run("%secret rotate-key --no-backup --new-key-env NEW_KEY")
+        shell.run("%secret rotate-key --no-backup --new-key-env NEW_KEY --yes")
         assert isinstance(shell.error, KeyboardInterrupt)
 
-    shell.run("%secret rotate-key --no-backup --new-key-env NEW_KEY")
+    shell.run("%secret rotate-key --no-backup --new-key-env NEW_KEY --yes")
 
     assert shell.error is None
     monkeypatch.setenv("FLOWFILE_MASTER_KEY", new)
@@ -285,7 +304,7 @@ def test_the_bar(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
             seen.append("closed")
 
     monkeypatch.setattr(rotate_verb, "progress_bar", lambda shell, shown: Bar(shown))
-    shell.run("%secret rotate-key --no-backup")
+    shell.run("%secret rotate-key --no-backup --yes")
 
     assert seen == [(100, "1 of 1 secrets"), "closed"]
     assert rotate_verb._shown((2500, 10_000)) == (25, "2,500 of 10,000 secrets")
@@ -306,7 +325,7 @@ def test_in_kernels(home: Path) -> None:
         one.run(f"fnb.secrets['a'] = {VALUE!r}")
         before = other.run("len(fnb.secrets['a'].get_secret_value())")
 
-        shown = one.run("%secret rotate-key --no-backup")
+        shown = one.run("%secret rotate-key --no-backup --yes")
 
         assert "Other kernels, and Flowfile, go on working" in shown
         assert other.run("len(fnb.secrets['a'].get_secret_value())") == before == str(len(VALUE))

@@ -95,6 +95,24 @@ def test_python_saves_what_it_opens(shell: Shell, project: Path, postgres: Postg
     assert [row[5] for row in shell.run("%connect") and shell.result.rows] == ["just now"] * 3
 
 
+def test_python_says_what_a_saved_one_replaces(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `--save` does: another place, another description of the same; nothing where it says the same."""
+    monkeypatch.chdir(tmp_path)
+    shell.run("import flowfile_nb as fnb")
+
+    server = "postgresql://app@127.0.0.1:1/x"
+    shown = [
+        shell.run(f'fnb.connect("{url}", save="local", test=False).dispose()')
+        for url in ("sqlite:///a.db", "sqlite:///a.db", server, f"{server}?connect_timeout=5")
+    ]
+
+    assert shown == [
+        *("", ""),
+        f"Saved local, in place of sqlite:///{tmp_path}/a.db.\n",
+        f"Saved local, in place of another description of {server}.\n",
+    ]
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [

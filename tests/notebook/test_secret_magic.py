@@ -143,8 +143,8 @@ def test_set_from_the_environment_and_generated(shell: Shell, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("%secret set x --file /nowhere/at/all", "cannot read"),
-        ("%secret set x --file /", "cannot read"),
+        ("%secret set x --file /nowhere/at/all", "no such file"),
+        ("%secret set x --file /", "that is a folder"),
         ("%secret set x --env NOT_SET_ANYWHERE", "no environment variable"),
         ("%secret set x --generate 3", "8 to 1024"),
         ("%secret set x --generate 99999", "8 to 1024"),
@@ -293,7 +293,7 @@ def test_html_is_escaped(shell: Shell) -> None:
 
 
 def test_saved_connections_follow_a_rename(shell: Shell, tmp_path: Path) -> None:
-    """The value stays; what is saved opens as before, and what is open says how it does."""
+    """The value stays; what is saved opens as before, and what is open goes on."""
     fnb.secrets["old"] = str(tmp_path / "sales.db")
     shell.run("%%connect warehouse --save\nsqlite:///%secret old")
     shell.run("%%connect palmer --save --no-test\nsqlite:///${secret:old}")
@@ -305,8 +305,8 @@ def test_saved_connections_follow_a_rename(shell: Shell, tmp_path: Path) -> None
     assert shown == [
         "Renamed old to new name.",
         "palmer, warehouse now use it by the new name.",
-        "warehouse is open with the old name still; open it anew:  %connect warehouse",
-        "scratch is open with the old name still; run its cell again, with  ${secret:new name}",
+        "warehouse, scratch stay open, and from now on by the new name.",
+        "In the cell that opens scratch, write  ${secret:new name}",
     ]
     assert fnb.secrets["new name"].get_secret_value() == str(tmp_path / "sales.db")
     assert "old" not in fnb.secrets
@@ -327,7 +327,7 @@ def test_rename_says_what_the_projects_file_needs(shell: Shell, tmp_path: Path, 
     assert shown == [
         "Renamed old to new.",
         "connections.toml describes shop with the old name:  write  ${secret:new}  there, or  %connect shop --edit",
-        "shop is open with the old name still; open it anew:  %connect shop",
+        "shop stays open, and from now on by the new name.",
     ]
     shell.run("%connect -x shop")
     Path("connections.toml").write_text("[", "utf-8")

@@ -37,7 +37,8 @@ from flowfile_nb.errors import (
 from flowfile_nb.notebook.arguments import split
 from flowfile_nb.notebook.secret_arguments import VERBS, refuse_value, secret_parser
 from flowfile_nb.storage.master_key import read_master_key
-from flowfile_nb.storage.paths import Paths, create_private
+from flowfile_nb.storage.paths import Paths
+from flowfile_nb.storage.private_files import create_private
 from tests.importing.strategies import fuzz_one
 from tests.reliability.words import MASTER_KEY, VALUE, WORDS
 

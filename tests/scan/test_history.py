@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -50,8 +51,20 @@ def test_inputs_and_outputs_are_found(scan: Scan, history: Path, folder: Path) -
         f"{history}: history input 2/2: prod_pw",
         f"{history}: history output 2/2: prod_pw",
     ]
-    assert "DELETE FROM history" in done.out
     assert scan(".").status == 0
+
+
+def test_the_command_that_is_shown_cleans_it(scan: Scan, history: Path) -> None:
+    """As it stands: the rows go, with their bytes, and no others."""
+    shown = next(line for line in scan().out.splitlines() if line.startswith("History: "))
+
+    program, *arguments = shlex.split(shown.partition("no IPython runs:  ")[2])
+    assert program == "python"
+    subprocess.run([sys.executable, *arguments], check=True)
+
+    assert scan().status == 0
+    with closing(sqlite3.connect(history)) as database:
+        assert [text for (text,) in database.execute("SELECT source_raw FROM history")] == ["x = 1", "x", "y = 1", "del y"]
 
 
 def test_it_is_not_written(scan: Scan, history: Path) -> None:
@@ -92,9 +105,11 @@ def test_what_was_deleted_from_the_table_is_still_in_the_file(scan: Scan, histor
             database.execute("DELETE FROM history WHERE source LIKE '%canary%'")
             database.execute("DELETE FROM output_history")
 
-        assert f"{history}: deleted history: prod_pw" in scan().found
+        done = scan()
+    assert f"{history}: deleted history: prod_pw" in done.found
 
-        database.execute("VACUUM")
+    shown = next(line for line in done.out.splitlines() if line.startswith("History: "))
+    subprocess.run([sys.executable, *shlex.split(shown.partition("no IPython runs:  python")[2])], check=True)
     assert scan().status == 0
 
 

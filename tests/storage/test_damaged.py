@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from flowfile_nb.errors import DamagedSecretError, StoreError
+from flowfile_nb.core.sealed import Cost
+from flowfile_nb.errors import DamagedSecretError, StoreError, WrongKeyError
+from flowfile_nb.lifecycle.backup import write_backup
+from flowfile_nb.lifecycle.restore import apply, preview, read_backup
 from flowfile_nb.storage import database
 from flowfile_nb.vault import Vault
+from tests.support.stores import write_flowfile_store
 
 
 @pytest.fixture
@@ -114,6 +118,54 @@ def test_a_name_that_is_no_text(vault: Vault) -> None:
     with pytest.raises(StoreError) as caught:
         vault.reveal("b")
     assert_damage_is_said(caught.value)
+
+
+def test_the_only_secret_is_damaged(home: Path) -> None:
+    """It is that row, not the key, as the record beside it tells: it is stored anew as `doctor` says, and others are added."""
+    vault = Vault({})
+    vault.set("a", "x", replace=False)
+    vault.store.close()
+    with closing(sqlite3.connect(vault.paths.database)) as db, db:
+        db.execute("UPDATE secrets SET encrypted_value = replace(encrypted_value, 'gAAAA', 'gAAAB')")
+
+    with pytest.raises(DamagedSecretError, match="'a' cannot be decrypted"):
+        Vault({}).reveal("a")
+    Vault({}).set("b", "y", replace=False)
+    Vault({}).set("a", "z", replace=True)
+
+    assert (Vault({}).reveal("a"), Vault({}).reveal("b")) == ("z", "y")
+
+
+def test_all_of_flowfiles_rows_are_another_keys(home: Path) -> None:
+    """Its catalog carries no record of ours: with the key that it was last written with, too, nothing is written."""
+    catalog = write_flowfile_store(home)
+    vault = Vault({})
+    vault.set("a", "x", replace=False)
+    with closing(sqlite3.connect(catalog)) as db, db:
+        db.execute("UPDATE secrets SET encrypted_value = '$ffsec$1$1$gAAAAdead'")
+
+    for action in (lambda: Vault({}).reveal("a"), lambda: Vault({}).set("b", "y", replace=False)):
+        with pytest.raises(WrongKeyError, match=r"opens none of the secrets in .*, which was last written with it") as caught:
+            action()
+        assert "right key" not in str(caught.value)
+
+
+def test_what_is_no_database_any_more(vault: Vault) -> None:
+    """A backup would find nothing to save, so it is not what is said; moved away, the store is made anew from one."""
+    backup = vault.paths.directory + ".backup"
+    write_backup(vault, backup, "correct horse battery", cost=Cost(1, 1, 1))
+    vault.store.close()
+    Path(vault.paths.database).write_bytes(b"garbage" * 1000)
+
+    with pytest.raises(StoreError, match="no database any more") as caught:
+        Vault({}).reveal("a")
+    assert "saves" not in caught.value.hint
+
+    os.rename(vault.paths.database, vault.paths.database + ".damaged")
+    anew = Vault({})
+    apply(anew, preview(anew, read_backup(backup, "correct horse battery")), replace=False)
+
+    assert Vault({}).reveal("a") == "value of a"
 
 
 def test_a_table_that_is_gone(vault: Vault) -> None:

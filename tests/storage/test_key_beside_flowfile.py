@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from flowfile_nb.storage import master_key
-from flowfile_nb.storage import paths as paths_module
+from flowfile_nb.storage import master_key, private_files
 from flowfile_nb.storage.master_key import ENTRY, create_master_key, read_master_key, replace_entries
-from flowfile_nb.storage.paths import Paths, exchange_private, find_paths, replace_private, stamp
+from flowfile_nb.storage.paths import Paths, find_paths
+from flowfile_nb.storage.private_files import exchange_private, replace_private, stamp
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_an_entry_that_comes_while_ours_is_written_is_kept(
     """Between reading the file and replacing it Flowfile adds an entry: the file is read again."""
     at_each_look(monkeypatch)
     if not names_can_be_exchanged:
-        monkeypatch.setattr(paths_module, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(private_files, "_exchange", lambda one, other: False)
     os.makedirs(paths.directory, mode=0o700)
     Path(paths.secret_key).write_bytes(Fernet.generate_key())
     os.chmod(paths.secret_key, 0o600)
@@ -130,7 +130,7 @@ def test_what_flowfile_writes_at_the_last_moment_is_added_again(paths: Paths, mo
     Path(paths.secret_key).write_bytes(Fernet.generate_key())
     os.chmod(paths.secret_key, 0o600)
     flowfile_writes(paths, {"jwt_secret": "j"})
-    theirs, exchange = Fernet.generate_key().decode(), paths_module._exchange
+    theirs, exchange = Fernet.generate_key().decode(), private_files._exchange
     writes = [{"jwt_secret": "j", "internal_token": "t"}, {"jwt_secret": "j2", "master_key": theirs}]
 
     def written_meanwhile(one: str, other: str) -> bool:
@@ -138,7 +138,7 @@ def test_what_flowfile_writes_at_the_last_moment_is_added_again(paths: Paths, mo
             flowfile_writes(paths, writes.pop(0))
         return exchange(one, other)
 
-    monkeypatch.setattr(paths_module, "_exchange", written_meanwhile)
+    monkeypatch.setattr(private_files, "_exchange", written_meanwhile)
 
     key = create_master_key(paths, os.environ)
 
@@ -152,7 +152,7 @@ def test_where_names_cannot_be_exchanged_the_stamp_has_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_written: bool
 ) -> None:
     """On other systems, and file systems that cannot, a file that was written anew is left alone."""
-    monkeypatch.setattr(paths_module, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(private_files, "_exchange", lambda one, other: False)
     path = tmp_path / "file"
     path.write_bytes(b"old")
     before = stamp(str(path))
@@ -207,7 +207,7 @@ def test_a_rotation_keeps_what_flowfile_writes_at_that_moment(paths: Paths, monk
     """Between our reading and our replacing of the file Flowfile adds an entry, and changes one: both stay, as the key does."""
     create_master_key(paths, {})
     flowfile_writes(paths, {**entries(paths), "jwt_secret": "old"})
-    exchange = paths_module._exchange
+    exchange = private_files._exchange
     writes = [lambda: flowfile_writes(paths, {**entries(paths), "jwt_secret": "new", "internal_token": "added"})]
 
     def beside(one: str, other: str) -> bool:
@@ -215,7 +215,7 @@ def test_a_rotation_keeps_what_flowfile_writes_at_that_moment(paths: Paths, monk
             writes.pop()()
         return exchange(one, other)
 
-    monkeypatch.setattr(paths_module, "_exchange", beside)
+    monkeypatch.setattr(private_files, "_exchange", beside)
     replace_entries(paths, {}, {**entries(paths), ENTRY: "the next key"})
 
     assert entries(paths) == {ENTRY: "the next key", "jwt_secret": "new", "internal_token": "added"}
@@ -231,7 +231,7 @@ def test_a_rotation_without_exchanging_names(paths: Paths, monkeypatch: pytest.M
             writes.pop()()
         return False
 
-    monkeypatch.setattr(paths_module, "_exchange", cannot)
+    monkeypatch.setattr(private_files, "_exchange", cannot)
     replace_entries(paths, {}, {ENTRY: "the next key"})
 
     assert entries(paths) == {ENTRY: "the next key", "jwt_secret": "new"}

@@ -212,7 +212,7 @@ def test_a_key_file_that_cannot_be_written(home: Path, key_directory: Path, monk
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("flowfile_nb.storage.paths._exchange", full)
+        patch.setattr("flowfile_nb.storage.private_files._exchange", full)
         with pytest.raises(StoreError, match="No space left"):
             Vault(os.environ).set("a", "x", replace=False)
 

@@ -315,7 +315,7 @@ def test_what_cannot_be_finished_can_be_read_and_is_not_written(vault: Vault, mo
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("flowfile_nb.storage.paths._exchange", full)
+        patch.setattr("flowfile_nb.storage.private_files._exchange", full)
         fresh = Vault({})
         assert fresh.reveal("a") == "value of a"
         with pytest.raises(StoreError, match="No space left"):

@@ -14,9 +14,10 @@ from cryptography.fernet import Fernet
 
 from flowfile_nb.core.crypto import Keychain, generate_master_key
 from flowfile_nb.errors import MasterKeyError, StoreError, UnsafePermissionsError
-from flowfile_nb.storage import paths as paths_module
+from flowfile_nb.storage import private_files
 from flowfile_nb.storage.master_key import create_master_key, key_source, read_master_key
-from flowfile_nb.storage.paths import Paths, create_private, find_paths
+from flowfile_nb.storage.paths import Paths, find_paths
+from flowfile_nb.storage.private_files import create_private
 from tests.support.stores import expected, write_flowfile_key
 
 fork = multiprocessing.get_context("fork")
@@ -170,7 +171,7 @@ def test_without_hard_links_the_first_still_wins(paths: Paths, monkeypatch: pyte
     def no_links(*_: object) -> None:
         raise PermissionError(1, "no hard links here")
 
-    monkeypatch.setattr(paths_module.os, "link", no_links)
+    monkeypatch.setattr(private_files.os, "link", no_links)
     key = create_master_key(paths, {})
 
     assert create_private(paths.key_store, b"second") is False

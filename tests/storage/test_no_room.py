@@ -11,7 +11,7 @@ import pytest
 
 from flowfile_nb.errors import StoreError
 from flowfile_nb.storage import database
-from flowfile_nb.storage.paths import create_private, replace_private
+from flowfile_nb.storage.private_files import create_private, replace_private
 from flowfile_nb.vault import Vault
 
 

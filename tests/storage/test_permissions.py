@@ -12,7 +12,7 @@ import pytest
 
 from flowfile_nb.errors import FlowfileNbError, StoreError
 from flowfile_nb.storage import lock
-from flowfile_nb.storage.paths import read_private
+from flowfile_nb.storage.private_files import read_private
 from flowfile_nb.vault import Vault
 
 fork = multiprocessing.get_context("fork")

@@ -13,7 +13,8 @@ from flowfile_nb.errors import StoreError
 from flowfile_nb.storage import merge as merging
 from flowfile_nb.storage import salvage
 from flowfile_nb.storage.merge import Item, Sharing, add_users, merge, merge_connections
-from flowfile_nb.storage.paths import find_paths, place_private
+from flowfile_nb.storage.paths import find_paths
+from flowfile_nb.storage.private_files import place_private
 from flowfile_nb.storage.store import Store
 from flowfile_nb.storage.whole import Grant, Group, Membership, SavedConnection, read_whole
 from tests.support.stores import write_flowfile_catalog

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from flowfile_nb.storage import keychain_home, paths, renewal
+from flowfile_nb.storage import keychain_home, private_files, renewal
 
 _fork = multiprocessing.get_context("fork")
 _CHANGES = ("BEGIN", "COMMIT", "ROLLBACK", "INSERT", "UPDATE", "DELETE", "CREATE", "PRAGMA journal_mode=")
@@ -47,6 +47,16 @@ def kill_at(step: int, action: Callable[[], object]) -> None:
 
 def _run(action: Callable[[], object], last: int, outcome: Any) -> None:
     step = _Steps(last)
+    try:
+        _count(step)
+        action()
+    finally:
+        if outcome is not None:
+            outcome.put(step.names)
+
+
+def _count(step: _Steps) -> None:
+    """Have each step of this process counted."""
     for name in ("replace", "link", "unlink", "fsync", "open"):
         setattr(os, name, _counted(step, name, getattr(os, name)))
     connect = sqlite3.connect
@@ -58,15 +68,10 @@ def _run(action: Callable[[], object], last: int, outcome: Any) -> None:
 
     sqlite3.connect = traced  # type: ignore[assignment]
     # What stands for a rename where another program may write the file, too.
-    paths._exchange = _counted(step, "exchange", paths._exchange)
+    private_files._exchange = _counted(step, "exchange", private_files._exchange)
     keychain_home.write_keychain = _counted(step, "write_keychain", keychain_home.write_keychain)
     # In the middle of the one long statement.
     renewal.Renewal._in_sql = _counted(step, "a row", renewal.Renewal._in_sql)  # type: ignore[method-assign]
-    try:
-        action()
-    finally:
-        if outcome is not None:
-            outcome.put(step.names)
 
 
 def _counted(step: _Steps, name: str, real: Any) -> Any:

@@ -297,7 +297,7 @@ def test_pandas_reads(connection: dbapi.Connection, engine: sa.Engine) -> None:
 def test_polars_reads_arrow(connection: dbapi.Connection, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the connection without going through rows, all types; from the engine by rows; in pieces; from a cursor."""
     by_rows = pl.read_database("SELECT * FROM numbers", engine)
-    monkeypatch.setattr(dbapi, "rows_of", None)
+    monkeypatch.setattr("flowfile_nb.team.cursor.rows_of", None)
 
     whole = pl.read_database("SELECT * FROM numbers", connection)
     some = pl.read_database("SELECT * FROM numbers WHERE number = %(n)s", connection, execute_options={"parameters": {"n": 3}})

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections import database, dialects
 from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.database_failures import explain_opening
 from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
-from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.forms.uri import text_of
 from flowfile_nb.connections.held import Held, Login
 from flowfile_nb.connections.portable import keep_here
@@ -35,6 +35,7 @@ class Adbc:
 
     def __init__(self) -> None:
         self._place = ""
+        self._look: Callable[[Any], None] = lambda connection: None
         self._held: Held | None = None
 
     def make(self, spec: Spec, reveal: Access) -> Any:
@@ -53,6 +54,8 @@ class Adbc:
             raise ConnectionSpecError("connect_args are for another driver than ADBC's", hint="leave --as adbc out, or them")
         connect, login = _connect(backend), Login(spec, reveal)
         reveal = login.access
+        if backend == "sqlite":
+            self._look = lambda connection: _look_at_file(connection, url, secrets_in(spec), reveal)
         try:
             if backend == "postgresql":
                 # It waits in C, where no interrupt is heard.
@@ -63,7 +66,7 @@ class Adbc:
         except FlowfileNbError:
             raise
         except Exception as error:  # noqa: BLE001 - the driver's text can hold the whole URL
-            raise explain(error, self._place, secrets_in(spec), reveal) from None
+            raise explain_opening(error, url, secrets_in(spec), reveal) from None
         except KeyboardInterrupt:
             # Raised anew, so that its traceback has no frame in which a value is a local variable.
             raise KeyboardInterrupt from None
@@ -74,7 +77,17 @@ class Adbc:
         return made
 
     def check(self, connection: Any) -> None:
-        """Do nothing: it is open."""
+        """
+        Read a little where the driver has not: SQLite's opens a file without a look at what that is.
+
+        Raises:
+            ConnectionFailedError: If that fails. The connection is closed.
+        """
+        try:
+            self._look(connection)
+        except BaseException:
+            self.close(connection)
+            raise
 
     def target(self, connection: Any) -> str:
         """Return where it leads."""
@@ -85,6 +98,17 @@ class Adbc:
         connection.close()
         if self._held is not None:
             self._held.release()
+
+
+def _look_at_file(connection: Any, url: URL, names: list[str], access: Access) -> None:
+    from adbc_driver_manager.dbapi import Error
+
+    from flowfile_nb.connections.sqlite_file import require_readable
+
+    try:
+        require_readable(connection, dialects.place_of(url), access.timeout_s)
+    except Error as error:
+        raise explain_opening(error, url, names, access) from None
 
 
 def _look_first(connection: Any, held: Held) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from flowfile_nb.connections import database, dialects
 from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.database_failures import explain_opening
 from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import explain
@@ -29,7 +30,7 @@ from flowfile_nb.connections.spec import Spec, scheme_of, secrets_in
 from flowfile_nb.connections.storage_parts import Credentials, Parts
 from flowfile_nb.connections.timeouts import libpq_limit, limit_s
 from flowfile_nb.core.references import fill, names_in
-from flowfile_nb.errors import ConnectionSpecError, FlowfileNbError, MissingDriverError
+from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError, MissingDriverError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -107,7 +108,7 @@ class DuckDB:
             except FlowfileNbError:
                 raise
             except (duckdb.Error, TimeoutError) as error:
-                raise explain(error, self._place, secrets_in(spec), reveal) from None
+                raise _explained(error, spec, self._place, reveal) from None
             except KeyboardInterrupt:
                 # Raised anew, so that its traceback has no frame in which a value is a local variable.
                 raise KeyboardInterrupt from None
@@ -152,6 +153,12 @@ class DuckDB:
         if self._storage is not None:
             family, filesystem = self._storage
             family.close(filesystem)
+
+
+def _explained(error: BaseException, spec: Spec, place: str, access: Access) -> ConnectionFailedError:
+    if scheme_of(spec).lower() == "s3":
+        return explain(error, place, secrets_in(spec), access)
+    return explain_opening(error, database.url_of(spec), secrets_in(spec), access)
 
 
 def _attachment_of(duckdb: Any, spec: Spec, reveal: Access) -> _Attachment | None:
