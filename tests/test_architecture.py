@@ -67,6 +67,7 @@ LIBRARIES = {
             "connections/database_failures.py",
             "connections/dialects.py",
             "connections/late_binding.py",
+            "connections/lost.py",
             "connections/own_arguments.py",
             "connections/pooled.py",
             "connections/portable.py",
