@@ -50,8 +50,8 @@ def connect(  # noqa: PLR0913 - each is an option of the line, too
         trust: Open what a project's `connections.toml` says without having looked at it here, as `%connect NAME --trust` does.
         save: A name to keep the description under once it has opened, as `%%connect NAME --save` does: then `connect(NAME)` and
             `%connect NAME` open it. One of that name is replaced, which is printed. It holds references, and no value.
-        timeout: How many seconds opening may take, as `--timeout` says. Beside the keys of a description it is one of them: what
-            drivers and APIs call so.
+        timeout: How many seconds opening may take, as `--timeout` says. Beside the keys of a description it is one of them:
+            what drivers and APIs call so.
         file: Another file than the project's `connections.toml` to look in for the name, as `--file` says.
         parts: The description's keys as arguments. A `Secret` is taken as a reference to itself.
 
