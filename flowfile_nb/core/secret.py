@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from flowfile_nb.errors import SecretFormatError
+from flowfile_nb.errors import NoSuchAttributeError, SecretFormatError
 
 
 class Secret:
@@ -52,8 +52,10 @@ class Secret:
 
         def __getattr__(self, name: str) -> NoReturn:
             # `.value`, `.get()`, `.strip()`: what people try.
-            door = "" if name.startswith("_") else "; its text, on purpose:  get_secret_value()"
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{door}", name=name, obj=self)
+            what = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name.startswith("_"):
+                raise AttributeError(what, name=name, obj=self)
+            raise NoSuchAttributeError(what, hint="its text, on purpose:  get_secret_value()")
 
     def __format__(self, spec: str) -> str:
         if spec == "url":

@@ -145,10 +145,12 @@ def _env(shell: InteractiveShell, args: Namespace) -> None:
             hint=f"%secret env {quoted(args.name)} {likely}",
         )
     if not variable or "=" in variable or "\0" in variable:
-        raise UsageError("an environment variable's name cannot hold '='", hint="%secret env NAME VARIABLE")
-    os.environ[variable] = session.secrets[args.name].get_secret_value()
+        raise UsageError("an environment variable's name cannot hold '='", hint=f"%secret env {quoted(args.name)} VARIABLE")
+    value = session.secrets[args.name].get_secret_value()
+    replaced = ", in place of another value" if os.environ.get(variable, value) != value else ""
+    os.environ[variable] = value
     session.record("env", args.name)
-    print(f"Set {variable} in this kernel. Everything that it starts can read it.")
+    print(f"Set {variable} in this kernel{replaced}. Everything that it starts can read it.")
 
 
 def _doctor(shell: InteractiveShell, args: Namespace) -> Table:

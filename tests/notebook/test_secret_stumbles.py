@@ -319,3 +319,44 @@ def test_a_value_behind_another_tools_verb(shell: Shell, verb: str) -> None:
     assert CANARY not in shell.shown + shell.remembered()
     replace = " --replace" if verb in {"update", "replace"} else ""
     assert _hint(shell).startswith(f"%secret set prod_pw{replace}   asks for it, hidden.")
+
+
+@pytest.mark.parametrize(
+    "line", ["%secrets set pw {0}", "%sercet set pw {0}", "%Secret set pw {0}", "%%secret set pw {0}", "!secret set pw {0}"]
+)
+def test_a_value_behind_a_mistyped_magic(shell: Shell, line: str) -> None:
+    """IPython says that there is none of that name; its history does not keep the value, in the first cell neither."""
+    shell.run(line.format(CANARY))
+
+    assert CANARY not in shell.remembered()
+
+
+def test_a_value_behind_a_name(shell: Shell) -> None:
+    """As if the magic were a setting: what stores it is said, and the value is not kept."""
+    shell.run(f"%secret prod_pw {CANARY}")
+    assert _hint(shell).startswith("to store it:  %secret set prod_pw   asks for the value, hidden;")
+    fnb.secrets["prod_pw"] = "another-value"
+    shell.run(f"%secret prod_pw: {CANARY}")
+    shell.run(f"%secret prod_pw {CANARY}")
+    assert _hint(shell).startswith("to store it:  %secret set prod_pw --replace   asks")
+    shell.run(f"%secret env prod_pw={CANARY}")
+    assert isinstance(shell.error, ValueOnLineError)
+    assert CANARY not in shell.shown + shell.remembered()
+
+
+def test_a_line_is_none_of_a_shell(shell: Shell) -> None:
+    """`<` takes nothing from a file, and an option does."""
+    shell.run("%secret set prod_pw < pw.txt")
+    assert _hint(shell) == "%secret set prod_pw --file PATH   takes it from a file"
+    fnb.secrets["prod_pw"] = CANARY
+    shell.run("%secret scan *.ipynb")
+    assert "patterns are not looked up" in _hint(shell)
+
+
+def test_a_variable_that_is_there_already(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be one that something else needs: that it was replaced is said."""
+    monkeypatch.setenv("PGPASSWORD", "another")
+    fnb.secrets["pw"] = CANARY
+
+    assert "Set PGPASSWORD in this kernel, in place of another value." in shell.run("%secret env pw PGPASSWORD")
+    assert "Set PGPASSWORD in this kernel. " in shell.run("%secret env pw PGPASSWORD")
