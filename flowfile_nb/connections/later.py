@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from sysconfig import get_path
 from time import monotonic
 from types import TracebackType
 from typing import Any
@@ -26,6 +27,7 @@ BOUND = "bound_later"
 # How the libraries call the object that they ask.
 _NAMES = ("self", "obj", "fs", "filesystem")
 _INSTALLED = {"dist-packages", "site-packages"}
+_STANDARD = get_path("stdlib")
 # Whose exceptions are about a connection, beside the operating system's; a wrong argument is shown as ever.
 _LIBRARIES = {
     *("_duckdb", "adbc_driver_manager", "aiobotocore", "aiohttp", "azure", "botocore", "duckdb", "fsspec", "gcsfs", "google"),
@@ -104,6 +106,26 @@ def _bound_to(error: BaseException) -> Iterator[Any]:
     errors = chain(error) if type(error).__module__.partition(".")[0] == "pandas" else [error]
     for one in errors:
         yield from _went_through(one.__traceback__)
+
+
+def named_by_user(error: BaseException) -> list[Any]:
+    """
+    Return what the innermost frame of the user's own code names: the values of its variables, and modules.
+
+    Of an error that compiled code raises it tells what was asked: nothing else does.
+    """
+    innermost, traceback = None, error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        is_librarys = code.co_filename.startswith(("<frozen", _STANDARD)) or code.co_filename.endswith((".pxi", ".pyx"))
+        if not is_librarys and not _INSTALLED & set(Path(code.co_filename).parts):
+            innermost = traceback.tb_frame
+        traceback = traceback.tb_next
+    if innermost is None:
+        return []
+    code = innermost.f_code
+    known = {**innermost.f_globals, **innermost.f_locals}
+    return [known[name] for name in {*code.co_names, *code.co_varnames, *code.co_freevars} if name in known]
 
 
 def _went_through(traceback: TracebackType | None) -> Iterator[Any]:
