@@ -150,7 +150,8 @@ def _watch_inputs(shell: InteractiveShell) -> Any:
 
     def store_clean_inputs(line_num: int, source: str, source_raw: str | None = None) -> None:
         # Where this module's magics were never used, no value is known and none can have been refused.
-        if "flowfile_nb.session" in sys.modules or "secret" in source or "connect" in source:
+        # `%sercet set …` is none of ours, and has a value in it all the same.
+        if "flowfile_nb.session" in sys.modules or any(word in source for word in ("secret", "connect", " set ")):
             from flowfile_nb.notebook.inputs import clean
 
             source, source_raw = clean(shell, source, source_raw)

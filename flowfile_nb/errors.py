@@ -8,7 +8,7 @@ Every exception this package raises on purpose.
     │   ├── InvalidNameError        a name no secret may have
     │   ├── InvalidValueError       a value no secret may have
     │   ├── SecretFormatError       a Secret was put into text: f"{pw}", "…" + pw
-    │   └── NoSuchAttributeError    (also an AttributeError) secrets.prod_pw, for secrets["prod_pw"]
+    │   └── NoSuchAttributeError    (also an AttributeError) secrets.prod_pw, or prod_pw.value
     ├── NoSuchSecretError           (also a KeyError) no secret of that name
     ├── SecretExistsError           the name is taken, and --replace was not said
     ├── NoPromptError               a value is needed and nobody can be asked
@@ -100,7 +100,7 @@ class SecretFormatError(UsageError, TypeError):
 
 
 class NoSuchAttributeError(UsageError, AttributeError):
-    """Neither the package nor its `secrets` has an attribute of that name."""
+    """Neither the package, nor its `secrets`, nor a Secret has an attribute of that name."""
 
 
 class NoSuchSecretError(FlowfileNbError, KeyError):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _STATE = "_flowfile_nb"
+# Once one of them is loaded, there may be open connections.
+_OPENERS = frozenset({"flowfile_nb.connections.held", "flowfile_nb.connections.pooled"})
 
 
 def secret(line: str) -> Any:
@@ -26,7 +28,7 @@ def secret(line: str) -> Any:
     %secret set NAME              ask for the value, hidden, and store it
         --replace                 replace the value; shares and connections stay
         --if-missing              do nothing where it is stored: for a cell that runs again
-        --file PATH               take it from a file (one line break at the end is dropped)
+        --file PATH               take it from a file (the line break behind a single line is dropped)
         --env VAR                 take it from an environment variable
         --generate [LENGTH]       make a random one (default 32 characters)
     %secret undo NAME             put back what --replace has replaced: once, for 7 days;  asks, and  --yes  does not ask
@@ -221,7 +223,7 @@ def before_cell(info: Any) -> None:
     loaded = vars(shell)[_STATE]
     if loaded.guard is not None:
         loaded.guard.before_cell()
-    if "flowfile_nb.connections.held" in sys.modules:
+    if not _OPENERS.isdisjoint(sys.modules):
         from flowfile_nb.notebook.held_notice import look_after
 
         look_after(shell, info.raw_cell)

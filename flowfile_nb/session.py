@@ -6,7 +6,7 @@ import copyreg
 import os
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import InvalidNameError, NoSuchAttributeError, UnsupportedPlatformError, UsageError
@@ -186,6 +186,12 @@ class Secrets(MutableMapping[str, Secret]):
     def __repr__(self) -> str:
         count = len(self)
         return f"<Secrets: {count:,} {'name' if count == 1 else 'names'}>"
+
+    def setdefault(self, name: str, default: Any = None, /) -> Secret:
+        """Store *default* where there is none of that name; the `Secret` either way, never the text that was given."""
+        if name not in self:
+            self[name] = default
+        return self[name]
 
     def clear(self) -> NoReturn:
         """Refused: it would delete every credential, Flowfile's too."""

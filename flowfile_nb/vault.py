@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowfile_nb.core.names import NOT_KEPT, environment_variable, no_such_secret, overridden_by, require_name, require_value
 from flowfile_nb.errors import FlowfileNbError, InvalidNameError, NoSuchSecretError, StoreError
+from flowfile_nb.kept_connections import KeptConnections
 from flowfile_nb.storage.access_log import AccessLog
 from flowfile_nb.storage.database import ALL
 from flowfile_nb.storage.paths import find_paths
@@ -19,7 +20,7 @@ from flowfile_nb.storage.store_key import StoreKey
 
 # What only showing and describing need is imported there: a cold read of one secret is half imports.
 if TYPE_CHECKING:
-    from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing, Part, TeamConnection
+    from flowfile_nb.backend import Finding, Listing, TeamConnection
     from flowfile_nb.checkup import Subject
     from flowfile_nb.storage.access_history import AccessHistory
 
@@ -28,7 +29,7 @@ LOCAL_USER = 1
 _SAME_MOMENT_S = 0.001
 
 
-class Vault:
+class Vault(KeptConnections):
     """
     A `SecretBackend` over the files of this machine.
 
@@ -242,36 +243,6 @@ class Vault:
             self.store.delete(self.user_id, name)
         self.log.record("delete", name)
 
-    def used_by(self, name: str) -> list[str]:
-        """Return the saved connections that use a secret: Flowfile's and ours."""
-        row = self.store.find(self.user_id, name)
-        theirs = [] if row is None else self.store.used_by(row.id)
-        from flowfile_nb.core.references import referring_in
-
-        return list(dict.fromkeys([*theirs, *referring_in(self.store.connection_bodies(), name)]))
-
-    def save_connection(self, name: str, body: str) -> None:
-        """Keep the definition of a connection; *body* holds references only."""
-        self.store.save_connection(name, body)
-
-    def connection_bodies(self) -> dict[str, str]:
-        """Return the saved definitions by name."""
-        return self.store.connection_bodies()
-
-    def delete_connection(self, name: str) -> bool:
-        """Delete a saved definition; return whether there was one."""
-        return self.store.delete_connection(name)
-
-    def used_connections(self) -> dict[tuple[str, str], Known]:
-        """Return what is known of definitions, by origin (the path of a project file; empty for the saved ones) and name."""
-        from flowfile_nb.backend import Known
-
-        return {place: Known(*known) for place, known in self.store.used_connections().items()}
-
-    def note_connection(self, origin: str, name: str, digest: str = "", used_at: int | None = None) -> None:
-        """Keep what is known of a definition; no time leaves the one that is known."""
-        self.store.note_connection(origin, name, digest, used_at)
-
     def awaits_key(self) -> bool:
         """Return whether docker mode was given no master key, and there is nothing yet that an earlier one has encrypted."""
         from flowfile_nb.storage.master_key import key_source
@@ -286,18 +257,6 @@ class Vault:
         with suppress(StoreError):
             return (given_key(self.paths, self.environ) or b"").decode(errors="replace") or None
         return None
-
-    def flowfile_connections(self) -> dict[str, FlowfileConnection]:
-        """Return the connections that were saved in Flowfile's own interface, by name."""
-        from flowfile_nb.flowfile_connections import connections
-
-        return connections(self.store, self.user_id)
-
-    def part_of(self, connection: FlowfileConnection, part: str) -> Part:
-        """Return a secret part of a connection of Flowfile's, as it is saved now. Raises as `row_of`."""
-        from flowfile_nb.flowfile_connections import part_of, row_of
-
-        return part_of(row_of(self.store, self.user_id, connection, part), self.key.decrypt, self.log.used)
 
     def findings(self) -> list[Finding]:
         """Return what `%secret doctor` says about key and store."""

@@ -20,7 +20,8 @@ ROOMS = {
     "checkup": {"errors", "core", "storage", "backend", "checkup"},
     "listing": {"core", "backend"},
     "flowfile_connections": {"errors", "core", "storage", "backend"},
-    "vault": {"errors", "core", "storage", "backend", "checkup", "listing", "flowfile_connections"},
+    "vault": {"errors", "core", "storage", "backend", "checkup", "listing", "kept_connections"},
+    "kept_connections": {"core", "storage", "backend", "flowfile_connections"},
     # `waiting` for a locked file: for others the verb says what is waited for.
     "connections": {"errors", "core", "backend", "loading", "connections", "waiting"},
     # `extension` at the first value that has to be masked.
@@ -66,6 +67,7 @@ LIBRARIES = {
             "connections/database_failures.py",
             "connections/dialects.py",
             "connections/late_binding.py",
+            "connections/lost.py",
             "connections/own_arguments.py",
             "connections/pooled.py",
             "connections/portable.py",

@@ -79,6 +79,9 @@ def test_the_mapping_behaves_as_one() -> None:
     assert fnb.secrets.get("c") is None
     assert fnb.secrets["b"].get_secret_value() == "1"
     assert repr(fnb.secrets) == "<Secrets: 2 names>"
+    assert fnb.secrets.setdefault("b", "2") == fnb.secrets["b"]
+    del fnb.secrets["a"]
+    assert isinstance(fnb.secrets.setdefault("a", "1"), fnb.Secret), "not the text that was given"
     del fnb.secrets["a"]
     assert repr(fnb.secrets) == "<Secrets: 1 name>"
     fnb.secrets["a"] = "1"

@@ -3,7 +3,7 @@ Kafka, as a `KafkaConfig`: what confluent-kafka's clients are made with, and val
 
 The library has no object for "a connection": each of its clients takes a dictionary of librdkafka's properties, and starts
 threads when it is made. So the native object here makes them: `kafka.consumer({"group.id": "readers"})`, `kafka.producer()`,
-`kafka.admin()`. Field names are those of a Kafka connection in Flowfile.
+`kafka.admin()`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.failures import explain
-from flowfile_nb.connections.keys import Key, names_of
+from flowfile_nb.connections.kafka_description import KEYS, PROPERTIES, REGISTRY, described
 from flowfile_nb.connections.portable import make_portable
-from flowfile_nb.connections.spec import Spec, TableSpec
+from flowfile_nb.connections.spec import Spec
 from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.core.references import fill_all, names_in
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError, FlowfileNbError, MissingDriverError
@@ -29,41 +28,9 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
     from confluent_kafka.schema_registry import SchemaRegistryClient
 
+__all__ = ["KEYS", "KafkaConfig", "check", "close", "described", "make", "target"]
+
 _NONE: Mapping[str, Any] = MappingProxyType({})
-_PROPERTIES = {
-    "bootstrap_servers": "bootstrap.servers",
-    "security_protocol": "security.protocol",
-    "sasl_mechanism": "sasl.mechanism",
-    "sasl_username": "sasl.username",
-    "sasl_password": "sasl.password",
-    "ssl_ca_location": "ssl.ca.location",
-    "ssl_cert_location": "ssl.certificate.location",
-    "ssl_key_pem": "ssl.key.pem",
-    "ssl_key_password": "ssl.key.password",
-}
-_REGISTRY = {"schema_registry_url": "url", "schema_registry_user_info": "basic.auth.user.info"}
-_ELSEWHERE = dict.fromkeys(("broker", "brokers", "host", "hosts", "servers"), "bootstrap_servers")
-_TABLES = {"extra_config"}
-_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-_LOGIN = ("security_protocol", ("", "SASL_PLAINTEXT", "SASL_SSL"))
-_CERTIFICATE = ("security_protocol", ("", "SSL", "SASL_SSL"))
-KEYS = (
-    Key("bootstrap_servers", required=True, example="broker.example.com:9092"),
-    Key("security_protocol", choices=_PROTOCOLS),
-    Key("sasl_mechanism", choices=("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"), when=_LOGIN),
-    Key("sasl_username", example="app", when=_LOGIN),
-    Key("sasl_password", secret=True, when=_LOGIN),
-    Key("ssl_ca_location", "CA file", example="/etc/ssl/ca.pem", when=_CERTIFICATE),
-    Key("ssl_cert_location", "Certificate file", when=_CERTIFICATE),
-    Key("ssl_key_pem", "Private key (PEM)", secret=True, when=_CERTIFICATE),
-    Key("ssl_key_password", "Password of that key", secret=True, when=_CERTIFICATE),
-    Key("schema_registry_url", example="https://registry.example.com"),
-    Key("schema_registry_user_info", "Schema registry's user:password", secret=True),
-    Key("extra_config", in_form=False),
-)
-_EXAMPLE = (
-    'type = "kafka",  bootstrap_servers = "broker.example.com:9092",  sasl_mechanism = "PLAIN",  sasl_password = %secret NAME'
-)
 
 
 class KafkaConfig(Mapping[str, str]):
@@ -169,23 +136,14 @@ def make(spec: Spec, reveal: Access) -> KafkaConfig:
         raise _missing("flowfile-nb[kafka]") from None
 
     parts = described(spec)
-    properties = {_PROPERTIES[key]: item for key, item in parts.items() if key in _PROPERTIES}
+    properties = {PROPERTIES[key]: item for key, item in parts.items() if key in PROPERTIES}
     properties.setdefault("security.protocol", "SASL_SSL" if "sasl.password" in properties else "PLAINTEXT")
     extra = {key: _text(item) for key, item in parts.get("extra_config", {}).items()}
     kafka = KafkaConfig(
-        {**extra, **properties}, {_REGISTRY[key]: item for key, item in parts.items() if key in _REGISTRY}, reveal
+        {**extra, **properties}, {REGISTRY[key]: item for key, item in parts.items() if key in REGISTRY}, reveal
     )
     make_portable(kafka, spec, reveal)
     return kafka
-
-
-def described(spec: Spec) -> dict[str, Any]:
-    """Return what a description says, checked. Raises ConnectionSpecError."""
-    if not isinstance(spec, TableSpec):
-        raise ConnectionSpecError("a Kafka connection is described by its parts, not by a URL", hint=_EXAMPLE)
-    parts = {key: item for key, item in spec.parts.items() if key != "type"}
-    _check_keys(parts)
-    return parts
 
 
 def check(kafka: KafkaConfig) -> None:
@@ -247,35 +205,6 @@ def target(kafka: KafkaConfig) -> str:
 
 def close(kafka: KafkaConfig) -> None:
     """Do nothing: the clients belong to who made them."""
-
-
-def _check_keys(parts: Mapping[str, Any]) -> None:
-    known = names_of(KEYS)
-    for key, item in parts.items():
-        if key not in known:
-            named = key.lower().replace(".", "_")
-            near = [_ELSEWHERE[named]] if named in _ELSEWHERE else get_close_matches(named, known, 1)
-            raise ConnectionSpecError(
-                f"a Kafka connection has no key {key!r}",
-                hint=f"did you mean {near[0]!r}?" if near else f'librdkafka\'s own:  [extra_config]  then  "{key}" = …',
-            )
-        if not isinstance(item, Mapping if key in _TABLES else str):
-            raise ConnectionSpecError(f"the value of {key!r} is of the wrong kind", hint=_EXAMPLE)
-    if not parts.get("bootstrap_servers") or names_in(parts["bootstrap_servers"]):
-        # As a URL's host: values go where the description says.
-        raise ConnectionSpecError("a Kafka connection needs bootstrap_servers, in clear", hint=_EXAMPLE)
-    protocol = parts.get("security_protocol", _PROTOCOLS[0])
-    if protocol not in _PROTOCOLS:
-        raise ConnectionSpecError("security_protocol is none that is known", hint=f"known are {', '.join(_PROTOCOLS)}")
-    if "SASL" not in protocol and "security_protocol" in parts and "sasl_password" in parts:
-        raise ConnectionSpecError(
-            f"there is a sasl_password, and security_protocol {protocol!r} would not use it",
-            hint='security_protocol = "SASL_SSL"',
-        )
-    for key in parts.get("extra_config", {}):
-        if key in _PROPERTIES.values():
-            ours = next(name for name, its in _PROPERTIES.items() if its == key)
-            raise ConnectionSpecError(f"{key!r} in extra_config has a key of its own", hint=f"{ours} = …")
 
 
 def _text(item: Any) -> str:

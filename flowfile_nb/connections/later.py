@@ -10,23 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from sysconfig import get_path
 from time import monotonic
 from types import TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, ref
 
+from flowfile_nb.connections.causes import chain
 from flowfile_nb.connections.told import Told
 from flowfile_nb.errors import FlowfileNbError
 
 EXPLAIN = "explain_later"
 """The method of a bound object's class: it gets the error, and returns what happened and what to do, or None."""
+BOUND = "bound_later"
+"""An attribute of such a class, where its objects are not what is bound: a weak reference to that."""
 # How the libraries call the object that they ask.
 _NAMES = ("self", "obj", "fs", "filesystem")
 _INSTALLED = {"dist-packages", "site-packages"}
+_STANDARD = get_path("stdlib")
 # Whose exceptions are about a connection, beside the operating system's; a wrong argument is shown as ever.
 _LIBRARIES = {
-    *("_duckdb", "aiobotocore", "aiohttp", "azure", "botocore", "duckdb", "fsspec", "gcsfs", "google", "httpcore", "httpx"),
-    *("paramiko", "polars", "requests", "s3fs"),
+    *("_duckdb", "adbc_driver_manager", "aiobotocore", "aiohttp", "azure", "botocore", "duckdb", "fsspec", "gcsfs", "google"),
+    *("httpcore", "httpx", "pandas", "paramiko", "polars", "psycopg", "requests", "s3fs"),
 }
 _asked: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
@@ -78,7 +83,7 @@ def told_of(error: BaseException | None) -> Told | None:
     if bound is None:
         return Teller.told_of(error)
     explained: tuple[str, str] | None = getattr(bound, EXPLAIN)(error)
-    return None if explained is None else Told(explained[0], "", explained[1], ref(bound))
+    return None if explained is None else Told(explained[0], "", explained[1], getattr(bound, BOUND, ref(bound)))
 
 
 def _is_of_library(error: BaseException) -> bool:
@@ -97,7 +102,30 @@ def _bound_to(error: BaseException) -> Iterator[Any]:
         client = None
     if client is not None:
         yield client
-    yield from _went_through(error.__traceback__)
+    # pandas puts one of its own round a driver's.
+    errors = chain(error) if type(error).__module__.partition(".")[0] == "pandas" else [error]
+    for one in errors:
+        yield from _went_through(one.__traceback__)
+
+
+def named_by_user(error: BaseException) -> list[Any]:
+    """
+    Return what the innermost frame of the user's own code names: the values of its variables, and modules.
+
+    Of an error that compiled code raises it tells what was asked: nothing else does.
+    """
+    innermost, traceback = None, error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        is_librarys = code.co_filename.startswith(("<frozen", _STANDARD)) or code.co_filename.endswith((".pxi", ".pyx"))
+        if not is_librarys and not _INSTALLED & set(Path(code.co_filename).parts):
+            innermost = traceback.tb_frame
+        traceback = traceback.tb_next
+    if innermost is None:
+        return []
+    code = innermost.f_code
+    known = {**innermost.f_globals, **innermost.f_locals}
+    return [known[name] for name in {*code.co_names, *code.co_varnames, *code.co_freevars} if name in known]
 
 
 def _went_through(traceback: TracebackType | None) -> Iterator[Any]:

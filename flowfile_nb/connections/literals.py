@@ -37,7 +37,7 @@ _USER_INFO = expression(r"[^:]+://[^:/@?]*:(?!\d+(?:[/?]|$))(?P<password>.+)@", 
 _USER_ALONE = expression(r"https?://(?P<user>[^:/@?#]+):?@", re.IGNORECASE)
 # Not of an address in brackets; of several hosts the first.
 # What other magics and templates fill in.
-_VARIABLE = expression(r"[$%]?\{\{?\s*[A-Za-z_][\w.]*\s*\}?\}|[$:][A-Za-z_]\w*|%\([A-Za-z_]\w*\)s")
+_VARIABLE = expression(r"[$%]?\{\{?\s*[A-Za-z_][\w.]*\s*(?:![rsa])?(?::\w+)?\s*\}?\}|[$:][A-Za-z_]\w*|%\([A-Za-z_]\w*\)s")
 _PORT = expression(r"[^:]+://[^:/@?\[]*:(?P<port>[^@/?,]+)(?:[/?,]|$)")
 # Tables of an API's description.
 _OF_API = {"headers", "params"}
@@ -210,7 +210,7 @@ def example_of(url: str) -> str:
 def _literal_password(place: str, written: str = "") -> LiteralPasswordError:
     if _VARIABLE.fullmatch(written):
         return LiteralPasswordError(
-            f"no variable is put into a connection ({place}); nothing was opened",
+            f"no variable is put into a connection{', which is no f-string' * ('{' in written)} ({place}); nothing was opened",
             hint="store what it holds:  %secret set my_pw   and write  %secret my_pw  in its place",
         )
     if _IN_FILE.search(place):

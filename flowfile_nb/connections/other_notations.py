@@ -168,8 +168,10 @@ def _in_variables(plain: str) -> str | None:
 
 
 def _as_a_dsn(text: str) -> str | None:
+    # Stripped here: an expression with two places for blanks tries all ways to share them out.
+    text = text.strip(" \t\r\n\"'")
     for pattern, written in _DSNS:
-        if re.match(rf"\s*[\"']?\s*{pattern}", text, re.IGNORECASE):
+        if re.match(pattern, text, re.IGNORECASE):
             return written if "  " in written else f"write  {lines(written)}"
     if found := _BACKSLASHES.match(text):
         return f"behind the kind stand slashes,  :// :  {example(found['kind'].lower())}"

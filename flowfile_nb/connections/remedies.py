@@ -43,7 +43,7 @@ def remedy(text: str) -> str:
     >>> remedy("type: postgresql")
     'between a key and its value stands  = , and text stands in quotes:  type = "postgresql"'
     """
-    marked = StandIns(text).text
+    marked = StandIns(text).text.strip()
     if found := _URL_IN_QUOTES.match(marked):
         variables = ",  and the  f  before them: no f-string is filled in.  Write  %secret NAME  in place of  {…}"
         return "leave out the quotes round the URL" + (variables if found["formatted"] else "")

@@ -14,6 +14,10 @@ from itertools import pairwise
 from flowfile_nb.core.expression import expression
 
 REMOVED = "[removed by flowfile_nb]"
+VERBS = (
+    *("get", "set", "undo", "list", "rename", "delete", "env", "import", "scan", "log"),
+    *("backup", "restore", "rotate-key", "doctor", "share", "unshare", "groups"),
+)
 ADDING = ("add", "new", "create", "store", "save")
 CHANGING = ("update", "edit", "change", "replace")
 """What people type elsewhere for `set`, and for `set --replace`; a value behind it is one all the same."""
@@ -23,7 +27,10 @@ _SETTING = {"set", *ADDING, *CHANGING}
 _COMMENT = expression(r"""("(?:\\.|[^"\\])*"|'[^']*'|\\.)|(?:^|(?<=\s))#(?:\s.*|$)""", re.DOTALL)
 # In each, no text can be read in two ways: trying all of them would take for ever.
 # `%secret …`, also behind `x =` or `%time`; automagic's bare `secret set …`; and the call that IPython makes of either.
-_LINE = expression(r"(?m)(?:%secret|^[ \t]*secret)[ \t]+(?P<args>(?:[^\\\n]|\\[\s\S]|\\\Z)*)$")
+# Mistyped (`%secrets`, `% secret`, `%sercet`, `!secret`) it is no magic, and what stands behind it is a value all the same.
+_LINE = expression(
+    r"(?m)(?:%[ \t]*[Ss][ecrtECRT]{4,6}s?|![ \t]*secret|^[ \t]*secret)[ \t]+(?P<args>(?:[^\\\n]|\\[\s\S]|\\\Z)*)$"
+)
 _CALL = expression(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2)[^\\\n])*)\2")
 # The same of `%connect …` and `%%connect …`; `connect = …` and `connect(…)` are Python.
 _CONNECT_LINE = expression(r"(?m)(?:%connect|^[ \t]*connect)[ \t]+(?P<args>(?![=(])[^\n]*)$")
@@ -56,6 +63,9 @@ def value_on_line(words: Sequence[str]) -> str | None:
     True
     """
     setting = bool(words) and words[0] in _SETTING
+    if words[:1] == ["env"] and "=" in "".join(words[-1:]) and len(words) in {2, 3}:
+        # `%secret env PGPASSWORD=hunter2`, as IPython's `%env` takes it.
+        return words[1].partition("=")[0]
     options = {"--file", "--env", "--generate"}
     rest = list(words[1:] if setting else words)
     names = [
@@ -86,6 +96,11 @@ def passphrase_on_line(words: Sequence[str]) -> str | None:
     options = {word.partition("=")[0] for word in words if word.startswith("-")}
     given = options & {"--passphrase", "--password", "-p"} or (len(names) > 1 and words[0] != "rotate-key")
     return words[0] if given else None
+
+
+def _name_of_no_verb(words: Sequence[str]) -> str | None:
+    """Return the first word of a line that is refused because it is no verb: the next may be a value."""
+    return words[0] if len(words) > 1 and words[0] not in VERBS and words[0].isprintable() else None
 
 
 def _no_variable(word: str, after: str) -> bool:
@@ -128,10 +143,14 @@ def hide_values(cell: str) -> str:
         args = match["args"]
         return match[0].replace(args, REMOVED) if description_on_line(args) else match[0]
 
+    def begins_line(match: re.Match[str]) -> bool:
+        # In the body of `%%connect` a reference stands before other words.
+        return not match.string[: match.start()].rpartition("\n")[2].strip() and match[0].startswith("%")
+
     def hide(match: re.Match[str]) -> str:
         args = match["args"]
         words = _words(without_comment(args.replace("\\\n", " ")))
-        name = value_on_line(words) or passphrase_on_line(words)
+        name = value_on_line(words) or passphrase_on_line(words) or (_name_of_no_verb(words) if begins_line(match) else None)
         if name is None:
             return match[0]
         start = match.start("args") - match.start()

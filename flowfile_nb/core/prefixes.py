@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 # Longer patterns than this are few; their beginnings are found by `bytes.find`, not by looking at each place.
 _LONG = 512
@@ -69,16 +69,18 @@ class Prefixes:
         after = bisect_right(patterns, text)
         return after < len(patterns) and patterns[after].startswith(text)
 
-    def goes_on(self, text: bytes, more: bytes) -> bool:
-        """Return whether some pattern that begins with *text* goes on with *more*, and after; quick for a long *text*."""
+    def longer(self, text: bytes) -> Iterator[bytes]:
+        """Yield the patterns that begin with *text* and go on after it."""
         patterns = self._sorted
-        length = len(text)
         for at in range(bisect_right(patterns, text), len(patterns)):
             if not patterns[at].startswith(text):
                 break
-            if len(patterns[at]) > length + len(more) and patterns[at].startswith(more, length):
-                return True
-        return False
+            yield patterns[at]
+
+    def goes_on(self, text: bytes, more: bytes) -> bool:
+        """Return whether some pattern that begins with *text* goes on with *more*, and after; quick for a long *text*."""
+        length = len(text)
+        return any(len(one) > length + len(more) and one.startswith(more, length) for one in self.longer(text))
 
     def _starts(self, data: bytes, head: bytes, first: int) -> Iterable[int]:
         at = data.find(head, first)

@@ -220,6 +220,30 @@ class Redactor:
                     return start
         return cut
 
+    def begun(self, data: bytes) -> Hit | None:
+        """Return the longest end of *data* that is most of a value, though not all: over half of it, and 4 characters."""
+        if self._pending:
+            self._take_in()
+        if (hit := self._begun(data)) is not None or ESCAPE not in data:
+            return hit
+        under = self._begun(uncoded(without_begun(data)))
+        return under and Hit(*Origin(data).place(under.start, under.end), under.name)
+
+    def _begun(self, data: bytes) -> Hit | None:
+        masks = self._masks_in(data)
+        starts = [start for start, _ in masks]
+        size = len(data)
+        at = self._prefixes.open_end(data)
+        while at < size:
+            text = data[at:]
+            if len(text.decode("utf-8", "ignore")) < MIN_CHARACTERS:
+                break
+            for pattern in self._prefixes.longer(text):
+                if pattern in self._names and len(pattern) < 2 * len(text) and not _spared(at, size, masks, starts):
+                    return Hit(at, size, self._names[pattern])
+            at += 1 + self._prefixes.open_end(text[1:])
+        return None
+
     def goes_on(self, data: bytes, more: bytes) -> bool:
         """Return whether *data*, undecided from its start on, still is so with *more* after it. Quick for long *data*."""
         return self._prefixes.goes_on(data, more)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from flowfile_nb.errors import SecretFormatError
+from flowfile_nb.errors import NoSuchAttributeError, SecretFormatError
 
 
 class Secret:
@@ -52,8 +52,10 @@ class Secret:
 
         def __getattr__(self, name: str) -> NoReturn:
             # `.value`, `.get()`, `.strip()`: what people try.
-            door = "" if name.startswith("_") else "; its text, on purpose:  get_secret_value()"
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{door}", name=name, obj=self)
+            what = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name.startswith("_"):
+                raise AttributeError(what, name=name, obj=self)
+            raise NoSuchAttributeError(what, hint="its text, on purpose:  get_secret_value()")
 
     def __format__(self, spec: str) -> str:
         if spec == "url":
@@ -91,7 +93,11 @@ class Secret:
         raise TypeError(f"{self!r} is not pickled: pass its name, and look it up where it is used")
 
     def _refuse_text(self) -> NoReturn:
+        # Imported here: only a mistake needs it.
+        from flowfile_nb.core.references import reference
+
+        connection = f"use %%connect with  {reference(self.name)}"
         raise SecretFormatError(
             f"{self!r} does not turn into text by itself",
-            hint='use %%connect with  %secret NAME,  or  f"{pw:url}"  for a part of a URL,  or  pw.get_secret_value()',
+            hint=f'{connection},  or  f"{{pw:url}}"  for a part of a URL,  or  pw.get_secret_value()',
         )

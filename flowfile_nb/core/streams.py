@@ -55,6 +55,13 @@ class ByteMasker:
         self._tail = b""
         self._out = 0
         self._cluster: _Cluster | None = None
+        # The mask that what was let out last ends with: where in the tail its value begins, and the name in it.
+        self._masked: tuple[int, str] | None = None
+
+    @property
+    def begun(self) -> bytes:
+        """How a value may have begun: what is held back, and before it what was let out of it; in clear."""
+        return self._tail
 
     @property
     def held(self) -> bytes:
@@ -77,14 +84,22 @@ class ByteMasker:
         return self._let_out(data, matches, cut, cut)
 
     def release(self) -> bytes:
-        """Return what was held back, a complete value in it masked: it goes out although it may be the beginning of a value."""
+        """
+        Return what was held back: it goes out although it may be the beginning of a value.
+
+        Masked is a complete value in it, and the beginning of one that is over half of it and 4 characters or more. But not
+        where all is held: who chooses what the stream says would learn from half a value what he now has to know the whole for.
+        """
         data = self._tail
-        return self._let_out(data, self._redactor.matches(data), self._redactor.undecided(data), len(data))
+        matches = self._redactor.matches(data)
+        if not self._hold and (begun := self._redactor.begun(data)) is not None:
+            matches = sorted([*matches, begun], key=lambda hit: (hit.start, -hit.end))
+        return self._let_out(data, matches, self._redactor.undecided(data), len(data))
 
     def continued(self) -> ByteMasker:
         """Return what masks this stream where it goes on elsewhere: there, what is undecided here counts as let out."""
         other = copy(self)
-        other._out, other._cluster = len(self._tail), None  # noqa: SLF001 - of this class
+        other._out, other._cluster, other._masked = len(self._tail), None, None  # noqa: SLF001 - of this class
         return other
 
     def _let_out(self, data: bytes, matches: list[Hit], cut: int, decided: int) -> bytes:
@@ -110,13 +125,20 @@ class ByteMasker:
         self._tail = data[cut:]
         self._out = max(0, out - cut)
         self._cluster = cluster and cluster.without(cut)
+        self._masked = self._masked and (self._masked[0] - cut, self._masked[1])
         return b"".join(parts)
 
     def _write(self, parts: list[bytes], data: bytes, out: int, cluster: _Cluster) -> int:
         if cluster.end <= out:
             return out
-        mask = self._redactor.mask_for(cluster.name, data[cluster.start : cluster.end])
-        parts += [data[out : cluster.start], mask]
+        parts.append(data[out : cluster.start])
+        if self._masked == (cluster.start, cluster.name):
+            # The beginning went out as a mask, which stands for the rest, too.
+            mask = self._redactor.mask_for(cluster.name, data[out : cluster.end])
+            parts.append(mask.removeprefix(self._redactor.mask_of(cluster.name)))
+        else:
+            parts.append(self._redactor.mask_for(cluster.name, data[cluster.start : cluster.end]))
+        self._masked = (cluster.start, cluster.name)
         return cluster.end
 
 
@@ -125,8 +147,9 @@ class StreamMasker:
     One stream of text, masked piece by piece.
 
     The end of a piece is held back if a value begins like that, so nothing is held as long as nothing looks like a value.
-    What was let out in clear since nothing followed for a while is remembered: if the rest comes, the rest is masked. So a
-    value never gets through whole, and without `release` the pieces add up to what `Redactor.mask` makes of the whole text.
+    What was let out since nothing followed for a while is remembered: in clear up to half of a value, masked what is more; if
+    the rest comes, the rest is masked. So a value never gets through whole, and without `release` the pieces add up to what
+    `Redactor.mask` makes of the whole text.
 
     Args:
         redactor: The values to mask.
@@ -149,6 +172,11 @@ class StreamMasker:
         return other
 
     @property
+    def begun(self) -> str:
+        """How a value may have begun: what is held back, and before it what was let out of it; in clear."""
+        return self._bytes.begun.decode("utf-8", "surrogatepass")
+
+    @property
     def held(self) -> str:
         """What is held back, in clear; shorter than the longest form of any value."""
         return self._bytes.held.decode("utf-8", "surrogatepass")
@@ -161,5 +189,5 @@ class StreamMasker:
         return text if out is new else out.decode("utf-8", "surrogatepass")
 
     def release(self) -> str:
-        """Return what was held back, a complete value in it masked: it goes out although it may be the beginning of a value."""
+        """Return what was held back, most of a value in it masked: it goes out although it may be the beginning of one."""
         return self._bytes.release().decode("utf-8", "surrogatepass")

@@ -15,6 +15,7 @@ from flowfile_nb.core.redaction import Redactor
 from flowfile_nb.notebook.echo import Echo
 from flowfile_nb.notebook.output_hook import OutputHook
 from flowfile_nb.notebook.records import Records
+from flowfile_nb.notebook.watched import Watched
 
 if TYPE_CHECKING:
     from flowfile_nb.backend import Finding
@@ -123,12 +124,17 @@ class Guard:
         own = [getattr(kernel, name, None) for name in ("_stdout", "_stderr")]
         for stream in (*own, sys.stdout, sys.stderr):
             if (echo := Echo.of(stream, self._redactor)) is not None:
-                echo.install()
-                self._parts.append(echo)
+                for part in (echo, Watched.of(stream, self._redactor)):
+                    part.install()
+                    self._parts.append(part)
 
     def _after_cell(self, result: Any) -> None:
         if self._output is not None and not isinstance(self._output, OutputHook):
             self._output.release_all()
+        for part in self._parts:
+            if isinstance(part, Watched):
+                # Before the kernel says that the cell has ended.
+                part.end_cell()
         count = result.execution_count
         self._records.after_cell(count if count is not None else self._shell.execution_count - 1)
 

@@ -40,7 +40,10 @@ def secret(shell: InteractiveShell, line: str) -> Any:
 
         require_written_out(line, words, shell.user_ns)
     if words[0] == "export":
-        raise UsageError("secrets leave this store encrypted only: there is no export", hint="%secret backup PATH")
+        raise UsageError(
+            "secrets leave this store encrypted only: there is no export",
+            hint="%secret backup ~/secrets.backup   keeps all of them, under a passphrase",
+        )
     if (words[0] in HELP and {*words[1:]} <= {*VERBS}) or (words[0] in VERBS and words[-1] in {"-h", "--help"}):
         return show_help(shell, "secret")
     if len(words) == 1 and words[0] not in {*VERBS, *ELSEWHERE}:
@@ -145,10 +148,12 @@ def _env(shell: InteractiveShell, args: Namespace) -> None:
             hint=f"%secret env {quoted(args.name)} {likely}",
         )
     if not variable or "=" in variable or "\0" in variable:
-        raise UsageError("an environment variable's name cannot hold '='", hint="%secret env NAME VARIABLE")
-    os.environ[variable] = session.secrets[args.name].get_secret_value()
+        raise UsageError("an environment variable's name cannot hold '='", hint=f"%secret env {quoted(args.name)} VARIABLE")
+    value = session.secrets[args.name].get_secret_value()
+    replaced = ", in place of another value" if os.environ.get(variable, value) != value else ""
+    os.environ[variable] = value
     session.record("env", args.name)
-    print(f"Set {variable} in this kernel. Everything that it starts can read it.")
+    print(f"Set {variable} in this kernel{replaced}. Everything that it starts can read it.")
 
 
 def _doctor(shell: InteractiveShell, args: Namespace) -> Table:

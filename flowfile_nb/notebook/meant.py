@@ -11,6 +11,7 @@ from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, UsageError, V
 from flowfile_nb.notebook.line_variables import of_variable
 from flowfile_nb.notebook.secret_arguments import ELSEWHERE, SHOWING, VERBS, refuse_value
 
+_PAGE = "a name with spaces needs quotes;  %secret?  is the help page"
 _NAMELESS = {"list", "doctor"}
 _WITH_QUOTES = "with quotes, because the name has spaces"
 # Those whose words are names of what is stored: for another, the store need not be asked.
@@ -29,8 +30,11 @@ def meant(words: list[str]) -> str:
     if (name := " ".join(words)) in session.secrets:
         return f"%secret {quoted(name)}   {_WITH_QUOTES}"
     near = _near_verb(words[0])
+    if near is None and len(words) == 2:
+        replace = " --replace" if words[0] in session.secrets else ""
+        return f"to store it:  %secret set {quoted(words[0])}{replace}   asks for the value, hidden;  {_PAGE}"
     told = f"did you mean  %secret {near}?  Verbs" if near else "verbs"
-    return f"{told} are {', '.join(VERBS)}; a name with spaces needs quotes;  %secret?  is the help page"
+    return f"{told} are {', '.join(VERBS)}; {_PAGE}"
 
 
 def or_verb(error: NoSuchSecretError, name: str) -> NoSuchSecretError:

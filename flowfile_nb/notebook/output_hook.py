@@ -21,7 +21,7 @@ from flowfile_nb.core.streams import StreamMasker
 from flowfile_nb.notebook.messages import LEFT_ALONE, WITHHELD, masked_content, masked_metadata, withheld_content
 from flowfile_nb.notebook.wrapping import Wrapping
 
-# Text that is held back and shorter than this goes out after a moment: nearly every text ends like some value begins.
+# Of what begins like a value less than this goes out after a moment: nearly every text ends like some value begins.
 SHORT_CHARACTERS = 4
 MOMENT_S = 0.1
 # The streams of how many cells are remembered: a thread may print for a cell that ended long ago.
@@ -194,9 +194,10 @@ class OutputHook:
             self._release_each(self._streams.get(cell, {}))
 
     def _forget(self, cell: str) -> None:
-        """Drop what a cell's streams hold back: the front end is told to clear it."""
+        """Drop what a cell's streams hold back, for the front end is told to clear it; the rest of it is masked still."""
         with self._guarded():
-            self._streams.pop(cell, None)
+            for stream in self._streams.get(cell, {}).values():
+                stream.masker = stream.masker.continued()
 
     def _stream(self, name: str, cell: str) -> _Stream:
         streams = self._streams.setdefault(cell, {})
@@ -226,9 +227,10 @@ class OutputHook:
         self._send(way.socket, self._session.msg("stream", content, parent=way.parent), ident=way.ident)
 
     def _wait(self, stream: _Stream, cell: str) -> None:
-        """Have what is held back let out after a moment, if it is short or its cell has ended."""
+        """Have what is held back let out after a moment, if little of a value has come or its cell has ended."""
         held = stream.masker.held
-        if not held or (len(held) >= SHORT_CHARACTERS and cell not in self._ended):
+        # With what is out already: a value may come character by character.
+        if not held or (len(stream.masker.begun) >= SHORT_CHARACTERS and cell not in self._ended):
             return
 
         def release() -> None:
@@ -237,7 +239,7 @@ class OutputHook:
                 if stream.masker.held == held:
                     self._release(stream)
 
-        _later(stream.way.socket if stream.way else None, release)
+        later(stream.way.socket if stream.way else None, release)
 
     def _guarded(self) -> AbstractContextManager[bool]:
         if self._process != os.getpid():
@@ -273,7 +275,7 @@ def _parent_id(parent: Any) -> str:
     return str((parent or {}).get("header", parent or {}).get("msg_id", ""))
 
 
-def _later(socket: Any, action: Callable[[], None]) -> None:
+def later(socket: Any, action: Callable[[], None]) -> None:
     """Call *action* after a moment: in the thread that sends the kernel's output, where there is one."""
     loop = getattr(socket, "io_loop", None)
     if loop is not None and hasattr(socket, "schedule"):

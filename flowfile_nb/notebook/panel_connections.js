@@ -133,7 +133,7 @@ class ConnectionsTab {
     this.trials.set(trial, { key: row.key, end: () => clearInterval(timer) });
     const cancel = make("button", { type: "button", onclick: () => {
       this.giveUp(row.key);
-      this.tell(row.key, { text: `Not waited for any longer. A driver that waits cannot be stopped: the attempt ends by itself when its time is up (${limit_s} s, if the description says no other), and changes nothing.` });
+      this.tell(row.key, { text: `Not waited for any longer. A driver that waits cannot be stopped: the attempt ends by itself when its time is up (${limit_s} s, if the description says no other), and changes nothing.`, given_up: true });
     } }, "Cancel");
     this.rows.open(row.key, "test", make("div", { className: "fnb-outcome" }, make("p", { role: "status" }, `Waiting for ${row.target} …`), passed, cancel));
   }
@@ -157,11 +157,13 @@ class ConnectionsTab {
   }
 
   /** Show below a row how its test went. */
-  tell(key, { text, message, hint }) {
+  tell(key, { text, message, hint, given_up }) {
     const focused = this.rows.details.get(key)?.row.contains(document.activeElement);
     const said = message ? make("div", { role: "alert" }, make("p", {}, message), make("p", { className: "fnb-hint" }, hint)) : make("p", { role: "status" }, text);
     const close = make("button", { type: "button", className: "fnb-quiet", "aria-label": "Close", onclick: () => this.rows.close(key) }, "✕");
-    this.rows.open(key, "test", make("div", { className: `fnb-outcome ${message ? "fnb-failed" : "fnb-well"}` }, said, close));
+    // What was given up went neither well nor wrong: no tick.
+    const how = message ? "fnb-failed" : given_up ? "" : "fnb-well";
+    this.rows.open(key, "test", make("div", { className: `fnb-outcome ${how}` }, said, close));
     if (focused) close.focus();
   }
 

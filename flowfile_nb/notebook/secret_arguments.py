@@ -61,6 +61,11 @@ def refuse_value(words: list[str]) -> None:
                 "%secret set  was not understood: an option is unknown. Nothing was stored; the history does not keep the line",
                 hint=f"did you mean {near}?   %secret set {_VERBS['set'][0]}",
             )
+        if "<" in words:
+            raise ValueOnLineError(
+                "a value is never typed on the line, and a line of %secret is none of a shell; nothing was stored",
+                hint=f"%secret set {quoted(name)} --file PATH   takes it from a file",
+            )
         words = [*words, "--replace"] if words[0] in CHANGING else words
         kept = "".join(f" {option}" for option in ("--replace", "--if-missing") if option in words)
         # What stands behind it may be the rest of a name, and is not repeated: it may be a value as well.

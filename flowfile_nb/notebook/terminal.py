@@ -58,8 +58,8 @@ class GuardedStream:
                 masked = WITHHELD
             if masked:
                 self._stream.write(masked)
-            held = self._masker.held
-        if 0 < len(held) < SHORT_CHARACTERS:
+            held, begun = self._masker.held, self._masker.begun
+        if held and len(begun) < SHORT_CHARACTERS:
             timer = threading.Timer(MOMENT_S, self._release_if, (held,))
             timer.daemon = True
             timer.start()

@@ -60,7 +60,9 @@ def select(paths: Sequence[str]) -> Selection:
         elif os.path.lexists(given):
             found = iter([given])
         else:
-            raise UsageError(f"there is no {path}", hint="check the path; nothing was scanned")
+            pattern = any(char in path for char in "*?[")
+            hint = "patterns are not looked up: name the folder, or each file" if pattern else "check the path"
+            raise UsageError(f"there is no {path}; nothing was scanned", hint=hint)
         for file in found:
             _take(_short(file), selection, chosen, named=file == given)
     if not paths:

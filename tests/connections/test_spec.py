@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -256,3 +257,16 @@ def test_a_port_that_is_none_is_shown_right(url: str, example: str) -> None:
 
     assert example in refused.value.hint
     assert "abc" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text", [" " * 50_000 + "x y", "x " + " " * 50_000 + "y", "\n" * 50_000 + "a b", "'" * 50_000, "a = " * 10_000]
+)
+def test_a_long_text_that_is_none_is_told_soon(text: str) -> None:
+    """What looks for its like goes through it once; with the square of its length this would take minutes."""
+    begun = time.process_time()
+
+    with pytest.raises(ConnectionSpecError):
+        read_spec(text)
+
+    assert time.process_time() - begun < 5

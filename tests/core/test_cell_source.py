@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flowfile_nb.core.cell_source import hide_values, may_call_ours
+from flowfile_nb.core.cell_source import VERBS, hide_values, may_call_ours
+from flowfile_nb.notebook import secret_arguments
 
 CANARY = "hunter2-canary"
 
@@ -25,6 +26,19 @@ CANARY = "hunter2-canary"
         f"secret set prod_pw {CANARY}",
         f"%time %secret set prod_pw {CANARY}",
         f"%secret set prod_pw \\\n  {CANARY}",
+        f"%secrets set prod_pw {CANARY}",
+        f"% secret set prod_pw {CANARY}",
+        f"%%secret set prod_pw {CANARY}",
+        f"%Secret set prod_pw {CANARY}",
+        f"%sercet set prod_pw {CANARY}",
+        f"!secret set prod_pw {CANARY}",
+        f"%secret prod_pw {CANARY}",
+        f"  %secret prod_pw: {CANARY}",
+        f"%secret env prod_pw={CANARY}",
+        f"%secret env prod_pw PGPASSWORD={CANARY}",
+        f"%secret add prod_pw {CANARY}",
+        f"%secret set prod_pw --env {CANARY}",
+        f"%secret set prod_pw --env=PW={CANARY}",
         f"%secret set prod_pw #{CANARY}",
         f"get_ipython().run_line_magic('secret', 'set prod_pw {CANARY}')",
         f'get_ipython().run_line_magic("secret", "prod_pw={CANARY}")',
@@ -52,6 +66,16 @@ def test_values_are_hidden(cell: str) -> None:
         "%secret set prod_pw --file /tmp/x --replace",
         "%secret set --env VAR prod_pw",
         "%secret get list",
+        "%secret set prod_pw --env=$VAR",
+        "%secret set prod_pw --env {var}",
+        "%secret backup a.backup --passphrase-env VAR --overwrite",
+        "%secret rotate-key --new-key-env VAR --backup b",
+        "%secret prod_pw",
+        "%secret log prod_pw --last 5",
+        "secret in names",
+        "x = 5 % secret if y else z",
+        "5 % secrets == 3",
+        "host=h password=%secret prod_pw dbname=x",
         "%secret rename old new",
         "%secret delete a b c --yes",
         "%secret env prod_pw PGPASSWORD",
@@ -91,3 +115,14 @@ def test_what_may_call_ours() -> None:
     assert may_call_ours("flowfile_nb.secrets['pw'] = 'x'")
     assert not may_call_ours("%%connect warehouse\nsqlite://")
     assert not may_call_ours("connected = 1")
+
+
+def test_the_verbs_are_those_of_the_grammar() -> None:
+    """What stands behind another first word may be a value."""
+    assert VERBS == secret_arguments.VERBS
+
+
+@pytest.mark.parametrize("line", ["backup a.backup hunter2-canary", "restore a.backup --passphrase hunter2-canary"])
+def test_a_passphrase_is_hidden(line: str) -> None:
+    """It opens every value there is."""
+    assert CANARY not in hide_values(f"%secret {line}")

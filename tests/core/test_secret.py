@@ -71,8 +71,8 @@ def test_what_a_text_can_do_a_secret_cannot(pw: Secret, use: Any) -> None:
 
 @pytest.mark.parametrize("guess", ["value", "get", "strip", "password"])
 def test_what_people_guess_leads_to_the_door(pw: Secret, guess: str) -> None:
-    """The error of a plain attribute that is not there, which names the one that is."""
-    with pytest.raises(AttributeError, match=rf"no attribute '{guess}'; its text, on purpose:  get_secret_value\(\)"):
+    """An attribute that is not there: the hint names the one that is."""
+    with pytest.raises(AttributeError, match=rf"no attribute '{guess}'\nhint: its text, on purpose:  get_secret_value\(\)"):
         getattr(pw, guess)
     assert not hasattr(pw, guess)
 

@@ -212,6 +212,8 @@ def test_a_silent_server_stops_nobody_and_is_not_waited_for_for_ever(notebook: N
 
         expect(tab.outcome).to_contain_text("Not waited for any longer.")
         expect(tab.outcome).to_contain_text("ends by itself when its time is up (10 s")
+        mark = "outcome => getComputedStyle(outcome.querySelector('p'), '::before').content"
+        assert tab.outcome.evaluate(mark) == "none", "it did not go well"
         expect(tab.panel.button("Close")).to_be_focused()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,8 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
     [
         ("%secret ", {*VERBS, "prod_pw", '"my name"'}),
         ("%secret pro", {"prod_pw"}),
+        ("%secret my", {'"my name"'}),
+        ('%secret get "my n', {'"my name"'}),
         ("pw = %secret pro", {"prod_pw"}),
         ("%secret de", {"delete"}),
         ("%secret delete pro", {"prod_pw"}),
@@ -99,18 +102,38 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
         ("%secret doctor --", {"--fix"}),
         ("%secret rotate-key --d", {"--dry-run"}),
         ("postgresql://app:%secret pro", {"prod_pw"}),
+        ("postgresql://app:%secret my", {'"my name"'}),
+        ('postgresql://app:%secret "my n', {'"my name"'}),
         ("postgresql://app:${secret:my", {"my name"}),
+        ("postgresql://app:${secret:my n", {"my name"}),
         ("password = %secret pro", {"prod_pw"}),
         ("%connect ware", {"warehouse"}),
         ("%connect -x ware", {"warehouse"}),
+        ('engine = fnb.connect("ware', {"warehouse"}),
+        ("flowfile_nb.connect('", {"warehouse", "ours"}),
+        ('df = pd.read_sql("select 1", connect("o', {"ours"}),
+        ('fnb.connect("warehouse", as_="du', {"duckdb"}),
     ],
 )
-def test_completion(shell: Shell, line: str, offered: set[str]) -> None:
-    """Tab offers verbs, options and names, on magic lines and in bodies, and nothing of Python's beside them."""
+def test_completion(shell: Shell, line: str, offered: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tab offers verbs, options and names, on magic lines, in bodies and calls, and nothing of Python's beside them."""
+    monkeypatch.chdir(tmp_path)
     fnb.secrets.update({"prod_pw": "1", "my name": "2"})
     session.backend().save_connection("warehouse", "sqlite://")
+    Path("connections.toml").write_text('[ours]\nurl = "sqlite://"\n[warehouse]\nurl = "sqlite://"\n')
 
     assert set(shell.complete(line)) == offered
+
+
+def test_completion_of_other_calls_is_left_alone(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another library's `connect`, and a path in ours, are completed as before."""
+    session.backend().save_connection("warehouse", "sqlite://")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "warehouse.db").touch()
+
+    assert "warehouse" not in shell.complete('sqlite3.connect("ware')
+    assert "warehouse" not in shell.complete('fnb.connect("nosuch", trust="ware')
+    assert any("warehouse.db" in found for found in shell.complete('sqlite3.connect("ware'))
 
 
 def test_completion_of_files_and_variables(shell: Shell, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +144,18 @@ def test_completion_of_files_and_variables(shell: Shell, tmp_path: object, monke
     assert shell.complete("%secret set x --env CANARY_V") == ["CANARY_VARIABLE"]
     assert shell.complete(f"%secret set x --file {tmp_path}/can") == [f"{tmp_path}/canary.pem"]
     assert shell.complete(f"%secret scan a.py {tmp_path}/can") == [f"{tmp_path}/canary.pem"]
+
+
+def test_completion_of_files_below_home_and_with_spaces(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` stays as it was typed; a path with spaces gets the quotes that the line needs, a folder the first of them."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "my keys").mkdir()
+    (tmp_path / "my keys" / "a b.pem").write_text("canary of a file")
+
+    assert shell.complete("%secret set x --file ~/my") == ['"~/my keys/']
+    assert shell.complete('%secret set x --file "~/my keys/a') == ['"~/my keys/a b.pem"']
+    shell.run('%secret set x --file "~/my keys/a b.pem"')
+    assert fnb.secrets["x"].get_secret_value() == "canary of a file"
 
 
 def test_completion_of_other_lines_is_left_alone(shell: Shell) -> None:

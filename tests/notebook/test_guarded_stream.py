@@ -119,11 +119,11 @@ def test_a_prompt_comes_after_what_was_held_back(screen: Screen, redactor: Redac
     """Somebody who is asked sees what was written before, and no value in the question."""
     asked: list[str] = []
     with guarded_process(screen, redactor) as hook:
-        print("hunter2", end="")
+        print("hunte", end="")
 
         hook._asking(lambda prompt: asked.append(f"{screen.seen}|{prompt}") or "answer")(f"{VALUE}? ")
 
-    assert asked == [f"hunter2|{MASK}? "]
+    assert asked == [f"hunte|{MASK}? "]
 
 
 def test_guarding_again_guards_once(screen: Screen, redactor: Redactor) -> None:
@@ -141,11 +141,11 @@ def test_uninstalling_gives_the_streams_back(screen: Screen, redactor: Redactor)
     """What was held back is seen, and whoever kept a guarded stream writes on through it."""
     with guarded_process(screen, redactor) as hook:
         kept = sys.stdout
-        print("hunter2", end="")
+        print("hunte", end="")
 
         hook.uninstall()
 
         assert sys.stdout is sys.stderr is screen
         assert not hook.is_installed
-    kept.write("xyz")
+    kept.write("r2xyz")
     assert screen.getvalue() == VALUE

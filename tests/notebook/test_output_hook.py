@@ -57,7 +57,7 @@ def test_a_long_beginning_waits_for_the_end_of_its_cell(hook: OutputHook, monkey
     """However long the pause is: only what is short, or comes after the end, goes out after a moment."""
     later: list[Callable[[], None]] = []
     sent: list[Any] = []
-    monkeypatch.setattr(output_hook, "_later", lambda socket, action: later.append(action))
+    monkeypatch.setattr(output_hook, "later", lambda socket, action: later.append(action))
     monkeypatch.setattr(hook, "_send", lambda *args, **options: sent.append((args, options)))
     cell = {"header": {"msg_id": "cell"}}
 

@@ -51,10 +51,12 @@ def test_a_value_that_is_no_text(fnb_shell: Shell, value: str, hint: str) -> Non
         ("fnb.secrets.set('x', 'y')", 'secrets["prod_pw"] = value'),
         ("fnb.secrets.delete('x')", 'del secrets["prod_pw"]'),
         ("fnb.secrets.list()", "list(secrets)"),
+        ("fnb.secrets['a'].value", "get_secret_value()"),
     ],
 )
 def test_an_attribute_that_there_is_not(fnb_shell: Shell, code: str, hint: str) -> None:
     """Two lines say how it is written; for Python it is an AttributeError as any other."""
+    fnb.secrets["a"] = CANARY
     shown = fnb_shell.run(code)
 
     assert isinstance(fnb_shell.error, NoSuchAttributeError)

@@ -319,3 +319,72 @@ def test_a_value_behind_another_tools_verb(shell: Shell, verb: str) -> None:
     assert CANARY not in shell.shown + shell.remembered()
     replace = " --replace" if verb in {"update", "replace"} else ""
     assert _hint(shell).startswith(f"%secret set prod_pw{replace}   asks for it, hidden.")
+
+
+@pytest.mark.parametrize(
+    "line", ["%secrets set pw {0}", "%sercet set pw {0}", "%Secret set pw {0}", "%%secret set pw {0}", "!secret set pw {0}"]
+)
+def test_a_value_behind_a_mistyped_magic(shell: Shell, line: str) -> None:
+    """IPython says that there is none of that name; its history does not keep the value, in the first cell neither."""
+    shell.run(line.format(CANARY))
+
+    assert CANARY not in shell.remembered()
+
+
+def test_a_value_behind_a_name(shell: Shell) -> None:
+    """As if the magic were a setting: what stores it is said, and the value is not kept."""
+    shell.run(f"%secret prod_pw {CANARY}")
+    assert _hint(shell).startswith("to store it:  %secret set prod_pw   asks for the value, hidden;")
+    fnb.secrets["prod_pw"] = "another-value"
+    shell.run(f"%secret prod_pw: {CANARY}")
+    shell.run(f"%secret prod_pw {CANARY}")
+    assert _hint(shell).startswith("to store it:  %secret set prod_pw --replace   asks")
+    shell.run(f"%secret env prod_pw={CANARY}")
+    assert isinstance(shell.error, ValueOnLineError)
+    assert CANARY not in shell.shown + shell.remembered()
+
+
+def test_a_line_is_none_of_a_shell(shell: Shell) -> None:
+    """`<` takes nothing from a file, and an option does."""
+    shell.run("%secret set prod_pw < pw.txt")
+    assert _hint(shell) == "%secret set prod_pw --file PATH   takes it from a file"
+    fnb.secrets["prod_pw"] = CANARY
+    shell.run("%secret scan *.ipynb")
+    assert "patterns are not looked up" in _hint(shell)
+
+
+def test_a_variable_that_is_there_already(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be one that something else needs: that it was replaced is said."""
+    monkeypatch.setenv("PGPASSWORD", "another")
+    fnb.secrets["pw"] = CANARY
+
+    assert "Set PGPASSWORD in this kernel, in place of another value." in shell.run("%secret env pw PGPASSWORD")
+    assert "Set PGPASSWORD in this kernel. " in shell.run("%secret env pw PGPASSWORD")
+
+
+def test_an_import_that_takes_nothing(shell: Shell, tmp_path: Path) -> None:
+    """The hint holds the whole line, and both of its ways work."""
+    file = tmp_path / ".env"
+    file.write_text("A_PASSWORD=hunter2-canary\nDEBUG=1\n")
+    fnb.secrets["A_PASSWORD"] = "another-value"
+
+    shell.run(f"%secret import {file} --yes")
+    replacing, _, keeping = shell.error.hint.partition(";  ")
+    shell.run(keeping.partition("   ")[0] + " --yes")
+    assert fnb.secrets["new_A_PASSWORD"].get_secret_value() == CANARY
+    shell.run(replacing.partition("   ")[0] + " --yes")
+    assert fnb.secrets["A_PASSWORD"].get_secret_value() == CANARY
+
+    file.write_text("DEBUG=1\n")
+    shell.run(f"%secret import {file} --yes")
+    shell.run(shell.error.hint.partition("   ")[0] + " --yes")
+    assert fnb.secrets["DEBUG"].get_secret_value() == "1"
+
+
+def test_a_secret_in_text_names_itself(shell: Shell) -> None:
+    """The reference in the hint is one to copy."""
+    fnb.secrets["my pw"] = CANARY
+
+    shell.run("pw = %secret 'my pw'\nf'{pw}'")
+
+    assert "use %%connect with  ${secret:my pw}," in _hint(shell)

@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from flowfile_nb.errors import NoSuchSecretError
@@ -100,7 +101,7 @@ def _add_and_delete(vault: Any, count: int) -> None:
 def _list(vault: Any, count: int) -> None:
     from flowfile_nb.notebook import magics
 
-    table = magics.secret(None, "list")  # type: ignore[arg-type] # no shell is asked
+    table = magics.secret(SimpleNamespace(user_ns={}), "list")  # type: ignore[arg-type] # all that is asked
     if len(table.rows) != count or name_of(count - 1) not in repr(table):
         raise AssertionError("the list is not whole")
 

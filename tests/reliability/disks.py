@@ -20,6 +20,7 @@ from contextlib import closing
 from functools import cache, partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from flowfile_nb.errors import StoreError
@@ -174,7 +175,7 @@ def _replace_by_magic(vault: Any) -> None:
     session.use_backend(vault)
     os.environ[_VARIABLE] = _NEW
     with contextlib.redirect_stdout(io.StringIO()):
-        magics.secret(None, f"set first --replace --env {_VARIABLE}")  # type: ignore[arg-type] # no shell is asked
+        magics.secret(SimpleNamespace(user_ns={}, history_manager=None), f"set first --replace --env {_VARIABLE}")  # type: ignore[arg-type] # all that is asked
 
 
 def _judge(tally: Tally, what: str, home: Path, answers: tuple[object, ...], remedy: str = _ROOM) -> None:

@@ -273,8 +273,8 @@ def test_a_path_that_is_not_there(scan: Scan) -> None:
 
     assert (done.status, done.out) == (2, "")
     assert done.err.splitlines() == [
-        "UsageError: there is no [secret:other_pw].py",
-        "hint: check the path; nothing was scanned",
+        "UsageError: there is no [secret:other_pw].py; nothing was scanned",
+        "hint: check the path",
     ]
 
 

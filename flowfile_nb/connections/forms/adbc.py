@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from flowfile_nb.connections import database, dialects
 from flowfile_nb.connections.access import Access
@@ -12,6 +13,8 @@ from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.forms.uri import text_of
 from flowfile_nb.connections.held import Held, Login
+from flowfile_nb.connections.later import BOUND, EXPLAIN
+from flowfile_nb.connections.lost import Explain, explaining
 from flowfile_nb.connections.portable import keep_here
 from flowfile_nb.connections.spec import Spec, TableSpec, secrets_in
 from flowfile_nb.connections.timeouts import libpq_limit
@@ -72,8 +75,7 @@ class Adbc:
             raise KeyboardInterrupt from None
         keep_here(made, "an ADBC connection")
         self._held = Held(made, login, self._place, lambda native: native.close())
-        if login.state:
-            _look_first(made, self._held)
+        _watch(made, self._held, explaining(url, secrets_in(spec), reveal))
         return made
 
     def check(self, connection: Any) -> None:
@@ -111,16 +113,27 @@ def _look_at_file(connection: Any, url: URL, names: list[str], access: Access) -
         raise explain_opening(error, url, names, access) from None
 
 
-def _look_first(connection: Any, held: Held) -> None:
-    """Have each new cursor look whether the secrets are what they were: what a connection is asked goes through one."""
+def _watch(connection: Any, held: Held, explain: Explain) -> None:
+    """
+    Have each new cursor look whether the secrets are what they were: what a connection is asked goes through one.
+
+    An error that goes through the connection, or a cursor of it, is explained.
+    """
     plain = type(connection)
 
     def cursor(self: Any, **options: Any) -> Any:
         held.require()
-        return plain.cursor(self, **options)
+        made = plain.cursor(self, **options)
+        made.__class__ = _explained(type(made), explain, {BOUND: ref(self)})
+        return made
 
-    own = {"cursor": cursor, "__module__": plain.__module__, "__doc__": plain.__doc__}
-    connection.__class__ = type(plain.__name__, (plain,), own)
+    connection.__class__ = _explained(plain, explain, {"cursor": cursor})
+
+
+def _explained(plain: type, explain: Explain, own: dict[str, Any]) -> type:
+    """Return a class whose objects explain errors; it has the name of the plain one."""
+    named = {"__module__": plain.__module__, "__doc__": plain.__doc__, EXPLAIN: lambda _, error: explain(error)}
+    return type(plain.__name__, (plain,), {**named, **own})
 
 
 def _place_with_values(spec: Spec, url: URL, reveal: Access) -> str:

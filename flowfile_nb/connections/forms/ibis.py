@@ -9,8 +9,10 @@ from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.forms.duckdb import DuckDB
 from flowfile_nb.connections.held import Held, Login
+from flowfile_nb.connections.later import EXPLAIN
+from flowfile_nb.connections.lost import Explain, explaining
 from flowfile_nb.connections.portable import keep_here
-from flowfile_nb.connections.spec import Spec
+from flowfile_nb.connections.spec import Spec, secrets_in
 from flowfile_nb.errors import ConnectionSpecError
 
 
@@ -52,8 +54,7 @@ class Ibis:
             # It would be pickled as a backend without a connection.
             keep_here(made, "an Ibis backend")
             self._held = Held(made, login, self._place, lambda native: vars(native)["con"].close())
-            if login.state:
-                _look_first(made, self._held)
+            _watch(made, self._held, explaining(url, secrets_in(spec), reveal))
             return made
         raise ConnectionSpecError(
             f"databases of type {backend!r} are not opened for Ibis here",
@@ -74,13 +75,14 @@ class Ibis:
             self._held.release()
 
 
-def _look_first(backend: Any, held: Held) -> None:
-    """Have a backend look, at each use of its connection, whether the secrets are what they were."""
+def _watch(backend: Any, held: Held, explain: Explain) -> None:
+    """Have a backend look, at each use of its connection, whether the secrets are what they were; and explain errors."""
     plain = type(backend)
 
     def connection(self: Any) -> Any:
         held.require()
         return vars(self)["con"]
 
-    own = {"con": property(connection), "__module__": plain.__module__, "__doc__": plain.__doc__}
+    named = {"__module__": plain.__module__, "__doc__": plain.__doc__}
+    own = {**named, "con": property(connection), EXPLAIN: lambda _, error: explain(error)}
     backend.__class__ = type(plain.__name__, (plain,), own)
