@@ -40,7 +40,10 @@ def secret(shell: InteractiveShell, line: str) -> Any:
 
         require_written_out(line, words, shell.user_ns)
     if words[0] == "export":
-        raise UsageError("secrets leave this store encrypted only: there is no export", hint="%secret backup PATH")
+        raise UsageError(
+            "secrets leave this store encrypted only: there is no export",
+            hint="%secret backup ~/secrets.backup   keeps all of them, under a passphrase",
+        )
     if (words[0] in HELP and {*words[1:]} <= {*VERBS}) or (words[0] in VERBS and words[-1] in {"-h", "--help"}):
         return show_help(shell, "secret")
     if len(words) == 1 and words[0] not in {*VERBS, *ELSEWHERE}:

@@ -25,6 +25,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         # Jedi would look through every library first; what it offers is not ours.
         kernel.run("%config IPCompleter.use_jedi = False\n%load_ext flowfile_nb\nimport flowfile_nb as fnb")
         kernel.run("fnb.secrets['prod_pw'] = 'canary-value'\nfnb.secrets['a b'] = 'another-value'")
+        kernel.run("fnb.connect('sqlite://', save='warehouse')")
         yield kernel
 
 
@@ -131,6 +132,7 @@ def complete(kernel: Kernel, cell: str) -> tuple[str, set[str]]:
         ("%%connect db\n# a comment\npostgresql://app:${secret:pr|@h/x", {"prod_pw"}, {"a b"}),
         ("%%connect db --s|", {"--save"}, {"--delete"}),
         ("%connect --|", {"--delete", "--file", "--export", "--edit"}, {"--save"}),
+        ('import flowfile_nb as fnb\nengine = fnb.connect("war|")', {"warehouse"}, set()),
     ],
 )
 def test_completion_below_the_magic(kernel: Kernel, cell: str, there: set[str], not_there: set[str]) -> None:

@@ -49,6 +49,9 @@ CELLS = {
         "import jinja2; jinja2.Template('<script>x = {{ v|tojson }}</script>').render(v={'a': V})",
         ["P@ss", "u003c"],
     ),
+    "a table of Polars": ("import polars; polars.DataFrame({'a': [V], 'b': [2]})", ["P@ss", "&lt;tag"]),
+    "a table of pandas": ("import pandas; pandas.DataFrame({'a': [V]})", ["P@ss", "&lt;tag"]),
+    "reprlib": ("import reprlib; print(reprlib.repr([V]))", ["P@ss", "tokens are"]),
     "hex with colons": ("V.encode().hex(':')", ["50:40:73:73"]),
     "hex with blanks": ("print(V.encode().hex(' ').upper())", ["50 40 73 73"]),
 }
