@@ -199,6 +199,13 @@ def test_of_a_value_in_pieces_no_more_than_half_is_shown(value: str, size: int) 
         assert (shown == begun) == (length < 4 or 2 * len(begun.encode()) <= len(value.encode()))
 
 
+def test_most_of_a_value_where_all_is_held() -> None:
+    """It is let out: masked, it would tell whoever chose it that a value begins like that."""
+    stream = ByteMasker(knowing("hunter2"), always_hold=True)
+
+    assert stream.feed(b"hunte") + stream.release() == b"hunte"
+
+
 def test_most_of_one_value_in_the_beginning_of_another() -> None:
     """The longest end that begins some value may be little of that, and have most of another one in it."""
     stream = StreamMasker(knowing("see hunter2 and all of the rest", "hunter2"))
