@@ -156,6 +156,23 @@ def test_what_was_let_out_is_remembered() -> None:
     assert out == ["pw: ", "hun", "hun", "", "[secret:n0]!"]
 
 
+def test_how_much_of_a_value_has_come() -> None:
+    """With what is out already: who lets out each piece after a pause sees that they are one."""
+    stream = StreamMasker(knowing("hunter2-prod"))
+
+    out = [
+        stream.feed("pw: hun"),
+        stream.release(),
+        stream.feed("te"),
+        stream.held,
+        stream.begun,
+        stream.feed("!"),
+        stream.begun,
+    ]
+
+    assert out == ["pw: ", "hun", "", "te", "hunte", "te!", ""]
+
+
 @pytest.mark.parametrize("released", [False, True])
 def test_a_stream_that_goes_on_elsewhere(released: bool) -> None:
     """What it ends with is remembered there, and still shown here."""
