@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 _NAME = expression(r"[\w .-]*\w[\w .-]*")
 
 
-def connect(
+def connect(  # noqa: PLR0913 - each is an option of the line, too
     target: str | Mapping[str, Any] | None = None,
     *,
     test: bool = True,
     as_: str | None = None,
     trust: bool = False,
     save: str = "",
+    timeout: float | None = None,
+    file: str | os.PathLike[str] | None = None,
     **parts: Any,
 ) -> Any:
     """
@@ -48,12 +50,15 @@ def connect(
         trust: Open what a project's `connections.toml` says without having looked at it here, as `%connect NAME --trust` does.
         save: A name to keep the description under once it has opened, as `%%connect NAME --save` does: then `connect(NAME)` and
             `%connect NAME` open it. One of that name is replaced, which is printed. It holds references, and no value.
+        timeout: How many seconds opening may take, as `--timeout` says. Beside the keys of a description it is one of them:
+            what drivers and APIs call so.
+        file: Another file than the project's `connections.toml` to look in for the name, as `--file` says.
         parts: The description's keys as arguments. A `Secret` is taken as a reference to itself.
 
     Raises:
         ConnectionSpecError: If the description cannot be understood, or holds a password in clear.
         UsageError: If no connection is saved under that name, or it is a project's and nobody has agreed to it; if *save* is no
-            name for one.
+            name for one; if an argument has no meaning beside a text.
         NoSuchSecretError: If it refers to a secret that does not exist.
         MissingDriverError: If a library is needed; the hint installs it.
         ConnectionFailedError: If the other side cannot be reached or refuses.
@@ -61,15 +66,21 @@ def connect(
     >>> connect("duckdb:///:memory:").dialect.name
     'duckdb'
     """
+    if not isinstance(target, str):
+        given = {"timeout": timeout, "file": file}
+        parts |= {key: item for key, item in given.items() if item is not None}
+        timeout = file = None
     description = {**target, **parts} if isinstance(target, Mapping) else parts if target is None else target
-    if parts and isinstance(target, str):
-        raise UsageError("a connection is described by a text or by its parts, not by both", hint='connect("postgresql://…")')
     named = isinstance(target, str) and is_name(target)
-    if save:
-        _require_savable(save, is_saved=named)
+    beside = {**parts, **({} if file is None else {"file": file})} if isinstance(target, str) else {}
+    if beside or save or timeout is not None:
+        # Imported here: most calls have nothing beside.
+        from flowfile_nb.connections.calling import require_sense
+
+        require_sense(beside, save, timeout, named=named)
     if isinstance(target, str) and named:
-        return _open_saved(target, test=test, as_=as_, trust=trust).native
-    opened = open_connection(description, test=test, as_=as_)
+        return _open_saved(target, test=test, as_=as_, trust=trust, timeout_s=timeout, file=file).native
+    opened = open_connection(description, test=test, as_=as_, timeout_s=timeout)
     if save:
         try:
             _save(save, description)
@@ -154,33 +165,33 @@ def open_definition(
     return open_flowfiles(definition.name, test=test, timeout_s=timeout_s, debug=debug)
 
 
-def _open_saved(name: str, *, test: bool, as_: str | None, trust: bool) -> Opened:
+def _open_saved(  # noqa: PLR0913 - as `connect` takes them
+    name: str,
+    *,
+    test: bool,
+    as_: str | None,
+    trust: bool,
+    timeout_s: float | None,
+    file: str | os.PathLike[str] | None,
+) -> Opened:
     from flowfile_nb.connections import saved
 
     backend = session.backend()
-    definition = saved.find(backend, name, Path.cwd(), in_team=session.team_in_use() is not None)
+    path = None if file is None else Path(file).expanduser()
+    definition = saved.find(backend, name, Path.cwd(), path, in_team=session.team_in_use() is not None)
     saved.require_understood(definition)
     if not trust and not saved.is_agreed(backend, definition):
+        option, said = ("", "") if file is None else (f" --file {quoted(str(file))}", f", file={str(file)!r}")
         raise UsageError(
             f"{name} is described in {definition.origin}, and was not used here as it is now; nothing was opened",
-            hint=f"%connect {quoted(name)}  shows it and asks;  in a script, after reading it:  connect({name!r}, trust=True)",
+            hint=f"%connect {quoted(name)}{option}  shows it and asks;"
+            f"  in a script, after reading it:  connect({name!r}{said}, trust=True)",
         )
-    opened = open_definition(definition, test=test, as_=as_)
+    opened = open_definition(definition, test=test, as_=as_, timeout_s=timeout_s)
     # A store that cannot be written, as in a container, does not stand in the way: nothing depends on it.
     with suppress(StoreError):
         saved.opened(backend, definition)
     return opened
-
-
-def _require_savable(name: str, *, is_saved: bool) -> None:
-    """Let a name pass under which a description can be kept; said before anything is opened."""
-    if is_saved:
-        raise UsageError("a saved connection is opened by its name, and not saved again", hint="leave  save=  out")
-    if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
-        raise UsageError(
-            f"{name!r} is no name for a connection: %connect binds it to a variable",
-            hint='for example  save="warehouse"',
-        )
 
 
 def _save(name: str, description: str | Mapping[str, Any]) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _STATE = "_flowfile_nb"
+# Once one of them is loaded, there may be open connections.
+_OPENERS = frozenset({"flowfile_nb.connections.held", "flowfile_nb.connections.pooled"})
 
 
 def secret(line: str) -> Any:
@@ -221,7 +223,9 @@ def before_cell(info: Any) -> None:
     loaded = vars(shell)[_STATE]
     if loaded.guard is not None:
         loaded.guard.before_cell()
-    if "flowfile_nb.connections.held" in sys.modules:
+    if (later := sys.modules.get("flowfile_nb.connections.later")) is not None:
+        later.begin_cell()
+    if not _OPENERS.isdisjoint(sys.modules):
         from flowfile_nb.notebook.held_notice import look_after
 
         look_after(shell, info.raw_cell)

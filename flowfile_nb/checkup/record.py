@@ -31,7 +31,7 @@ def last_backup(subject: Subject) -> list[Finding]:
     """Return when and where the last backup was written, as far as that is recorded."""
     recorded = subject.store.fact("last_backup")
     if recorded is None:
-        how = "%secret backup PATH  writes one, under a passphrase"
+        how = "%secret backup ~/secrets.backup  writes one, under a passphrase"
         return [Finding("last backup", "none is recorded", remedy=how)] if subject.store.location else []
     at, path = _when_and_where(recorded)
     there = "" if os.path.exists(path) else "; it is not there now"

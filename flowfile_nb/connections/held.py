@@ -67,6 +67,8 @@ class Held:
         """Why it has no login; None while it has the one that is stored."""
         self.is_renewed = renew is not None
         """Whether it gets the login back once that is stored again."""
+        self.explained_by: Any = None
+        """What explains errors of it, as long as it is there; see `later.Teller`."""
         self._login, self._place = login, place
         self._end, self._renew = end, renew
         self._seen: _State | None = login.state

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.connections.access import Access
-from flowfile_nb.errors import UsageError
+from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -25,6 +25,7 @@ _KEY, _NEW, _USED_AT = "flowfile_nb", "flowfile_nb_new", "flowfile_nb_used_at"
 # What was in use this short a while ago is taken as it is: a short statement would take twice as long.
 _SURELY_OPEN_S = 0.5
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_watched: weakref.WeakSet[_Watch] = weakref.WeakSet()
 # A pool that came over a fork is the parent's: not even closing its connections is allowed here, so they are never collected.
 _inherited: list[Any] = []
 
@@ -33,8 +34,8 @@ def watch(engine: Engine, names: Sequence[str], access: Access, *, only_here: st
     """
     Open a connection anew, instead of taking an idle one, where a secret has changed since it was opened.
 
-    The idle ones that were opened with the former value are closed at the same moment. Where the secret is gone, asking for a
-    connection raises NoSuchSecretError.
+    The idle ones that were opened with the former value are closed at the same moment, or by `drop_outdated`. Where the secret
+    is gone, asking for a connection raises NoSuchSecretError.
 
     Args:
         engine: One that reads the secrets at each new connection.
@@ -54,8 +55,15 @@ def watch(engine: Engine, names: Sequence[str], access: Access, *, only_here: st
         event.listen(engine, "do_connect", _refusal_after_fork(only_here))
     if names and access.fingerprint is not None:
         watched = _Watch(names, access.fingerprint)
+        _watched.add(watched)
         event.listen(engine, "do_connect", watched.before_connect)
         event.listen(engine, "checkout", watched.on_checkout)
+
+
+def drop_outdated() -> None:
+    """Close the idle connections whose secret has changed or is gone: perhaps nobody asks for one again."""
+    for watched in list(_watched):
+        watched.look()
 
 
 def ask_first(engine: Engine) -> None:
@@ -123,15 +131,30 @@ class _Watch:
             # SQLAlchemy then opens this one anew, too.
             raise DisconnectionError("a secret was replaced")
 
+    def look(self) -> None:
+        """Drop what is idle and outdated. A store that cannot be read now is reported to who asks for a connection."""
+        if not self._idle():
+            return
+        try:
+            now: list[object] | None = self._now()
+        except NoSuchSecretError:
+            now = None
+        except FlowfileNbError:
+            return
+        self._drop_idle(now)
+
     def _now(self) -> list[object]:
         return [self._fingerprint(name) for name in self._names]
 
     def _drop_idle(self, now: list[object] | None) -> None:
+        for entry in self._idle():
+            if entry.info.get(_KEY) != now:
+                entry.invalidate()
+
+    def _idle(self) -> list[Any]:
         with self._mutex:
             entries = list(self._entries)
-        for entry in entries:
-            if not entry.in_use and entry.info.get(_KEY) != now:
-                entry.invalidate()
+        return [entry for entry in entries if not entry.in_use and entry.dbapi_connection is not None]
 
 
 def _refusal_after_fork(reason: str) -> Any:

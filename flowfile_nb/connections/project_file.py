@@ -37,6 +37,13 @@ def locate(folder: Path) -> Path | None:
     return next((place for place in (here / FILE_NAME for here in _folders(folder)) if place.is_file()), None)
 
 
+def left_out(folder: Path) -> Path | None:
+    """Return the nearest `connections.toml` above *folder* that `locate` does not take, since no project's root is there."""
+    searched = _folders(folder)
+    others = (here / FILE_NAME for here in folder.parents if here not in searched)
+    return next((place for place in others if place.is_file()), None)
+
+
 def place_for(folder: Path) -> Path:
     """Return where a `connections.toml` is written: the one that is found, else in the project's root."""
     return locate(folder) or _folders(folder)[-1] / FILE_NAME

@@ -9,6 +9,7 @@ after each change, as direnv does with its files; what was agreed to is kept as 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -104,7 +105,20 @@ def find(  # noqa: PLR0913 - two are for what is said where there is none
             hint=f"{meant}List yours:  %connect.  Whoever shares one can say more",
         )
     instead = f"Describe it in a cell:  %%connect {name} --save" if to_open else "List yours:  %connect"
-    raise UsageError(f"no saved connection is named {name!r}", hint=meant + instead)
+    where, other = _looked_in(name, folder, file)
+    raise UsageError(f"no saved connection is named {name!r}, {where}", hint=meant + other + instead)
+
+
+def _looked_in(name: str, folder: Path, file: Path | None) -> tuple[str, str]:
+    """Return in which file there is none of that name, and what to do where another file is the one that was meant."""
+    from flowfile_nb.connections import project_file
+
+    if (path := file or project_file.locate(folder)) is not None:
+        return f"and none is in {path}", ""
+    where = f"and no {project_file.FILE_NAME} is in {folder} (or above it in a project with .git or pyproject.toml)"
+    if (other := project_file.left_out(folder)) is None:
+        return where, ""
+    return where, f"There is one further up:  %connect {quoted(name)} --file {quoted(os.path.relpath(other, folder))}   "
 
 
 def require_understood(definition: Definition) -> None:

@@ -93,7 +93,11 @@ class Secret:
         raise TypeError(f"{self!r} is not pickled: pass its name, and look it up where it is used")
 
     def _refuse_text(self) -> NoReturn:
+        # Imported here: only a mistake needs it.
+        from flowfile_nb.core.references import reference
+
+        connection = f"use %%connect with  {reference(self.name)}"
         raise SecretFormatError(
             f"{self!r} does not turn into text by itself",
-            hint='use %%connect with  %secret NAME,  or  f"{pw:url}"  for a part of a URL,  or  pw.get_secret_value()',
+            hint=f'{connection},  or  f"{{pw:url}}"  for a part of a URL,  or  pw.get_secret_value()',
         )

@@ -87,7 +87,7 @@ def import_secrets(request: Request, keeper: Keeper, person: Person) -> None:
     fresh = _fresh(found, keeper, replace=request.replace)
     person.show(wording.rows(items, found, fresh, source), wording.remarks(document, items, request.prefix))
     if not any(item.state in IMPORTED for item in items):
-        message, hint = wording.nothing(items, document)
+        message, hint = wording.nothing(items, document, request)
         raise ImportSourceError(message, hint=hint)
     if request.dry_run:
         person.say("Nothing was changed: this was a dry run.")

@@ -54,18 +54,22 @@ def remarks(document: Document, items: Sequence[Item], prefix: str) -> str:
     return "\n".join(lines)
 
 
-def nothing(items: Sequence[Item], document: Document) -> tuple[str, str]:
+def nothing(items: Sequence[Item], document: Document, request: Request) -> tuple[str, str]:
     """Return why nothing is imported, and what to do."""
+    again = same_line(request.words, request)
     if any(is_reference(field.value) for field in document.fields) and all(item.state is State.PLAIN for item in items):
         return "all credentials there are references already; nothing was imported", "%secret list   shows what is stored"
     if any(item.state is State.KEPT for item in items):
         return (
             "other values are stored under these names; nothing was imported",
-            "--replace  takes these,  --prefix TEXT  both",
+            f"{again} --replace   takes these;  {again} --prefix new_   keeps both",
         )
     if any(item.state is State.UNFIT for item in items):
         return "no secret can have these values; nothing was imported", "a secret is text without NUL, of 512 KiB at most"
-    return "no credential was found; nothing was imported", "name what you want:  %secret import PATH NAME   or take  --all"
+    return (
+        "no credential was found; nothing was imported",
+        f"{again} --all   takes every setting; or name what you want behind it",
+    )
 
 
 def question(new: Sequence[Item], fresh: Sequence[Definition], cleaned_source: Source | None) -> str:

@@ -122,7 +122,7 @@ def preview(vault: Vault, backup: Contents) -> Plan:
     if here.lost:
         raise StoreError(
             f"the store here is damaged: {vault.store.location} cannot be read in full; nothing was changed",
-            hint="%secret backup PATH  saves what can be read; then move it away, and restore that and this",
+            hint="%secret backup ~/damaged.backup  saves what can be read; then move it away, and restore that and this",
         )
     theirs = Keychain(backup.master_key)
     mine = _present_keychain(vault, theirs, here)

@@ -183,4 +183,7 @@ def _written(line: str, names: list[str]) -> str:
             return f"{found[1]}%secret {quoted(name)}"
         if found := re.match(rf"""(\s*)os\.environ\[["'](\w+)["']\]\s*=\s*{text}""", line):
             return f"{found[1]}%secret env {quoted(name)} {found[2]}"
+        # IPython's `%env` would set it to the reference itself.
+        if found := re.match(rf"(\s*)%(?:env|set_env)\s+(\w+)\s*[= ]\s*{re.escape(reference(name))}\s*$", line):
+            return f"{found[1]}%secret env {quoted(name)} {found[2]}"
     return line

@@ -20,6 +20,10 @@ from flowfile_nb.notebook.secret_arguments import OPTIONS, VERBS
 _BODY_REFERENCE = re.compile(r'(?:%secret\s+(?P<typed>"[^"]*|[^\s}@:/?&"]*)|\$\{secret:(?P<braced>[^}]*))$')
 _SECRET_LINE = re.compile(r"(?:^|=|%time)\s*%?secret\s+(?P<args>.*)$")
 _CONNECT_LINE = re.compile(r"^\s*(?P<magic>%%?)connect\s+(?P<args>.*)$")
+# Not `sqlite3.connect("`.
+_CONNECT_CALL = re.compile(
+    r"(?:^|[^\w.])(?:(?:fnb|flowfile_nb)\.)?connect\((?:\s*|[^()]*,\s*(?P<argument>\w+)\s*=\s*)[\"'](?P<begun>[^\"']*)$"
+)
 
 
 def complete(line: str, above: Sequence[str] = ()) -> Any:
@@ -72,7 +76,24 @@ def _complete(line: str) -> tuple[str, Iterable[str]] | None:
     connect_line = _CONNECT_LINE.search(line)
     if connect_line:
         return _complete_connect_line(connect_line["args"], in_cell=connect_line["magic"] == "%%")
-    return None
+    connect_call = _CONNECT_CALL.search(line)
+    return _complete_connect_call(connect_call["argument"], connect_call["begun"]) if connect_call else None
+
+
+def _complete_connect_call(argument: str | None, begun: str) -> tuple[str, Iterable[str]] | None:
+    """Return what can stand in the quotes of `fnb.connect("…")` and `as_="…"`; None where nothing of ours does."""
+    if argument is None:
+        candidates: Iterable[str] = _connection_names()
+    elif argument == "as_":
+        # Imported here, as below.
+        from flowfile_nb.connections.families import forms
+
+        candidates = forms()
+    else:
+        return None
+    # A path, or the beginning of a URL, is completed by others.
+    matching = [text for text in candidates if text.startswith(begun) and not {'"', "'", "\\"} & set(text)]
+    return (begun, matching) if matching else None
 
 
 def _complete_connect_line(args: str, *, in_cell: bool) -> tuple[str, Iterable[str]]:
@@ -92,14 +113,19 @@ def _complete_connect_line(args: str, *, in_cell: bool) -> tuple[str, Iterable[s
         return begun, CONNECT_OPTIONS if in_cell else SAVED_OPTIONS
     if [word for word in before if not word.startswith("-")]:
         return begun, []
-    # Imported here: nobody else on this line needs it.
+    return begun, map(quoted, dict.fromkeys([*session.opened, *_connection_names()]))
+
+
+def _connection_names() -> list[str]:
+    """Return the names of those that are saved, Flowfile's and a project's, each once."""
+    # Imported here: nobody else on these lines needs it.
     from flowfile_nb.connections.saved import definitions
 
     try:
         known = [definition.name for definition in definitions(session.backend(), Path.cwd())]
     except FlowfileNbError:
         known = list(session.backend().connection_bodies())
-    return begun, map(quoted, dict.fromkeys([*session.opened, *known]))
+    return list(dict.fromkeys(known))
 
 
 def _complete_secret_line(args: str) -> tuple[str, Iterable[str]]:

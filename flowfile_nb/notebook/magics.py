@@ -13,7 +13,7 @@ from flowfile_nb.core.names import environment_variable, quoted
 from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import NoSuchSecretError, UsageError
 from flowfile_nb.notebook.arguments import HELP, split
-from flowfile_nb.notebook.meant import in_quotes, meant, or_verb, require_no_value
+from flowfile_nb.notebook.meant import for_group, in_quotes, meant, or_verb, require_no_value
 from flowfile_nb.notebook.overriding import require_in_store, tell_of_override
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.secret_arguments import ELSEWHERE, VERBS, secret_parser
@@ -40,7 +40,10 @@ def secret(shell: InteractiveShell, line: str) -> Any:
 
         require_written_out(line, words, shell.user_ns)
     if words[0] == "export":
-        raise UsageError("secrets leave this store encrypted only: there is no export", hint="%secret backup PATH")
+        raise UsageError(
+            "secrets leave this store encrypted only: there is no export",
+            hint="%secret backup ~/secrets.backup   keeps all of them, under a passphrase",
+        )
     if (words[0] in HELP and {*words[1:]} <= {*VERBS}) or (words[0] in VERBS and words[-1] in {"-h", "--help"}):
         return show_help(shell, "secret")
     if len(words) == 1 and words[0] not in {*VERBS, *ELSEWHERE}:
@@ -63,7 +66,7 @@ def _run(shell: InteractiveShell, words: list[str]) -> Any:
     try:
         args = secret_parser(verb).parse_args(rest)
     except UsageError as error:
-        if line := in_quotes(words):
+        if line := in_quotes(words) or for_group(words):
             raise UsageError(error.message, hint=line) from None
         raise
     return _VERBS[verb](shell, args)

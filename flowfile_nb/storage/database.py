@@ -161,7 +161,8 @@ def translated(path: str) -> Iterator[None]:
 def damaged(path: str) -> StoreError:
     """Return the error for a database that is read in part at most. SQLite's own text may quote what it read, a token too."""
     return StoreError(
-        f"a part of {path} is damaged; nothing was changed", hint="%secret backup PATH  saves what can still be read of it"
+        f"a part of {path} is damaged; nothing was changed",
+        hint="%secret backup ~/secrets.backup  saves what can still be read of it",
     )
 
 

@@ -15,6 +15,7 @@ from psycopg import sql
 import flowfile_nb as fnb
 from flowfile_nb.errors import ConnectionFailedError, NoSuchSecretError, UsageError
 from notebooks.throwaway import Postgres
+from tests.support.shell import Shell
 
 
 @pytest.fixture
@@ -115,6 +116,22 @@ def test_all_idle_connections_of_a_deleted_secret_are_dropped(engine: Any) -> No
         engine.connect()
 
     assert all(driver.closed for driver in drivers)
+
+
+@pytest.mark.parametrize("change", ["%secret delete pg --yes", "fnb.secrets['pg'] = 'second'"])
+def test_idle_connections_do_not_wait_for_who_asks(engine: Any, shell: Shell, change: str) -> None:
+    """Nobody may ask again: they are closed before the next cell, whatever that does. One that is in use stays."""
+    shell.run("%load_ext flowfile_nb\nimport flowfile_nb as fnb")
+    with engine.connect() as connection, engine.connect() as used:
+        idle, running = connection.connection.driver_connection, used.connection.driver_connection
+        connection.close()
+        shell.run("1 + 1")
+        assert not idle.closed
+
+        shell.run(change)
+        shell.run("1 + 1")
+
+        assert (idle.closed, running.closed) == (True, False)
 
 
 def test_a_secret_that_comes_back_opens_again(engine: Any) -> None:

@@ -24,7 +24,11 @@ from flowfile_nb import connecting
 from flowfile_nb.connections.held import everyone
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError
 from notebooks.throwaway import Postgres
+from tests.connections.test_described_storage import toml
 from tests.support.http_server import Answer, Server, running
+from tests.support.postgres import running_postgres, stopped
+from tests.support.processes import free_port
+from tests.support.s3 import running_s3
 from tests.support.shell import Shell
 
 pytestmark = pytest.mark.e2e
@@ -263,3 +267,108 @@ def test_what_duckdb_takes_no_credentials_of(parts: dict[str, Any]) -> None:
         fnb.connect(parts, as_="duckdb")
 
     assert "duckdb.register_filesystem(lake)" in refused.value.hint
+
+
+@pytest.fixture
+def own_server() -> Iterator[Postgres]:
+    """A server that may be stopped, and whose password may change."""
+    with running_postgres(CANARY) as server:
+        with server.admin() as admin:
+            admin.execute("CREATE TABLE numbers AS SELECT generate_series(1, 10) AS x")
+        yield server
+
+
+def told(shell: Shell, cell: str, says: str, hint: str) -> None:
+    """Run a cell, and see that its error is DuckDB's, and is told in three lines."""
+    shown = shell.run(f"0\n{cell}")
+
+    assert isinstance(shell.error, duckdb.Error), shown
+    said, place, hinted = shown.strip().split("\n")
+    assert says in said
+    assert f"line 2:  {cell}" in place
+    assert hinted == f"hint: {hint};  %tb  shows the whole traceback"
+
+
+def test_a_server_that_is_gone_in_a_later_cell(shell: Shell, own_server: Postgres) -> None:
+    """Lost, not there, and refused: which connection and which secret; with a relation, too, which names neither."""
+    fnb.secrets["pg"] = CANARY
+    shell.run(f"%%connect w --as duckdb\npostgresql://app:%secret pg@{own_server.host}:{own_server.port}/sales")
+    shell.run("import polars as pl\nnumbers = w.sql('SELECT x FROM numbers')")
+    used = f"could not use postgresql://app@127.0.0.1:{own_server.port}/sales with secret 'pg' (stored just now): "
+    cells = ["w.sql('FROM numbers').fetchall()", "pl.read_database('SELECT 1 FROM sales.numbers', w)", "numbers.df()"]
+    for cell in cells:
+        shell.run(cell)
+        assert shell.error is None, shell.shown
+
+    with stopped(own_server):
+        told(shell, cells[0], f"Error: {used}the server has closed the connection", "run the cell again: DuckDB opens another")
+        for cell in cells:
+            hint = "check host and port, the VPN, and whether the server is up"
+            told(shell, cell, f"IOException: {used}nothing listens on that host and port", hint)
+    shell.run(cells[0])
+    assert shell.error is None, shell.shown
+
+    with own_server.admin() as admin:
+        admin.execute("ALTER ROLE app PASSWORD 'another'")
+        admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    shell.run(cells[0])
+    for cell in cells:
+        hint = "check the user name; to store another password:  %secret set pg --replace"
+        told(shell, cell, f"IOException: {used}the server refused the user or the password", hint)
+    fnb.secrets["pg"] = "another"
+    shell.run(cells[0])
+    assert shell.error is None, shell.shown
+
+
+def test_what_is_told_of_nobody(shell: Shell, own_server: Postgres, url: str) -> None:
+    """A statement's errors, a server that the user has attached himself, a DuckDB of his own, and one with `--debug`."""
+    fnb.secrets["own"] = CANARY
+    place = f"{own_server.host}:{own_server.port}/sales"
+    shell.run(f"%%connect w --as duckdb\npostgresql://app:%secret own@{place}")
+    shell.run(f"%%connect v --as duckdb --debug\npostgresql://app:%secret own@{place}")
+    shell.run("import duckdb\ntheirs = duckdb.connect()\ntheirs.execute('LOAD postgres')")
+    theirs = f"host=127.0.0.1 port={own_server.port} user=app dbname=sales"
+    elsewhere = f"host=127.0.0.1 port={free_port()} user=app dbname=sales"
+
+    for cell in (
+        "w.sql('FROM missing')",
+        "w.sql('SELECT nothing FROM numbers')",
+        "w.sql('SELEC 1')",
+        f"theirs.execute(\"ATTACH '{theirs} password=wrong' AS a (TYPE postgres)\")",
+        f"w.execute(\"ATTACH '{elsewhere}' AS a (TYPE postgres)\")",
+    ):
+        shown = shell.run(cell)
+        assert isinstance(shell.error, duckdb.Error), shown
+        assert "Traceback" in shown
+        assert "could not use" not in shown
+    with own_server.admin() as admin:
+        admin.execute("DROP TABLE numbers")
+    assert "Traceback" in shell.run("w.sql('FROM numbers').fetchall()")
+    with stopped(own_server):
+        assert "Traceback" in shell.run("v.sql('FROM numbers').fetchall()")
+
+
+def test_a_key_of_s3_that_is_refused_in_a_later_cell(shell: Shell) -> None:
+    """Which place and which secret; where nothing answers, too. What is not there is DuckDB's own to say."""
+    with running_s3() as server:
+        fnb.secrets["lake_key"] = server.key
+        shell.run(f"%%connect lake --as duckdb\n{toml(server, prefix='')}")
+        used = f"could not use s3://sales at {server.url} with secret 'lake_key' (stored just now): "
+        read = "lake.sql(\"FROM read_csv('s3://sales/answer.csv')\").fetchall()"
+        cells = [
+            read,
+            "lake.sql(\"FROM glob('s3://sales/**')\").fetchall()",
+            "lake.sql(\"COPY (SELECT 1) TO 's3://sales/b.csv'\")",
+        ]
+        shell.run(read)
+        assert shell.error is None, shell.shown
+        assert "Traceback" in shell.run("lake.sql(\"FROM read_csv('s3://sales/none.csv')\")")
+
+        fnb.secrets["lake_key"] = CANARY
+        for cell in cells:
+            hint = "whoever runs the storage can tell which;  to store another key:  %secret set lake_key --replace"
+            told(shell, cell, f"{used}that is refused: the login is not good any more, or may not do that", hint)
+            assert "hunter2" not in shell.shown
+    for cell in cells[:2]:
+        hint = "check host and port, the VPN, and whether the server is up"
+        told(shell, cell, f"{used}no server answers there", hint)

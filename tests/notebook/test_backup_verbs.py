@@ -169,8 +169,8 @@ def _nobody() -> None:
         ("%secret backup /nowhere/x", "there is no folder /nowhere"),
         ("%secret restore /nowhere", "cannot read"),
         ("%secret restore /etc/hostname", "no backup"),
-        ("%secret export ~/x", "%secret backup PATH"),
-        ("%secret export", "%secret backup PATH"),
+        ("%secret export ~/x", "%secret backup ~/secrets.backup"),
+        ("%secret export", "%secret backup ~/secrets.backup"),
     ],
 )
 def test_bad_lines(shell: Shell, monkeypatch: pytest.MonkeyPatch, line: str, error: str) -> None:

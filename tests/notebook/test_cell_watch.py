@@ -224,6 +224,8 @@ def test_an_assignment_is_shown_as_it_runs(stored: Shell) -> None:
     line = stored.run("import os\nos.environ['PGPASSWORD'] = \"hunter2xyz\"").splitlines()[1]
     assert line == "    %secret env prod_pw PGPASSWORD"
     assert "Set PGPASSWORD" in stored.run(line.strip())
+    for code in ("%env PGPASSWORD=hunter2xyz", "%set_env PGPASSWORD hunter2xyz"):
+        assert "    %secret env prod_pw PGPASSWORD\n" in stored.run(code)
 
 
 @pytest.mark.parametrize("cell", ["products = 1", "x = 'no_prod'", "x = 'production and no_prod'"])

@@ -25,6 +25,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         # Jedi would look through every library first; what it offers is not ours.
         kernel.run("%config IPCompleter.use_jedi = False\n%load_ext flowfile_nb\nimport flowfile_nb as fnb")
         kernel.run("fnb.secrets['prod_pw'] = 'canary-value'\nfnb.secrets['a b'] = 'another-value'")
+        kernel.run("fnb.connect('sqlite://', save='warehouse')")
         yield kernel
 
 
@@ -77,6 +78,22 @@ def test_a_hanging_connection_can_be_interrupted(kernel: Kernel, scheme: str, fo
     kernel.run("globals().pop('db', None)")
 
 
+@pytest.mark.parametrize("cell", ["%secret set other", "%secret delete prod_pw"])
+def test_a_question_can_be_interrupted(kernel: Kernel, cell: str) -> None:
+    """While it waits for what is typed, the interrupt ends the cell, in two lines; nothing is stored or deleted."""
+    request = kernel.client.execute(cell, allow_stdin=True, stop_on_error=False)
+    kernel.client.get_stdin_msg(timeout=TIMEOUT_S)
+
+    kernel.client.control_channel.send(kernel.client.session.msg("interrupt_request"))
+
+    reply = kernel.client.get_shell_msg(timeout=TIMEOUT_S)
+    while reply["parent_header"]["msg_id"] != request:
+        reply = kernel.client.get_shell_msg(timeout=TIMEOUT_S)
+    assert reply["content"]["ename"] == "UsageError"
+    assert len("\n".join(reply["content"]["traceback"]).splitlines()) == 2
+    assert "(False, True)" in kernel.run("'other' in fnb.secrets, 'prod_pw' in fnb.secrets")
+
+
 def next_text(kernel: Kernel) -> str:
     """Return what the kernel prints next."""
     while True:
@@ -115,6 +132,7 @@ def complete(kernel: Kernel, cell: str) -> tuple[str, set[str]]:
         ("%%connect db\n# a comment\npostgresql://app:${secret:pr|@h/x", {"prod_pw"}, {"a b"}),
         ("%%connect db --s|", {"--save"}, {"--delete"}),
         ("%connect --|", {"--delete", "--file", "--export", "--edit"}, {"--save"}),
+        ('import flowfile_nb as fnb\nengine = fnb.connect("war|")', {"warehouse"}, set()),
     ],
 )
 def test_completion_below_the_magic(kernel: Kernel, cell: str, there: set[str], not_there: set[str]) -> None:

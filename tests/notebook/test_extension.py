@@ -109,14 +109,31 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
         ("password = %secret pro", {"prod_pw"}),
         ("%connect ware", {"warehouse"}),
         ("%connect -x ware", {"warehouse"}),
+        ('engine = fnb.connect("ware', {"warehouse"}),
+        ("flowfile_nb.connect('", {"warehouse", "ours"}),
+        ('df = pd.read_sql("select 1", connect("o', {"ours"}),
+        ('fnb.connect("warehouse", as_="du', {"duckdb"}),
     ],
 )
-def test_completion(shell: Shell, line: str, offered: set[str]) -> None:
-    """Tab offers verbs, options and names, on magic lines and in bodies, and nothing of Python's beside them."""
+def test_completion(shell: Shell, line: str, offered: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tab offers verbs, options and names, on magic lines, in bodies and calls, and nothing of Python's beside them."""
+    monkeypatch.chdir(tmp_path)
     fnb.secrets.update({"prod_pw": "1", "my name": "2"})
     session.backend().save_connection("warehouse", "sqlite://")
+    Path("connections.toml").write_text('[ours]\nurl = "sqlite://"\n[warehouse]\nurl = "sqlite://"\n')
 
     assert set(shell.complete(line)) == offered
+
+
+def test_completion_of_other_calls_is_left_alone(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another library's `connect`, and a path in ours, are completed as before."""
+    session.backend().save_connection("warehouse", "sqlite://")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "warehouse.db").touch()
+
+    assert "warehouse" not in shell.complete('sqlite3.connect("ware')
+    assert "warehouse" not in shell.complete('fnb.connect("nosuch", trust="ware')
+    assert any("warehouse.db" in found for found in shell.complete('sqlite3.connect("ware'))
 
 
 def test_completion_of_files_and_variables(shell: Shell, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -360,3 +360,31 @@ def test_a_variable_that_is_there_already(shell: Shell, monkeypatch: pytest.Monk
 
     assert "Set PGPASSWORD in this kernel, in place of another value." in shell.run("%secret env pw PGPASSWORD")
     assert "Set PGPASSWORD in this kernel. " in shell.run("%secret env pw PGPASSWORD")
+
+
+def test_an_import_that_takes_nothing(shell: Shell, tmp_path: Path) -> None:
+    """The hint holds the whole line, and both of its ways work."""
+    file = tmp_path / ".env"
+    file.write_text("A_PASSWORD=hunter2-canary\nDEBUG=1\n")
+    fnb.secrets["A_PASSWORD"] = "another-value"
+
+    shell.run(f"%secret import {file} --yes")
+    replacing, _, keeping = shell.error.hint.partition(";  ")
+    shell.run(keeping.partition("   ")[0] + " --yes")
+    assert fnb.secrets["new_A_PASSWORD"].get_secret_value() == CANARY
+    shell.run(replacing.partition("   ")[0] + " --yes")
+    assert fnb.secrets["A_PASSWORD"].get_secret_value() == CANARY
+
+    file.write_text("DEBUG=1\n")
+    shell.run(f"%secret import {file} --yes")
+    shell.run(shell.error.hint.partition("   ")[0] + " --yes")
+    assert fnb.secrets["DEBUG"].get_secret_value() == "1"
+
+
+def test_a_secret_in_text_names_itself(shell: Shell) -> None:
+    """The reference in the hint is one to copy."""
+    fnb.secrets["my pw"] = CANARY
+
+    shell.run("pw = %secret 'my pw'\nf'{pw}'")
+
+    assert "use %%connect with  ${secret:my pw}," in _hint(shell)
