@@ -223,6 +223,8 @@ def before_cell(info: Any) -> None:
     loaded = vars(shell)[_STATE]
     if loaded.guard is not None:
         loaded.guard.before_cell()
+    if (later := sys.modules.get("flowfile_nb.connections.later")) is not None:
+        later.begin_cell()
     if not _OPENERS.isdisjoint(sys.modules):
         from flowfile_nb.notebook.held_notice import look_after
 

@@ -46,10 +46,14 @@ class Teller:
         bound: What the user has of the connection. It is not kept alive by this, and this by nobody but its owner.
         explain: Gets an error, and returns what happened and what to do; None of one that is another's, `ALL` of one whose
             traceback is to be shown.
+        lasts_s: How long what was used is not used again, in seconds. Then an error is another's where this was not used
+            since the cell began, or that long before. None where it may be used without a word.
     """
 
-    def __init__(self, bound: Any, explain: Callable[[BaseException], tuple[str, str] | None]) -> None:
-        self.bound, self.explain = ref(bound), explain
+    def __init__(
+        self, bound: Any, explain: Callable[[BaseException], tuple[str, str] | None], lasts_s: float | None = None
+    ) -> None:
+        self.bound, self.explain, self._lasts_s = ref(bound), explain, lasts_s
         self.used_at = monotonic()
         """When it was used last, on the monotonic clock, in seconds."""
         _tellers.add(self)
@@ -58,16 +62,27 @@ class Teller:
         """Have it asked before others: two connections may lead to one place."""
         self.used_at = monotonic()
 
+    def may_be_meant(self) -> bool:
+        """Return whether an error of this cell may be of the connection."""
+        return self._lasts_s is None or self.used_at >= _cell_began_at - self._lasts_s
+
     @staticmethod
     def told_of(error: BaseException) -> Told | None:
         """Return what the connection that was used last can tell of an error; None if none knows it."""
         for teller in sorted(_tellers, key=lambda one: one.used_at, reverse=True):
-            if (explained := teller.explain(error)) is not None:
+            if teller.may_be_meant() and (explained := teller.explain(error)) is not None:
                 return None if explained is ALL else Told(explained[0], "", explained[1], teller.bound)
         return None
 
 
 _tellers: WeakSet[Teller] = WeakSet()
+_cell_began_at = 0.0
+
+
+def begin_cell() -> None:
+    """Remember that a cell begins now: what its errors are of was used in it."""
+    global _cell_began_at  # noqa: PLW0603 - there is one at a time
+    _cell_began_at = monotonic()
 
 
 def answered(response: Any, client: Any) -> None:

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from flowfile_nb.core.codes import ESCAPE, SIGNS, Origin, codes, uncoded, without_begun
 from flowfile_nb.core.encodings import MIN_CHARACTERS, patterns_of
 from flowfile_nb.core.index import Index
+from flowfile_nb.core.key_files import secrets_in
 from flowfile_nb.core.prefixes import Prefixes
 from flowfile_nb.core.search import EngineName, engine_name
+from flowfile_nb.core.shortened import Beginning, cuts_of
 
 _OPEN = b"[secret:"
 _NAMELESS = b"[secret]"
@@ -39,7 +41,8 @@ class Redactor:
 
     A value counts from the moment it is learned. All its places are found in one pass; where several overlap, one mask covers
     all of them and names the longest. Text that is masked already stays as it is. Codes for colours, and `<span>` tags, in the
-    middle of a value do not hide it; those that are switched there stay switched. Safe to use from several threads.
+    middle of a value do not hide it; those that are switched there stay switched. Nor do dots at its end, where most of it, or
+    as much as a library shows by default, stands before them. Safe to use from several threads.
 
     Args:
         engine: The library that searches; the fastest there is where this is None.
@@ -57,6 +60,7 @@ class Redactor:
         self._learned: set[tuple[str, str]] = set()
         self._pending: dict[tuple[str, str], None] = {}
         self._names: dict[bytes, str] = {}
+        self._beginnings: dict[bytes, Beginning] = {}
         self._searched: set[bytes] = set()
         self._prefixes = Prefixes([_NAMELESS])
         self._masks: dict[bytes, str] = {}
@@ -88,7 +92,8 @@ class Redactor:
         """
         Mask *value* from now on, and still after the secret got another value; return whether it is long enough for that.
 
-        Takes less than a microsecond: its encodings are made when there is next something to mask.
+        What a JSON object holds under the usual keys of secrets is masked, too, as the private key of a service account. Takes
+        less than a microsecond: its encodings are made when there is next something to mask.
         """
         if len(value) < MIN_CHARACTERS:
             return False
@@ -159,12 +164,17 @@ class Redactor:
 
     def _read(self, data: bytes) -> tuple[list[Hit], bool]:
         """Return the places of values in *data* as it stands, and whether signs of codes were found in it."""
-        index, names = self._index, self._names
+        index, names, beginnings = self._index, self._names, self._beginnings
         spans = index.spans(data) if index else []
         if not index or not spans:
             return [], False
         patterns = index.patterns
         found = [(start, end, names[patterns[at]]) for start, end, at in spans if patterns[at] in names]
+        for start, _, at in spans:
+            beginning = beginnings.get(patterns[at])
+            cut = beginning.find(data, start) if beginning else None
+            if cut:
+                found.append((start, *cut))
         masks = self._masks_in(data) if found else []
         starts = [start for start, _ in masks]
         hits = [
@@ -172,7 +182,7 @@ class Redactor:
             for start, end, name in sorted(found, key=lambda span: (span[0], -span[1]))
             if not masks or not _spared(start, end, masks, starts)
         ]
-        return hits, len(found) < len(spans)
+        return hits, any(patterns[at] in SIGNS for _, _, at in spans)
 
     def wait(self) -> None:
         """Return when no database is being built; for measuring."""
@@ -268,17 +278,23 @@ class Redactor:
         with self._lock:
             learned = list(self._pending)
             new: dict[bytes, str] = {}
-            for name, value in learned:
-                for pattern in patterns_of(value):
+            heads: list[bytes] = []
+            for name, text in [(name, text) for name, value in learned for text in (value, *secrets_in(value))]:
+                for pattern in patterns_of(text):
                     if pattern not in self._searched or pattern not in self._names:
                         new.setdefault(pattern, name)
+                for cut in cuts_of(text):
+                    heads.append(cut.head)
+                    if cut.head not in self._beginnings:
+                        self._beginnings[cut.head] = Beginning(cut.head)
+                    self._beginnings[cut.head].add(cut, name)
             masks = {_OPEN + name.encode("utf-8", "surrogatepass") + b"]": name for name, _ in learned}
             self._names |= new
             self._masks |= masks
             self._mask_lengths |= {len(mask) for mask in masks}
             self._prefixes.add([*new, *masks])
             index = self._index or Index(self.engine)
-            searched = [pattern for pattern in dict.fromkeys((*new, *SIGNS)) if pattern not in self._searched]
+            searched = [pattern for pattern in dict.fromkeys((*new, *heads, *SIGNS)) if pattern not in self._searched]
             index.add(searched)
             self._index = index
             self._mask_of = {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import duckdb
 import pytest
 
 import flowfile_nb as fnb
+from flowfile_nb.connections import later
 from tests.connections.test_described_storage import toml
 from tests.connections.test_storage_forms import (
     KEY,
@@ -141,6 +142,53 @@ def test_polars_errors_of_others(lake: Shell, s3: S3Server) -> None:
     fnb.secrets["lake_key"] = CANARY
     lake.run(f"%%connect lake --as polars --debug\n{toml(s3, prefix='')}")
     assert "Traceback" in lake.run(f"pl.read_parquet('{S3_PATH}', **lake)")
+
+
+@pytest.fixture
+def a_while() -> Iterator[Callable[[], None]]:
+    """What lets an hour pass by our clock, which no key of Polars' lasts."""
+    with pytest.MonkeyPatch.context() as patch:
+        passed = [0.0]
+        clock = later.monotonic
+        patch.setattr(later, "monotonic", lambda: clock() + passed[0])
+
+        def pass_() -> None:
+            passed[0] += 3_600
+
+        yield pass_
+
+
+def test_polars_with_a_users_own_key_for_the_same_place(lake: Shell, s3: S3Server, a_while: Callable[[], None]) -> None:
+    """Its errors are not blamed on the connection's secret; those of the connection's are, also of what was scanned before."""
+    key = "'aws_access_key_id': 'AKIAOWN', 'aws_secret_access_key': 'theirs', 'aws_region': 'eu-central-1'"
+    own = f"storage_options={{{key}, 'aws_endpoint_url': '{s3.url}', 'allow_http': 'true'}}"
+    fnb.secrets["lake_key"] = CANARY
+    lake.run(f"theirs = pl.scan_parquet('{S3_PATH}', {own})\nours = pl.scan_parquet('{S3_PATH}', **lake)")
+
+    for cell in (
+        f"pl.scan_parquet('{S3_PATH}', {own}).collect()",
+        f"pl.read_parquet('{S3_PATH}', {own})",
+        f"pl.DataFrame({{'a': [1]}}).write_parquet('{S3_PATH}', {own})",
+        "theirs.collect()",
+    ):
+        a_while()
+        shown = lake.run(cell)
+        assert "Traceback" in shown, shown
+        assert "could not use" not in shown
+        assert "could not use s3://sales" in lake.run("ours.collect()")
+    # Where Polars' functions stand in the traceback, it needs no time to know.
+    assert "Traceback" in lake.run(f"pl.read_parquet('{S3_PATH}', {own})")
+
+
+def test_polars_without_a_login(shell: Shell, s3: S3Server) -> None:
+    """Nothing is asked of a connection then: what stands in the traceback tells whose options they are."""
+    place = f'type = "s3"\nbucket = "sales"\nregion = "eu-central-1"\nendpoint_url = "{s3.url}"'
+    shell.run(f"%%connect lake --as polars --no-test\n{place}\nanonymous = true\nprefix = '2026'")
+    shell.run("import polars as pl")
+    own = f"{{'aws_endpoint_url': '{s3.url}', 'aws_region': 'x', 'allow_http': 'true', 'aws_skip_signature': 'true'}}"
+
+    assert "s3://sales/2026 at http" in shell.run("pl.read_parquet('s3://sales/2026/none.parquet', **lake)")
+    assert "Traceback" in shell.run(f"pl.read_parquet('s3://sales/2026/none.parquet', storage_options={own})")
 
 
 @pytest.mark.parametrize("form", ["polars", "duckdb"])

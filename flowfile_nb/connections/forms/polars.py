@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.azure import Azure
-from flowfile_nb.connections.forms.polars_errors import explain
-from flowfile_nb.connections.forms.polars_places import Provider, Source, source_of
+from flowfile_nb.connections.forms.polars_errors import explain, is_for_another
+from flowfile_nb.connections.forms.polars_places import LASTS_S, Provider, Source, source_of
 from flowfile_nb.connections.gcs import GoogleStorage
 from flowfile_nb.connections.later import Teller
 from flowfile_nb.connections.object_storage import ObjectStorage, Place
@@ -36,7 +36,12 @@ class PolarsOptions(Mapping[str, Any]):
 
     def __init__(self, source: Source, credentials: Credentials, place: Place, storage: ObjectStorage) -> None:
         self._source, self._credentials, self._place = source, credentials, place
-        self._teller = Teller(self, lambda error: explain(error, storage, place))
+        self._teller = Teller(
+            self,
+            lambda error: None if is_for_another(error, source) else explain(error, storage, place),
+            # Without a login of ours nothing is asked of us when Polars scans.
+            LASTS_S if source.login is not None else None,
+        )
         # Polars knows providers by identity, so a former one is kept: no other may get its place in memory.
         self._providers: list[tuple[list[object], Callable[[], Any]]] = []
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
+from flowfile_nb.connections.forms.polars_places import Provider, Source
 from flowfile_nb.connections.later import ALL
 from flowfile_nb.connections.object_storage import ObjectStorage, Place
 from flowfile_nb.connections.storage_errors import ServiceError
 
+_GIVEN = {"credential_provider", "storage_options"}
 _BEGINS = "object-store error"
 # Which request failed, and how often it was tried: "timeout" among that is no cause.
 _REQUEST = re.compile(r": Error performing \S+ \S+ in [^\s,]+(?:, after .*?retry_timeout: \S+)?")
@@ -30,6 +32,20 @@ def explain(error: BaseException, storage: ObjectStorage, place: Place) -> tuple
     told = type(error)(head.partition(f"{_BEGINS}: ")[2])
     told.__cause__ = ServiceError(rest, code[1] if code else _BEGINS)
     return storage.later(told, _listing) or ALL
+
+
+def is_for_another(error: BaseException, source: Source) -> bool:
+    """Return whether Polars was surely called with other arguments than those of a connection, such as a user's own key."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == "polars" and frame.f_locals.keys() >= _GIVEN:
+            provider = frame.f_locals["credential_provider"]
+            if isinstance(provider, Provider) or source.login is not None:
+                return getattr(provider, "login", None) is not source.login
+            return bool(frame.f_locals["storage_options"] != source.options)
+        traceback = traceback.tb_next
+    return False
 
 
 def _listing(where: str) -> str:

@@ -13,8 +13,8 @@ from flowfile_nb.connections.s3 import key_of
 from flowfile_nb.connections.storage_parts import Credentials, Parts
 from flowfile_nb.errors import ConnectionSpecError
 
-# Polars keeps a key until it is over, beyond one scan. For a scan that was begun before a secret changed, that is soon.
-_LASTS_S = 1
+LASTS_S = 1
+"""Polars keeps a key until it is over, beyond one scan. For a scan that was begun before a secret changed, that is soon."""
 _S3_KEY = {
     "access_key_id": "aws_access_key_id",
     "secret_access_key": "aws_secret_access_key",
@@ -48,12 +48,12 @@ class Provider:
     """A function for `credential_provider`, which stays here: a scan that is sent elsewhere would take it along."""
 
     def __init__(self, login: Login, teller: Teller) -> None:
-        self._login, self._teller = login, teller
+        self.login, self._teller = login, teller
 
     def __call__(self) -> tuple[dict[str, str], int]:
         """Return the login, and when it has to be asked for again, in seconds since 1970."""
         self._teller.used()
-        return self._login(), int(time.time()) + _LASTS_S
+        return self.login(), int(time.time()) + LASTS_S
 
     def __repr__(self) -> str:
         return "<login for Polars>"
