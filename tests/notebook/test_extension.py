@@ -83,6 +83,29 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
             action()
 
 
+@pytest.mark.parametrize("above", ["", "get_ipython().history_manager.writeout_cache()\n"], ids=["waits", "is written"])
+@pytest.mark.parametrize(
+    "below",
+    [
+        "%secret set prod_pw {0}",
+        "import flowfile_nb as fnb; fnb.secrets['prod_pw'] = {0!r}",
+        "import flowfile_nb as fnb\nfnb.connect('postgresql://app:{0}@h/x')",
+    ],
+)
+def test_a_value_in_the_cell_that_loads_it(shell: Shell, above: str, below: str) -> None:
+    """IPython remembers a cell before it runs: what stands below `%load_ext` is not left in the history either."""
+    shell.run("%unload_ext flowfile_nb")
+    shell.run("a = 'a cell before'")
+
+    shell.run(f"{above}%load_ext flowfile_nb\n{below.format('canary-4711')}")
+
+    remembered = shell.remembered()
+    assert "canary-4711" not in remembered
+    assert "a cell before" in remembered
+    assert "load_ext flowfile_nb" in remembered
+    assert b"canary-4711" not in Path(shell.real.history_manager.hist_file).read_bytes()
+
+
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
