@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from flowfile_nb.core.codes import ESCAPE, SIGNS, Origin, codes, uncoded, without_begun
 from flowfile_nb.core.encodings import MIN_CHARACTERS, patterns_of
 from flowfile_nb.core.index import Index
+from flowfile_nb.core.key_files import secrets_in
 from flowfile_nb.core.prefixes import Prefixes
 from flowfile_nb.core.search import EngineName, engine_name
 from flowfile_nb.core.shortened import Beginning, cuts_of
@@ -91,7 +92,8 @@ class Redactor:
         """
         Mask *value* from now on, and still after the secret got another value; return whether it is long enough for that.
 
-        Takes less than a microsecond: its encodings are made when there is next something to mask.
+        What a JSON object holds under the usual keys of secrets is masked, too, as the private key of a service account. Takes
+        less than a microsecond: its encodings are made when there is next something to mask.
         """
         if len(value) < MIN_CHARACTERS:
             return False
@@ -277,11 +279,11 @@ class Redactor:
             learned = list(self._pending)
             new: dict[bytes, str] = {}
             heads: list[bytes] = []
-            for name, value in learned:
-                for pattern in patterns_of(value):
+            for name, text in [(name, text) for name, value in learned for text in (value, *secrets_in(value))]:
+                for pattern in patterns_of(text):
                     if pattern not in self._searched or pattern not in self._names:
                         new.setdefault(pattern, name)
-                for cut in cuts_of(value):
+                for cut in cuts_of(text):
                     heads.append(cut.head)
                     if cut.head not in self._beginnings:
                         self._beginnings[cut.head] = Beginning(cut.head)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from IPython import get_ipython
 from IPython.core.error import StdinNotImplementedError
@@ -18,6 +20,7 @@ def ask_value(name: str) -> str:
     Ask for a secret's value without echo; it goes into no output and no history.
 
     Raises:
+        UsageError: If the cell is interrupted meanwhile, as of each question here.
         NoPromptError: In a headless run, or where a terminal cannot hide what is typed.
     """
     try:
@@ -63,8 +66,8 @@ def confirm(question: str, *, otherwise: str) -> bool:
         NoPromptError: In a headless run.
     """
     try:
-        _require_someone()
-        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+        with _answered():
+            return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
     except (StdinNotImplementedError, EOFError):
         raise NoPromptError("nobody can be asked: this is a headless run; nothing was changed", hint=otherwise) from None
 
@@ -73,12 +76,22 @@ def _ask_hidden(prompt: str) -> str:
     with warnings.catch_warnings():
         # Where it cannot hide the input, getpass warns and echoes; we would rather not ask.
         warnings.simplefilter("error", getpass.GetPassWarning)
-        _require_someone()
-        return getpass.getpass(prompt)
+        with _answered():
+            return getpass.getpass(prompt)
 
 
-def _require_someone() -> None:
-    """A kernel asks its front end, and says itself when that cannot; a terminal has to be one."""
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Ask only where somebody is: a kernel's front end says itself when it cannot ask; a terminal has to be one."""
     in_kernel = getattr(get_ipython(), "kernel", None) is not None
     if not in_kernel and not (sys.stdin and sys.stdin.isatty()):
         raise EOFError
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not in_kernel:
+            # The cursor is still behind the question.
+            print()
+        raise UsageError(
+            "interrupted at the question; what it was about was not done", hint="run the line again to be asked again"
+        ) from None

@@ -78,6 +78,22 @@ def test_a_hanging_connection_can_be_interrupted(kernel: Kernel, scheme: str, fo
     kernel.run("globals().pop('db', None)")
 
 
+@pytest.mark.parametrize("cell", ["%secret set other", "%secret delete prod_pw"])
+def test_a_question_can_be_interrupted(kernel: Kernel, cell: str) -> None:
+    """While it waits for what is typed, the interrupt ends the cell, in two lines; nothing is stored or deleted."""
+    request = kernel.client.execute(cell, allow_stdin=True, stop_on_error=False)
+    kernel.client.get_stdin_msg(timeout=TIMEOUT_S)
+
+    kernel.client.control_channel.send(kernel.client.session.msg("interrupt_request"))
+
+    reply = kernel.client.get_shell_msg(timeout=TIMEOUT_S)
+    while reply["parent_header"]["msg_id"] != request:
+        reply = kernel.client.get_shell_msg(timeout=TIMEOUT_S)
+    assert reply["content"]["ename"] == "UsageError"
+    assert len("\n".join(reply["content"]["traceback"]).splitlines()) == 2
+    assert "(False, True)" in kernel.run("'other' in fnb.secrets, 'prod_pw' in fnb.secrets")
+
+
 def next_text(kernel: Kernel) -> str:
     """Return what the kernel prints next."""
     while True:

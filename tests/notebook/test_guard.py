@@ -112,7 +112,7 @@ def test_autoreload_of_our_own_modules(guarded: Kernel) -> None:
     guarded.run("import flowfile_nb as fnb; fnb.secrets['other'] = 'brand' + '-new-value'")
 
     assert guarded.run(f"print('brand' + '-new-value'); {_SHOW}").split() == ["[secret:other]", MASK]
-    assert guarded.run("%unload_ext flowfile_nb") == ""
+    assert "outputs are not masked any more" in guarded.run("%unload_ext flowfile_nb")
     assert guarded.run(_SHOW).strip() == VALUE
 
 

@@ -41,6 +41,15 @@ class Terminal:
         self._child.expect_exact(_PROMPT.format(self._number))
         return str(shown + self._child.before)
 
+    def interrupt(self, cell: str, *, at: str) -> str:
+        """Run one line, and press Ctrl-C where it asks *at*; return what the terminal shows from there to the next prompt."""
+        self._child.sendline(cell)
+        self._child.expect_exact(at)
+        self._child.sendintr()
+        self._number += 1
+        self._child.expect_exact(_PROMPT.format(self._number))
+        return str(self._child.before)
+
     def close(self) -> None:
         self._child.sendline("exit")
         self._child.expect(pexpect.EOF)
@@ -54,6 +63,16 @@ def terminal(home: Path) -> Iterator[Terminal]:
     terminal.run("import flowfile_nb as fnb, sys, os; fnb.secrets['prod_pw'] = 'hunter2' + 'xyz'; V = 'hunter2' + 'xyz'")
     yield terminal
     terminal.close()
+
+
+@pytest.mark.parametrize("cell", ["%secret set other", "%secret backup x"])
+def test_a_question_that_is_interrupted(terminal: Terminal, cell: str) -> None:
+    """Two lines, as for each error, and nothing of how we ask."""
+    shown = terminal.interrupt(cell, at="(hidden): ").strip().splitlines()
+
+    assert len(shown) == 2, shown
+    assert shown[0] == "UsageError: interrupted at the question; what it was about was not done"
+    assert "prod_pw" in terminal.run("list(fnb.secrets)")
 
 
 CELLS = {

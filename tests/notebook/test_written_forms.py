@@ -68,3 +68,28 @@ def test_nothing_of_it_is_shown(kernel: Kernel, name: str) -> None:
     sent = repr([message["content"] for message in kernel.messages[first:] if message["msg_type"] != "execute_input"])
     assert MASK in sent, sent
     assert not any(piece in sent for piece in pieces), sent
+
+
+def test_the_private_key_of_a_service_account(kernel: Kernel) -> None:
+    """It is printed by itself, as Google's libraries take it, and no line of it is seen."""
+    lines = [f"{number}iEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj" for number in range(3)]
+    file = "{'type': 'service_account', 'private_key': '-----BEGIN PRIVATE KEY-----\\n' + KEY + '-----END PRIVATE KEY-----\\n'}"
+    kernel.run(
+        f"import json; KEY = ''.join(n + {lines[0][1:]!r} + '\\n' for n in '012')\nfnb.secrets['sa'] = json.dumps({file})"
+    )
+
+    for cell in ("print(key)", "key", "[key]", "repr(key)", "key.splitlines()[1]"):
+        shown = kernel.run(f"key = json.loads(fnb.secrets['sa'].get_secret_value())['private_key']\n{cell}")
+
+        assert "[secret:sa]" in shown, shown
+        assert "iEvQIB" not in shown, shown
+    assert kernel.run("print('type:', json.loads(fnb.secrets['sa'].get_secret_value())['type'])") == "type: service_account\n"
+
+
+def test_a_password_in_a_file_of_credentials(kernel: Kernel) -> None:
+    """A short value under the key of a secret is one, wherever it comes up."""
+    kernel.run("fnb.secrets['file'] = json.dumps({'db': {'user': 'app', 'password': 'hun' + 'ter2'}})")
+
+    assert kernel.run("import base64; print('app', 'hun' + 'ter2', base64.b64encode(b'hun' b'ter2'))") == (
+        "app [secret:file] b'[secret:file]'\n"
+    )
