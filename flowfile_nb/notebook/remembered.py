@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from typing import TYPE_CHECKING, Any
 
 from flowfile_nb.notebook.inputs import clean
@@ -22,14 +23,18 @@ def clean_last(shell: InteractiveShell) -> None:
     # What the next cell has as `_i`.
     history.set_trait("_i00", cleaned[1])
     for name, item in list(shell.user_ns.items()):
-        if name.startswith("_i") and item == raw:
+        if name.startswith("_i") and isinstance(item, str) and item == raw:
             shell.user_ns[name] = cleaned[1]
     # Whoever writes holds the lock until it is written: an entry is here or there.
     with history.db_input_cache_lock:
         before = history.db_input_cache
         history.db_input_cache = [(line, *(cleaned if texts == [source, raw] else texts)) for line, *texts in before]
         if history.db_input_cache == before and history.enabled:
-            _rewrite(history, (*cleaned, history.session_number, source, raw))
+            try:
+                _rewrite(history, (*cleaned, history.session_number, source, raw))
+            except sqlite3.Error as error:
+                told = f"flowfile_nb: IPython's history keeps this cell as it was typed ({type(error).__name__})"
+                print(f"{told}:  %secret scan  says where", file=sys.stderr)
 
 
 def _rewrite(history: Any, values: tuple[object, ...]) -> None:

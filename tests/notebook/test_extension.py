@@ -9,7 +9,7 @@ import pytest
 
 import flowfile_nb as fnb
 from flowfile_nb import session
-from flowfile_nb.errors import UnsupportedPlatformError
+from flowfile_nb.errors import UnsupportedPlatformError, ValueOnLineError
 from flowfile_nb.notebook.secret_arguments import VERBS
 from tests.support.shell import Shell
 
@@ -104,6 +104,19 @@ def test_a_value_in_the_cell_that_loads_it(shell: Shell, above: str, below: str)
     assert "a cell before" in remembered
     assert "load_ext flowfile_nb" in remembered
     assert b"canary-4711" not in Path(shell.real.history_manager.hist_file).read_bytes()
+
+
+def test_a_history_that_cannot_be_rewritten(shell: Shell) -> None:
+    """It is said, and the extension is loaded all the same."""
+    shell.run("%unload_ext flowfile_nb")
+    history = "get_ipython().history_manager"
+    gone = f"{history}.writeout_cache(); {history}.db.execute('ALTER TABLE history RENAME TO gone')"
+
+    shown = shell.run(f"{gone}\n%load_ext flowfile_nb\n%secret set prod_pw canary-4711")
+    shell.real.history_manager.db.execute("ALTER TABLE gone RENAME TO history")
+
+    assert "history keeps this cell as it was typed (OperationalError):  %secret scan  says where" in shown
+    assert isinstance(shell.error, ValueOnLineError)
 
 
 @pytest.mark.parametrize(
