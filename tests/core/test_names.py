@@ -56,6 +56,8 @@ def test_illegal_values(value: object) -> None:
 def test_a_name_that_nobody_has(name: str, hint: str) -> None:
     """How it is added, if it could be."""
     assert no_such_secret(name, []).hint == f"{hint}List yours:  %secret list"
+    assert no_such_secret(name, [], instead="").hint == "List yours:  %secret list"
+    assert no_such_secret(name, [], instead="It is gone.").hint == "It is gone.  List yours:  %secret list"
 
 
 def test_environment_variable_is_flowfiles_spelling() -> None:
