@@ -287,10 +287,9 @@ def _from_parts(spec: TableSpec) -> URL:
     parts = dialects.renamed(spec.parts)
     if "url" in parts:
         # Imported here, as below: nearly every description is one of the two.
-        from flowfile_nb.connections.untyped import alone
+        from flowfile_nb.connections.untyped import apart
 
-        hint = f"write this line alone:  {alone(str(parts['url']), parts)}"
-        raise ConnectionSpecError("a description is a URL or its parts, not both", hint=hint)
+        raise ConnectionSpecError("a description is a URL or its parts, not both", hint=apart(parts["url"], parts))
     port = parts.get("port")
     if names_in(str(port)):
         raise misplaced("the port")

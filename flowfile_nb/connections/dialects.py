@@ -161,7 +161,9 @@ def arguments(dialect: Dialect, url: URL, reveal: Reveal) -> Arguments:
 
 def place_of(url: URL) -> str:
     """Return where a URL leads, as `target` does."""
-    bare = url._replace(drivername=url.get_backend_name(), password=None, query=type(url.query)())
+    # SQLAlchemy's name for ClickHouse is another than the one that is written here.
+    kind = url.get_backend_name().replace("clickhousedb", "clickhouse")
+    bare = url._replace(drivername=kind, password=None, query=type(url.query)())
     # SQLAlchemy puts brackets round a host with a colon, as a reference has one.
     return re.sub(r"\[(\$\{secret:[^]]*\})\]", r"\1", unquote(bare.render_as_string()))
 

@@ -57,7 +57,7 @@ _DISTRIBUTIONS = {
 }
 
 # What others call a kind, or what speaks another's protocol: what to write instead.
-_S3_ELSEWHERE = 'type = "s3",  endpoint_url = "https://{name}.example.com"'
+_S3_ELSEWHERE = 'type = "s3"   endpoint_url = "https://{name}.example.com"'
 _ELSEWHERE = {
     **dict.fromkeys(("ceph", "minio", "r2", "wasabi"), _S3_ELSEWHERE),
     **dict.fromkeys(("aws", "s3a", "s3n"), 'type = "s3"'),

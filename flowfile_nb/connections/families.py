@@ -57,6 +57,8 @@ _FORMS = {
     "uri": ("flowfile_nb.connections.forms.uri", "Uri"),
 }
 
+_WITHOUT_A_FORM = {"dataframe", "engine", "native", "pandas", "sqlalchemy"}
+
 
 def kinds() -> list[str]:
     """Return the kinds that are known here, for `type = "…"` and as schemes; SQLAlchemy may know more."""
@@ -158,7 +160,12 @@ def form_of(name: str) -> Family:
 
     for point in entry_points(group=FORM_ENTRY_POINTS, name=name):
         return cast("Family", _loaded(point)())
-    near = nearest(name, _FORMS)
+    if name.lower() in _WITHOUT_A_FORM:
+        raise ConnectionSpecError(
+            "the engine is no other native form: a database is bound to it without --as",
+            hint='leave out  --as ;  pandas takes the engine:  pandas.read_sql("select 1", warehouse)',
+        )
+    near = nearest(name.lower(), _FORMS)
     raise ConnectionSpecError(
         "there is no native form of the name after --as",
         hint=f"did you mean {near}?" if near else f"there are {', '.join(sorted(_FORMS))}",

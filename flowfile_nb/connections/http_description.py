@@ -53,6 +53,8 @@ _WAYS_ELSEWHERE = {
     **dict.fromkeys(("api_key", "api_token", "apikey", "header_name", "key", "x_api_key"), "header"),
     **dict.fromkeys(("oauth", "oauth2", "secret"), OAUTH),
 }
+_WAYS_CALLED = {**dict.fromkeys(("jwt", "token"), "bearer"), **dict.fromkeys(("api_key", "apikey"), "header")}
+_WAYS_CALLED |= {**dict.fromkeys(("oauth", "oauth2"), OAUTH), **dict.fromkeys(("password", "login"), "basic")}
 _KEYS_ELSEWHERE = {
     **dict.fromkeys(("login", "user", "user_name"), "username"),
     **dict.fromkeys(("pass", "pw", "pwd"), "password"),
@@ -60,7 +62,15 @@ _KEYS_ELSEWHERE = {
     **dict.fromkeys(("ca", "ca_bundle", "ca_file", "ssl_ca", "ssl_verify", "verify_ssl"), "verify"),
     **dict.fromkeys(("certificate", "client_cert"), "cert"),
 }
-EXAMPLE = 'type = "https",  url = "https://api.example.com/v1",  auth = "bearer",  token = %secret NAME'
+# How those are written that are no text.
+_WRITTEN = {
+    "follow_redirects": "follow_redirects = true   (without quotes)",
+    "headers": '[headers]   and in the line below it  X-Team = "sales"',
+    "params": '[params]   and in the line below it  page_size = "100"',
+    "timeout": "timeout = 30   (seconds, without quotes)",
+    "verify": 'verify = false   (without quotes)   or  verify = "/path/to/ca.pem"',
+}
+EXAMPLE = 'type = "https"   url = "https://api.example.com/v1"   auth = "bearer"   token = %secret NAME'
 
 
 class Api(NamedTuple):
@@ -128,6 +138,8 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
     for key in parts:
         if key not in known:
             raise ConnectionSpecError(f"an API with auth = {way!r} has no key {key!r}", hint=_meant(key, way, known))
+    if isinstance(parts.get("header"), Mapping):
+        raise ConnectionSpecError("'header' is the name of one header, and no table", hint="did you mean [headers]?")
     if ("url" in parts) == ("base_url" in parts):
         raise ConnectionSpecError("an API is described by one url", hint=EXAMPLE)
     if missing := sorted(needed - parts.keys()):
@@ -137,8 +149,9 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
     kinds |= dict.fromkeys(_SHARED, (str, list))
     timeout: Any = parts.get("timeout", TIMEOUT_S)
     for key, item in parts.items():
-        if not isinstance(item, kinds[key]) or (key == "timeout" and (timeout is True or timeout <= 0)):
-            raise ConnectionSpecError(f"the value of {key!r} is of the wrong kind", hint=EXAMPLE)
+        is_word = key == "verify" and str(item).lower() in {"true", "false"} and isinstance(item, str)
+        if not isinstance(item, kinds[key]) or is_word or (key == "timeout" and (timeout is True or timeout <= 0)):
+            raise ConnectionSpecError(f"the value of {key!r} is of the wrong kind", hint=_WRITTEN.get(key, EXAMPLE))
         if key in _IN_CLEAR and names_in(str(item)):
             raise ConnectionSpecError(f"a reference stands in {key!r}, which is no place for one", hint=f"write {key} in clear")
 
@@ -147,14 +160,16 @@ def _meant(key: str, way: str, known: set[str]) -> str:
     """Return what a key that is not known may have meant: another key, or a way to authenticate."""
     keys = _COMMON.union(*(needs | takes for needs, takes in _WAYS.values()))
     if (other := next((other for other, (needs, takes) in _WAYS.items() if key in needs | takes), None)) is not None:
-        return f"authenticate in one way:  {example_of(way)}   or  {example_of(other)}"
+        if way == "none":
+            return f"with it stand  {example_of(other)}   (each on a line of its own)"
+        return f"authenticate in one way:  {example_of(way)}   or  {example_of(other)}   (each on a line of its own)"
     others = [*_KEYS_ELSEWHERE, *_WAYS_ELSEWHERE, *(_WAYS.keys() - {"none"})]
     near = next(iter(get_close_matches(key.lower().replace("-", "_"), sorted(keys.union(others)), 1)), None)
     if near is None:
         return f"its keys are {', '.join(sorted(known))}"
     if (its := _KEYS_ELSEWHERE.get(near, near)) in keys:
         return f"did you mean {its!r}?"
-    return f"did you mean  {example_of(_WAYS_ELSEWHERE.get(near, near))}?"
+    return f"did you mean  {example_of(_WAYS_ELSEWHERE.get(near, near))}   (each on a line of its own)?"
 
 
 def way_of(parts: Mapping[str, Any]) -> str:
@@ -165,19 +180,22 @@ def way_of(parts: Mapping[str, Any]) -> str:
         return next((way for key, way in told.items() if key in parts), "none")
     if isinstance(said, str) and said in _WAYS:
         return said
-    near = get_close_matches(str(said), _WAYS, 1)
+    words = str(said).lower().split()
+    near = get_close_matches(words[0] if words else "", [*_WAYS, *_WAYS_CALLED], 1)
     raise ConnectionSpecError(
         "the value of 'auth' is no way to authenticate that is known",
-        hint=f'did you mean  auth = "{near[0]}"?' if near else f"known are {', '.join(sorted(_WAYS))}",
+        hint=f"did you mean  {example_of(_WAYS_CALLED.get(near[0], near[0]))}   (each on a line of its own)?"
+        if near
+        else f"known are {', '.join(sorted(_WAYS))}",
     )
 
 
 def example_of(way: str) -> str:
     """Return the keys of a way to authenticate, as they are written."""
     lines = {
-        "bearer": 'auth = "bearer",  token = %secret NAME',
-        "basic": 'auth = "basic",  username = "me",  password = %secret NAME',
-        "header": 'auth = "header",  header = "X-Api-Key",  token = %secret NAME',
-        "query": 'auth = "query",  parameter = "api_key",  token = %secret NAME',
+        "bearer": 'auth = "bearer"   token = %secret NAME',
+        "basic": 'auth = "basic"   username = "me"   password = %secret NAME',
+        "header": 'auth = "header"   header = "X-Api-Key"   token = %secret NAME',
+        "query": 'auth = "query"   parameter = "api_key"   token = %secret NAME',
     }
-    return lines.get(way, 'token_url = "https://login.example.com/token",  client_id = "me",  client_secret = %secret NAME')
+    return lines.get(way, 'token_url = "https://login.example.com/token"   client_id = "me"   client_secret = %secret NAME')

@@ -25,7 +25,8 @@ _HEADER = expression(
 # What stands before a credential in a header, whatever that is called.
 _SCHEME = expression(r"(?:basic|bearer)\s+\S+", re.IGNORECASE)
 # A credential that people have in a file.
-_IN_FILE = expression(r"(?:private_key|service_account_key|credentials_json|key_pem)$")
+_IN_FILE = expression(r"(?:private_key|service_account_key|credentials(?:_json)?|key_pem)$")
+_IN_URL = expression(r"(?:^|[._])connection_?string$", re.IGNORECASE)
 # In an ODBC string, a DSN, a storage account's connection string, the query of a signed URL.
 _EMBEDDED = expression(
     r"(?:^|[;&?\s'\"])(?:\w*password|passwd|pwd|accountkey|sharedaccesskey|sharedaccesssignature|sig)\s*=\s*(?P<value>\{(?:[^}]|\}\})*|[^;&\s]+)",
@@ -145,7 +146,7 @@ def _refuse_literal(key: str, item: Any, path: str, *, secret: bool) -> None:
             _refuse_literal(key, inner, path, secret=secret)
     elif isinstance(item, str):
         if (secret and item and not names_in(item)) or _holds_password(key, item):
-            raise _literal_password(path)
+            raise _literal_password(path, item if "://" in item else "")
         if "://" in item:
             marked = StandIns(item)
             _refuse_user_info(marked)
@@ -212,6 +213,11 @@ def _literal_password(place: str, written: str = "") -> LiteralPasswordError:
         return LiteralPasswordError(
             f"no variable is put into a connection{', which is no f-string' * ('{' in written)} ({place}); nothing was opened",
             hint="store what it holds:  %secret set my_pw   and write  %secret my_pw  in its place",
+        )
+    if _IN_URL.search(place) and "://" in written:
+        return LiteralPasswordError(
+            f"what stands in this connection ({place}) is a URL in clear, and may hold a password; nothing was opened",
+            hint="leave only the URL, without the key and quotes, and with  %secret NAME  in the password's place",
         )
     if _IN_FILE.search(place):
         # What stands there may be the file's path, or its text.

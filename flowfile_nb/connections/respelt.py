@@ -15,7 +15,7 @@ from flowfile_nb.connections.mistyped import mistakes_in
 from flowfile_nb.connections.spec import read_spec
 from flowfile_nb.core.expression import expression
 from flowfile_nb.core.names import quoted
-from flowfile_nb.core.references import reference
+from flowfile_nb.core.references import names_in, reference
 from flowfile_nb.errors import ConnectionSpecError
 
 # `%sercet pw`, `% secret pw`, `${secrets:pw}`, `$secret.pw`, `{{secret pw}}`, `secret://pw`, `fnb.secrets["pw"]`, `%secret:pw`.
@@ -52,7 +52,7 @@ def respelt(description: str | Mapping[str, Any], names: Iterable[str]) -> tuple
 
     def as_reference(match: re.Match[str]) -> str:
         far = mistakes_in(match["word"].lower().removesuffix("s"), "secret") > 2
-        if far or (match["between"] == "_" and match["name"] not in known):
+        if far or (match["between"] == "_" and match["name"] not in known) or _is_one(match[0]):
             return match[0]
         found.append(match["name"])
         return reference(match["name"])
@@ -68,6 +68,14 @@ def respelt(description: str | Mapping[str, Any], names: Iterable[str]) -> tuple
                 f"in its place write  %secret {quoted(name)}"
             )
     return None
+
+
+def _is_one(text: str) -> bool:
+    """Return whether a reference stands in *text* that is spelt as it should be; then something else is wrong."""
+    try:
+        return bool(names_in(text))
+    except ConnectionSpecError:
+        return False
 
 
 def _with_reference(text: str, *, name: str) -> str:

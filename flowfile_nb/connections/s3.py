@@ -60,7 +60,7 @@ class S3(Buckets):
         ),
         {"access_key_id", "secret_access_key", "session_token"},
         _from_url,
-        'type = "s3",  bucket = "sales",  access_key_id = "AKIA…",  secret_access_key = %secret NAME',
+        'type = "s3"   bucket = "sales"   access_key_id = "AKIA…"   secret_access_key = %secret NAME',
         _ALIASES,
     )
 

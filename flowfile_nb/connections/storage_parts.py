@@ -26,6 +26,15 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 _ROOTS = ("bucket", "container")
 _BOOLEANS = {"true": True, "false": False}
+# What other libraries call a key, with what it may be here; which of them depends on the kind.
+_ELSEWHERE = {
+    **dict.fromkeys(("credentials", "token"), ("service_account_key", "sas_token")),
+    **dict.fromkeys(("directory", "folder", "path", "root"), ("prefix", "path")),
+    **dict.fromkeys(("identity_file", "key_path"), ("key_file",)),
+    **dict.fromkeys(("key", "pem", "pkey", "rsa_key"), ("private_key", "account_key")),
+    "client_kwargs": ("endpoint_url",),
+    "storage_options": ("options",),
+}
 
 
 class Grammar(NamedTuple):
@@ -155,7 +164,8 @@ def _add(parts: Parts, key: str, item: Any) -> None:
 def _check(parts: Parts, grammar: Grammar) -> None:
     for key, item in parts.items():
         if key not in grammar.names:
-            near = get_close_matches(key, [*grammar.names, *grammar.aliases], 1)
+            near = [other for other in _ELSEWHERE.get(key, ()) if other in grammar.names]
+            near += get_close_matches(key, [*grammar.names, *grammar.aliases], 1)
             raise ConnectionSpecError(
                 f"a connection of type {grammar.scheme!r} has no key {key!r}",
                 hint=f"did you mean {near[0]!r}?" if near else f"its keys are {', '.join(grammar.names)}",
@@ -163,7 +173,7 @@ def _check(parts: Parts, grammar: Grammar) -> None:
         if not isinstance(item, _kinds(key)) or (key == "port" and (item is True or item not in range(1, 65536))):
             raise ConnectionSpecError(f"the value of {key!r} is of the wrong kind", hint=grammar.example)
         if key in _ROOTS and "/" in str(item):
-            raise ConnectionSpecError(f"a {key}'s name holds no slash", hint=f'{key} = "sales",  prefix = "2026"')
+            raise ConnectionSpecError(f"a {key}'s name holds no slash", hint=f'{key} = "sales"   prefix = "2026"')
         if key == "endpoint_url" and not str(item).startswith(("http://", "https://")):
             raise ConnectionSpecError("the endpoint_url does not begin with  https://", hint='endpoint_url = "https://…"')
         if key not in grammar.secret and names_in(repr(item) if isinstance(item, Mapping) else str(item)):

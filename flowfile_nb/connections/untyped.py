@@ -55,6 +55,20 @@ def untyped(parts: Mapping[str, Any]) -> ConnectionSpecError:
     return ConnectionSpecError(_NO_TYPE, hint=f'type = "{kind}"   (or mysql, sqlite, duckdb …)')
 
 
+def takes_keys(scheme: str) -> bool:
+    """Return whether a URL of that kind may have keys beside it: an API's and a storage's, and no database's."""
+    return scheme in {"http", "https"} or is_storage(scheme)
+
+
+def apart(url: object, parts: Mapping[str, Any]) -> str:
+    """Return what to do about a URL beside other keys, whose type it does not fit, or that says none."""
+    text = str(url)
+    scheme = text.partition(":")[0].lower()
+    if not takes_keys(scheme):
+        return f"write this line alone:  {alone(text, parts)}"
+    return f'type = "{scheme}"   ' + ("is the type of such a url" if "type" in parts else "beside the url")
+
+
 def alone(url: str, parts: Mapping[str, Any]) -> str:
     """
     Return a database's URL that says alone what it says beside other keys, but for the values of options.
@@ -118,13 +132,10 @@ def _by_a_url(parts: Mapping[str, Any]) -> ConnectionSpecError | None:
         scheme = found["scheme"].lower()
         if len(parts) == 1:
             return ConnectionSpecError(_NO_TYPE, hint=f"leave only the URL, without  {key} =  and quotes")
-        if scheme in {"http", "https"} or is_storage(scheme):
-            called = "" if key == "url" else f",  and  url  in place of  {key}"
-            return ConnectionSpecError(_NO_TYPE, hint=f'type = "{scheme}"   beside the url{called}')
         others = {name: said for name, said in parts.items() if name != key}
-        return ConnectionSpecError(
-            f"{_NO_TYPE}; a database's URL has no other keys beside it", hint=f"write this line alone:  {alone(item, others)}"
-        )
+        what = _NO_TYPE if takes_keys(scheme) else f"{_NO_TYPE}; a database's URL has no other keys beside it"
+        called = f",  and  url  in place of  {key}" if takes_keys(scheme) and key != "url" else ""
+        return ConnectionSpecError(what, hint=apart(item, others) + called)
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -24,6 +24,14 @@ CONNECT_ELSEWHERE = {
     **dict.fromkeys(("edit",), "%connect {name} --edit"),
     **dict.fromkeys(("export",), "%connect {name} --export"),
     **dict.fromkeys(("open", "use"), "%connect {name}"),
+    **dict.fromkeys(("status", "info", "-l"), "%connect   lists them, and says which are open"),
+    **dict.fromkeys(("test", "check", "ping"), "%connect {name}   opens it and tries it"),
+    **dict.fromkeys(
+        ("import", "load"), "from a file:  %connect NAME --file PATH   another tool's settings:  %secret import PATH"
+    ),
+    **dict.fromkeys(
+        ("rename", "mv"), "%connect {name} --edit   then save that cell under the other name, and delete the first"
+    ),
     **dict.fromkeys(("add", "new", "create", "save"), "%%connect {name} --save   and its description in the lines below"),
 }
 HELP = {"help", "-h", "--help"}
@@ -40,15 +48,18 @@ _OPTIONS_ELSEWHERE = {
     **dict.fromkeys(("--with", "--to", "--from", "--team"), ("--group",)),
     **dict.fromkeys(("-y", "--no-input", "--confirm"), ("--yes",)),
     "-n": ("--dry-run", "--last"),
+    **{f"-{option[2]}": (option,) for option in ("--edit", "--save", "--timeout")},
 }
 
 
-def option_meant(words: Iterable[str], known: Iterable[str]) -> str | None:
+def option_meant(words: Sequence[str], known: Iterable[str]) -> str | None:
     """
     Return the option that the first unknown one may have meant: a short form, a beginning, another tool's word, a typo.
 
     >>> option_meant(["prod_pw", "-f"], ["--file", "--force"]), option_meant(["--overwrite"], ["--replace"])
     (None, '--replace')
+    >>> option_meant(["edit"], ["--edit", "--export"])
+    '--edit'
     >>> option_meant(["--gen=20"], ["--generate", "--env"]), option_meant(["--sav"], ["--save", "--as"])
     ('--generate', '--save')
     """
@@ -62,7 +73,8 @@ def option_meant(words: Iterable[str], known: Iterable[str]) -> str | None:
         if found is None and word.startswith("--") and (near := nearest(word[2:], [option[2:] for option in options])):
             found = f"--{near}"
         return found
-    return None
+    # As a word without its hyphens.
+    return next((f"--{word}" for word in words if f"--{word}" in options), None)
 
 
 class _Parser(argparse.ArgumentParser):

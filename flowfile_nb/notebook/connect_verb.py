@@ -72,7 +72,9 @@ def _is_a_verb(words: list[str]) -> bool:
     """Return whether a line begins as another tool's would, and is not about a connection of that name."""
     if not words or words[0] not in CONNECT_ELSEWHERE or any(word.startswith("-") for word in words[1:]):
         return False
-    return len(words) == 2 or (len(words) == 1 and words[0] not in session.backend().connection_bodies())
+    return (
+        len(words) == 2 or words[0] == "rename" or (len(words) == 1 and words[0] not in session.backend().connection_bodies())
+    )
 
 
 def _run(shell: InteractiveShell, args: ConnectArguments, cell: str | None) -> Any:

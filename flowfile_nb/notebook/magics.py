@@ -13,7 +13,7 @@ from flowfile_nb.core.names import environment_variable, quoted
 from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import NoSuchSecretError, UsageError
 from flowfile_nb.notebook.arguments import HELP, split
-from flowfile_nb.notebook.meant import in_quotes, meant, or_verb, require_no_value
+from flowfile_nb.notebook.meant import for_group, in_quotes, meant, or_verb, require_no_value
 from flowfile_nb.notebook.overriding import require_in_store, tell_of_override
 from flowfile_nb.notebook.prompt import confirm
 from flowfile_nb.notebook.secret_arguments import ELSEWHERE, VERBS, secret_parser
@@ -66,7 +66,7 @@ def _run(shell: InteractiveShell, words: list[str]) -> Any:
     try:
         args = secret_parser(verb).parse_args(rest)
     except UsageError as error:
-        if line := in_quotes(words):
+        if line := in_quotes(words) or for_group(words):
             raise UsageError(error.message, hint=line) from None
         raise
     return _VERBS[verb](shell, args)

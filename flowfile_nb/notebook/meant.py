@@ -71,6 +71,13 @@ def in_quotes(words: list[str]) -> str:
     return ""
 
 
+def for_group(words: list[str]) -> str:
+    """Return the line that shares with a group, where the group stands without its option; empty for another line."""
+    if words[0] not in {"share", "unshare"} or len(words) != 3 or any(word.startswith("-") for word in words):
+        return ""
+    return f"%secret {words[0]} {quoted(words[1])} --group {quoted(words[2])}"
+
+
 def require_no_value(words: list[str], namespace: Container[str]) -> None:
     """
     Let a line of `%secret` pass that holds no value.

@@ -66,6 +66,11 @@ def read_private(path: str, environ: Mapping[str, str]) -> bytes | None:
             return file.read()
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise StoreError(
+            f"cannot read {path}: what should be its folder is a file",
+            hint="set FLOWFILE_SECURE_STORAGE_PATH to a folder of your own",
+        ) from None
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}", hint=f"make it readable for you:  ls -l '{path}'") from None
 

@@ -8,14 +8,14 @@ from time import monotonic
 from typing import Any
 
 from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing, Part, SecretBackend, TeamConnection
-from flowfile_nb.core.names import NOT_KEPT, environment_variable, no_such_secret, require_name, require_value
+from flowfile_nb.core.names import NOT_KEPT, environment_variable, no_such_secret, quoted, require_name, require_value
 from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, NothingToUndoError, SharedSecretError
 from flowfile_nb.team import entries
 from flowfile_nb.team.client import Client
 from flowfile_nb.team.diagnosis import findings
 from flowfile_nb.team.entries import BROKERED, HERE, Me, SecretEntry
 from flowfile_nb.team.sharing import Sharing
-from flowfile_nb.team.wording import why_brokered, with_whom
+from flowfile_nb.team.wording import require_own, why_brokered, with_whom
 
 # One line of a magic asks several things about the same names: what was told this short a while ago is told again. No value is
 # in it, and whatever uses a secret asks the broker each time.
@@ -150,9 +150,10 @@ class TeamBackend:
     def replaced_at(self, name: str) -> int:
         """Raise NothingToUndoError: the broker keeps no value that was replaced. Raises NoSuchSecretError."""
         self._entry(name, instead=NOT_KEPT)
+        require_own(name, self.entries())
         raise NothingToUndoError(
             f"no previous value of {name!r} is kept: a team's broker keeps the present one alone",
-            hint="%secret set NAME --replace   stores the right one",
+            hint=f"%secret set {quoted(name)} --replace   stores the right one",
         )
 
     def undo(self, name: str) -> None:
@@ -255,7 +256,9 @@ class TeamBackend:
         try:
             return ask(path, body)
         except NoSuchSecretError:
-            raise no_such_secret(str(body.get("old", body.get("name"))), self.names(), instead="") from None
+            name = str(body.get("old", body.get("name")))
+            require_own(name, self.entries())
+            raise no_such_secret(name, self.names(), instead="") from None
         finally:
             # After an error, too: it may have been done.
             self._told = float("-inf"), []

@@ -6,7 +6,16 @@ from collections.abc import Collection, Iterable, Sequence
 
 from flowfile_nb.backend import TeamConnection
 from flowfile_nb.core.names import quoted
+from flowfile_nb.errors import NotAllowedError
 from flowfile_nb.team.entries import MAY, SecretEntry
+
+
+def require_own(name: str, entries: Iterable[SecretEntry]) -> None:
+    """Let pass what is not another's among *entries*. Raises NotAllowedError: to the broker it is none of the caller's."""
+    for entry in entries:
+        if entry.name == name and not entry.own:
+            what = f"{name!r} is {entry.owner}'s, and shared with you to be used; nothing was changed"
+            raise NotAllowedError(what, hint=f"ask {entry.owner}")
 
 
 def why_brokered(entry: SecretEntry, connections: Iterable[TeamConnection]) -> str:

@@ -41,15 +41,20 @@ def stdout(kernel: CanaryKernel) -> str:
 
 
 def test_a_character_cut_by_the_kernels_reading(kernel: CanaryKernel) -> None:
-    """It reads 1,000 bytes at once: the value is found all the same, and other text is whole."""
+    """It reads 1,000 bytes at once: the value is found all the same."""
     kernel.run("os.write(1, b'x' * 991 + W.encode() + b'\\n'); None")
     kernel.settle()
+
     # A busy machine may have made a pause there: then half of it is shown.
     assert _OTHER[len(_OTHER) // 2 :] not in stdout(kernel)
     assert "[secret:non-ASCII]\n" in stdout(kernel)
 
+
+def test_other_text_that_is_cut_there(kernel: CanaryKernel) -> None:
+    """It is whole, and what is no text is shown as such."""
     kernel.run("os.write(1, b'x' * 999 + ('\\u20ac' * 5_000).encode() + b'\\xff\\n'); None")
     kernel.settle()
+
     assert f"{'x' * 999}{'€' * 5_000}\ufffd\n" in stdout(kernel)
 
 
@@ -119,6 +124,7 @@ def test_the_last_words(tmp_path: Path) -> None:
 
 def test_taken_out_and_put_in_again(kernel: CanaryKernel) -> None:
     """In between all goes through as it is; the thread that has been taken over serves the next guard."""
+    kernel.settle()
     for shown, load in ((True, "%unload_ext flowfile_nb"), (False, "%load_ext flowfile_nb")):
         kernel.run(load)
         kernel.run(_READ)
@@ -128,6 +134,13 @@ def test_taken_out_and_put_in_again(kernel: CanaryKernel) -> None:
         kernel.settle()
         assert seen(_ASCII, kernel.texts()) == shown
         assert seen(_ASCII, [kernel.log()[before:]]) == shown
+
+    kernel.forget()
+    kernel.run("os.write(1, V[:half].encode()); None")
+    kernel.await_text()
+    kernel.run("print('own', flush=True); os.write(1, V[half:].encode()); None")
+    kernel.settle()
+    assert _ASCII[len(_ASCII) // 2 :] not in stdout(kernel)
 
 
 def test_a_forked_child_that_takes_the_guard_out(kernel: CanaryKernel) -> None:

@@ -251,7 +251,7 @@ _NOT_ALONE = [
     [
         ("nosuchthing://h/x", UnknownSchemeError, "postgresql"),
         ("gopher://example.com/api", UnknownSchemeError, "gopher"),
-        ('type = "minio"\nbucket = "sales"', UnknownSchemeError, 'type = "s3",  endpoint_url = "https://minio.example.com"'),
+        ('type = "minio"\nbucket = "sales"', UnknownSchemeError, 'type = "s3"   endpoint_url = "https://minio.example.com"'),
         ("azure://container@account", UnknownSchemeError, 'type = "abfs"'),
         ("aws://bucket", UnknownSchemeError, 'type = "s3"'),
         ("postgresql://app:%secret none@h/x", NoSuchSecretError, "%secret set none"),

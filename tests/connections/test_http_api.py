@@ -644,9 +644,9 @@ def test_a_library_error_keeps_its_class_and_loses_its_frames(server: Server) ->
     ("description", "error", "words"),
     [
         ({"url": "https://h", "tokn": "%secret key"}, ConnectionSpecError, "did you mean 'token'"),
-        ({"url": "https://h", "bearer": "%secret key"}, ConnectionSpecError, 'auth = "bearer",  token = %secret NAME'),
-        ({"url": "https://h", "bearrer": "%secret key"}, ConnectionSpecError, 'auth = "bearer",  token = %secret NAME'),
-        ({"url": "https://h", "api_key": "%secret key"}, ConnectionSpecError, 'header = "X-Api-Key",  token = %secret NAME'),
+        ({"url": "https://h", "bearer": "%secret key"}, ConnectionSpecError, 'auth = "bearer"   token = %secret NAME'),
+        ({"url": "https://h", "bearrer": "%secret key"}, ConnectionSpecError, 'auth = "bearer"   token = %secret NAME'),
+        ({"url": "https://h", "api_key": "%secret key"}, ConnectionSpecError, 'header = "X-Api-Key"   token = %secret NAME'),
         ({"url": "https://h", "user": "me", "password": "%secret key"}, ConnectionSpecError, "did you mean 'username'"),
         ({"endpoint": "https://h"}, ConnectionSpecError, "did you mean 'url'"),
         ({"url": "https://h", "zzzzzz": "x"}, ConnectionSpecError, "its keys are"),

@@ -404,3 +404,15 @@ def test_waiting_for_what_is_built_behind_the_scenes() -> None:
     redactor.wait()
 
     assert redactor.hits(b"value-number-0199")
+
+
+def test_most_of_a_value_that_has_just_been_learned() -> None:
+    """It counts at once; what is less than most of it, or all, is no beginning."""
+    redactor = Redactor()
+    redactor.learn("pw", "hunter2")
+
+    begun = redactor.begun(b"it is hunte")
+
+    assert begun is not None
+    assert (begun.start, begun.end, begun.name) == (6, 11, "pw")
+    assert [redactor.begun(data) for data in (b"hun", b"hunter2", b"hunte!", b"")] == [None] * 4

@@ -156,6 +156,23 @@ def test_what_was_let_out_is_remembered() -> None:
     assert out == ["pw: ", "hun", "hun", "", "[secret:n0]!"]
 
 
+def test_how_much_of_a_value_has_come() -> None:
+    """With what is out already: who lets out each piece after a pause sees that they are one."""
+    stream = StreamMasker(knowing("hunter2-prod"))
+
+    out = [
+        stream.feed("pw: hun"),
+        stream.release(),
+        stream.feed("te"),
+        stream.held,
+        stream.begun,
+        stream.feed("!"),
+        stream.begun,
+    ]
+
+    assert out == ["pw: ", "hun", "", "te", "hunte", "te!", ""]
+
+
 @pytest.mark.parametrize("released", [False, True])
 def test_a_stream_that_goes_on_elsewhere(released: bool) -> None:
     """What it ends with is remembered there, and still shown here."""
@@ -197,6 +214,13 @@ def test_of_a_value_in_pieces_no_more_than_half_is_shown(value: str, size: int) 
         assert begun.startswith(shown)
         assert len(shown) <= max(3, len(value) // 2)
         assert (shown == begun) == (length < 4 or 2 * len(begun.encode()) <= len(value.encode()))
+
+
+def test_most_of_a_value_where_all_is_held() -> None:
+    """It is let out: masked, it would tell whoever chose it that a value begins like that."""
+    stream = ByteMasker(knowing("hunter2"), always_hold=True)
+
+    assert stream.feed(b"hunte") + stream.release() == b"hunte"
 
 
 def test_most_of_one_value_in_the_beginning_of_another() -> None:

@@ -59,7 +59,7 @@ STUMBLES = {
     "two ways to authenticate": (
         'type = "https"\nurl = "https://api.example.com"\ntoken = %secret pw\nusername = "app"',
         "an API with auth = 'bearer' has no key 'username'",
-        'authenticate in one way:  auth = "bearer",  token = %secret NAME   or  auth = "basic",  username = "me"',
+        'authenticate in one way:  auth = "bearer"   token = %secret NAME   or  auth = "basic"   username = "me"',
     ),
     "no mechanism for Kafka's password": (
         'type = "kafka"\nbootstrap_servers = "127.0.0.1:1"\nsasl_username = "app"\nsasl_password = %secret pw',

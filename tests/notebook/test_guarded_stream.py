@@ -77,6 +77,18 @@ def test_what_was_written_meanwhile_has_its_own_moment(stream: GuardedStream, sc
     assert screen.getvalue() == MASK
 
 
+def test_a_value_that_comes_slowly(stream: GuardedStream, screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three characters of it are seen after a moment; after that all that has come of it is counted, not what waits."""
+    stream.write("hun")
+    assert screen.changed.wait(60)
+    monkeypatch.setattr(threading, "Timer", lambda *_: pytest.fail("it waits for the rest"))
+
+    for character in "ter2xyz":
+        stream.write(character)
+
+    assert screen.getvalue() == f"hun{MASK}"
+
+
 def test_a_closed_stream_is_left_alone(stream: GuardedStream, screen: Screen) -> None:
     """Its moment comes after the end of the program's output."""
     stream.write("hunter2")

@@ -67,6 +67,11 @@ def test_a_long_beginning_waits_for_the_end_of_its_cell(hook: OutputHook, monkey
     hook.send(None, "stream", {"name": "stderr", "text": "hun"}, parent=cell)
     assert len(later) == 1
 
+    later[0]()
+    assert sent[-1][0][1]["content"] == {"name": "stderr", "text": "hun"}
+    hook.send(None, "stream", {"name": "stderr", "text": "t"}, parent=cell)
+    assert len(later) == 1, "three characters of it are out, and that is enough"
+
     hook.send(None, "status", {"execution_state": "idle"}, parent=cell)
     hook.send(None, "stream", {"name": "stdout", "text": "hunter2"}, parent=cell)
     assert len(later) == 2

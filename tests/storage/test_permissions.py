@@ -51,6 +51,17 @@ def open_home(home: Path) -> Path:
     return home
 
 
+def test_a_folder_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to set is said; the file's permissions are not the matter."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FLOWFILE_SECURE_STORAGE_PATH", str(tmp_path / "file"))
+
+    with pytest.raises(StoreError, match="is a file") as caught:
+        Vault(os.environ).set("a", "x", replace=False)
+
+    assert "FLOWFILE_SECURE_STORAGE_PATH" in caught.value.hint
+
+
 def test_a_folder_that_is_not_writable(open_home: Path) -> None:
     """A first secret in a home that may not be written: two lines, and nothing half made."""
     open_home.chmod(0o555)

@@ -496,3 +496,27 @@ def test_secrets_that_were_kept_without_a_team(broker: Double, be: Be, shell: Sh
     session.use_backend(None)
 
     assert session.backend().reveal("mine") == "kept-on-this-machine"
+
+
+@pytest.mark.usefixtures("shared")
+def test_who_may_only_use_it_cannot_change_it(be: Be, shell: Shell) -> None:
+    """The name is there, and is not said to be another's typo: who its owner is, and what to do."""
+    be("bob")
+
+    for line in ("%secret delete prod_pw --yes", "%secret rename prod_pw x", "%secret undo prod_pw --yes"):
+        shell.run(line)
+        assert type(shell.error) is NotAllowedError, shell.shown
+        assert "'prod_pw' is alice's, and shared with you to be used; nothing was changed" in shell.shown
+        assert shell.error.hint == "ask alice"
+    be("alice")
+    shell.run("%secret undo prod_pw --yes")
+    assert shell.error.hint == "%secret set prod_pw --replace   stores the right one"
+
+
+@pytest.mark.usefixtures("shared")
+def test_a_group_without_its_option(shell: Shell) -> None:
+    """The hint is the line, and works."""
+    for verb, done in (("unshare", "is not shared with analysts any more"), ("share", "is shared with analysts")):
+        shell.run(f"%secret {verb} prod_pw analysts")
+        assert shell.error.hint == f"%secret {verb} prod_pw --group analysts"
+        assert done in shell.run(shell.error.hint)
