@@ -59,6 +59,30 @@ def test_adbc(url: str, files: dict[str, str]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The 'future.infer_string' option", "ignore:fetch_arrow_table")  # Ibis does
+def test_an_ibis_that_does_not_know_this_duckdb(shell: Shell, files: dict[str, str]) -> None:
+    """What does not work of the two that are installed is said when it is opened; what works, does."""
+    said = shell.run(f"%%connect duck --as ibis\n{files['duckdb']}")
+    shell.run("rows = duck.table('t').to_pyarrow().to_pylist()")
+    assert shell.real.user_ns["rows"] == [{"x": 42}]
+
+    shell.run("names = duck.list_tables()")
+
+    works = shell.error is None
+    assert works == ("does not list them or take SQL" not in said)
+    assert works or "pip install 'duckdb<2'" in said
+    assert not works or shell.real.user_ns["names"] == ["t"]
+
+
+@pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result")  # Polars says how DuckDB is read by itself
+def test_a_duckdb_engine_for_polars(files: dict[str, str]) -> None:
+    """As the README says it: Polars asks the engine itself for a method that SQLAlchemy 2 has no more."""
+    engine = fnb.connect(files["duckdb"])
+    with engine.connect() as connection:
+        assert pl.read_database("SELECT x FROM t", connection)["x"].to_list() == [42]
+    engine.dispose()
+
+
+@pytest.mark.filterwarnings("ignore:The 'future.infer_string' option", "ignore:fetch_arrow_table")  # Ibis does
 def test_ibis(url: str, files: dict[str, str], postgres: Postgres) -> None:
     """Its backends work, and have no password among their attributes or in their pickle."""
     with postgres.admin() as admin:

@@ -62,7 +62,9 @@ class Ibis:
         )
 
     def check(self, connection: Any) -> None:
-        """Do nothing: it is open."""
+        """See whether this Ibis and this DuckDB work together, where it is DuckDB's; the rest is open already."""
+        if connection.name == "duckdb":
+            self.note = _note_of(vars(connection)["con"])
 
     def target(self, connection: Any) -> str:
         """Return where it leads."""
@@ -73,6 +75,24 @@ class Ibis:
         vars(connection)["con"].close()
         if self._held is not None:
             self._held.release()
+
+
+def _note_of(connection: Any) -> str:
+    """Return what does not work of an Ibis and a DuckDB; nothing where all does."""
+    import duckdb
+    import ibis
+
+    # Beside: what fails in the middle would be in the way of what comes next.
+    with connection.cursor() as beside:
+        try:
+            ibis.duckdb.from_connection(beside).list_tables()
+        except AttributeError:
+            # Ibis 12 calls a method that DuckDB 2 has no more.
+            return (
+                f"Ibis {ibis.__version__} reads tables with DuckDB {duckdb.__version__}, and does not list them or take SQL;"
+                "  for all of it:  pip install 'duckdb<2'"
+            )
+    return ""
 
 
 def _watch(backend: Any, held: Held, explain: Explain) -> None:
