@@ -24,6 +24,7 @@ _ALONE = (
 )
 _EQUALS = "between a key and its value stands  = , and text stands in quotes"
 _NOTATIONS = (
+    (r"\s*(?:;|//|--|/\*)", "a comment begins with  #"),
     (r"\s*\{", 'a key stands on a line of its own, without braces and commas, and before its value  = :  type = "postgresql"'),
     (r"(?s)(?!.*^[ \t]*[\w.-]+[ \t]*=).*^[ \t]*(?:-[ \t]+)?[\w-]+[ \t]*:\s", _EQUALS),
     (

@@ -112,6 +112,8 @@ WRITTEN = {
         'type = "https"   beside the url',
         'type = "https"\nbase_url = "https://127.0.0.1:1/v1"\ntoken = %secret pw',
     ),
+    "SQL's comment": (f"-- mine\n{URL}", "a comment begins with  #", f"# mine\n{URL}"),
+    "another's comment": (f"// mine\n{URL}", "a comment begins with  #", f"# mine\n{URL}"),
     "an address": ("127.0.0.1:5432", "it begins with the kind of the connection:  postgresql://", URL),
     "another's address": ("app@127.0.0.1:3306/sales", "mysql://app:%secret NAME@", "mysql://app:%secret pw@127.0.0.1:1/sales"),
     "Oracle's": ("app/%secret pw@//127.0.0.1:1521/orcl", "write  oracle://app:%secret NAME@", URL),
