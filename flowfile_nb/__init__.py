@@ -37,6 +37,8 @@ _HOMES = {
     "secrets": "flowfile_nb.session",
 }
 _STATE = "_flowfile_nb"
+# One of them is in each cell that could have a value in it which our magics refuse, or take: `%sercet set …`, too.
+_OURS = ("secret", "connect", " set ")
 
 
 def __getattr__(name: str) -> Any:
@@ -94,8 +96,13 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
         from flowfile_nb.extension import guard_outputs
 
         guard_outputs(session.redactor())
-    # The cell that loads us may also set something; else the setting is there from the next cell on, which is quicker.
     inputs = [] if shell.history_manager is None else shell.history_manager.input_hist_raw
+    # The cell that loads us is remembered already; a value may stand below.
+    if inputs and any(word in inputs[-1] for word in _OURS):
+        from flowfile_nb.notebook.remembered import clean_last
+
+        clean_last(shell)
+    # The cell that loads us may also set something; else the setting is there from the next cell on, which is quicker.
     if inputs and "FlowfileNb" in inputs[-1]:
         from flowfile_nb.extension import watch_cells
 
@@ -151,7 +158,7 @@ def _watch_inputs(shell: InteractiveShell) -> Any:
     def store_clean_inputs(line_num: int, source: str, source_raw: str | None = None) -> None:
         # Where this module's magics were never used, no value is known and none can have been refused.
         # `%sercet set …` is none of ours, and has a value in it all the same.
-        if "flowfile_nb.session" in sys.modules or any(word in source for word in ("secret", "connect", " set ")):
+        if "flowfile_nb.session" in sys.modules or any(word in source for word in _OURS):
             from flowfile_nb.notebook.inputs import clean
 
             source, source_raw = clean(shell, source, source_raw)

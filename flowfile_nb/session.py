@@ -164,17 +164,20 @@ class Secrets(MutableMapping[str, Secret]):
     __slots__ = ()
 
     def __getitem__(self, name: str) -> Secret:
-        _require_text(name)
+        if not isinstance(name, str):
+            raise _no_name(name)
         (backend() if _backend is None else _backend).require(name)
         return Secret(name, reveal)
 
     def __setitem__(self, name: str, value: str | Secret) -> None:
-        _require_text(name)
+        if not isinstance(name, str):
+            raise _no_name(name)
         plain = value.get_secret_value() if isinstance(value, Secret) else value
         store(name, plain, replace=True)
 
     def __delitem__(self, name: str) -> None:
-        _require_text(name)
+        if not isinstance(name, str):
+            raise _no_name(name)
         backend().delete(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -219,9 +222,8 @@ class Secrets(MutableMapping[str, Secret]):
 secrets = Secrets()
 
 
-def _require_text(name: object) -> None:
-    if not isinstance(name, str):
-        raise InvalidNameError(f"a secret's name is text, not {type(name).__name__}", hint='secrets["prod_pw"]')
+def _no_name(name: object) -> InvalidNameError:
+    return InvalidNameError(f"a secret's name is text, not {type(name).__name__}", hint='secrets["prod_pw"]')
 
 
 def close(name: str) -> None:

@@ -57,7 +57,7 @@ LIBRARIES = {
         "connections/ssh.py",
     },
     "keyring": {"storage/keychain_home.py", "importing/elsewhere.py"},
-    "sqlite3": {"storage", "scan/history.py", "broker/importing.py"},
+    "sqlite3": {"notebook/remembered.py", "storage", "scan/history.py", "broker/importing.py"},
     "IPython": {"notebook", "extension.py", "__init__.py"},
     "ipywidgets": {"notebook"},
     "anywidget": {"notebook/panel.py"},

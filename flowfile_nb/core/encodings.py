@@ -140,8 +140,9 @@ def _base64_lines(value: str) -> Iterator[bytes]:
                 if len(last) >= _MIN_DERIVED:
                     yield last
                 else:
-                    # With the one before it: as they are, and as `repr` and JSON write them.
-                    yield from (others[-1] + end + last for end in (b"\n", b"\r\n", b"\\n", b"\\r\\n"))
+                    # Up to 3 bytes: with the line before it, as `repr` and JSON write both. Not with a line break between them:
+                    # then each printed line would end like the middle of a value.
+                    yield from (others[-1] + end + last for end in (b"\\n", b"\\r\\n"))
 
 
 def _lines(value: str) -> Iterator[bytes]:

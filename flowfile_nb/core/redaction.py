@@ -12,7 +12,7 @@ from flowfile_nb.core.index import Index
 from flowfile_nb.core.key_files import secrets_in
 from flowfile_nb.core.prefixes import Prefixes
 from flowfile_nb.core.search import EngineName, engine_name
-from flowfile_nb.core.shortened import Beginning, cuts_of
+from flowfile_nb.core.shortened import Beginning, heads_of
 
 _OPEN = b"[secret:"
 _NAMELESS = b"[secret]"
@@ -283,11 +283,11 @@ class Redactor:
                 for pattern in patterns_of(text):
                     if pattern not in self._searched or pattern not in self._names:
                         new.setdefault(pattern, name)
-                for cut in cuts_of(text):
-                    heads.append(cut.head)
-                    if cut.head not in self._beginnings:
-                        self._beginnings[cut.head] = Beginning(cut.head)
-                    self._beginnings[cut.head].add(cut, name)
+                for head in heads_of(text):
+                    heads.append(head)
+                    if head not in self._beginnings:
+                        self._beginnings[head] = Beginning(head)
+                    self._beginnings[head].add(text, name)
             masks = {_OPEN + name.encode("utf-8", "surrogatepass") + b"]": name for name, _ in learned}
             self._names |= new
             self._masks |= masks

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 
 _DOTS = ("…".encode(), b"...")
 # Polars, inside of a list, and alone (`POLARS_FMT_STR_LEN`); pandas (`display.max_colwidth`).
-_DEFAULT_LENGTHS = frozenset({28, 30, 47})
+_DEFAULT_LENGTHS = (28, 30, 47)
+_LEAST_LENGTH = 28
 _SHORTEST = 8  # characters
 # reprlib's parts of a longer text than 30 characters; SQLAlchemy's of a parameter's `repr` of more than 300.
 _REPRLIB = (13, 14)
@@ -30,23 +31,28 @@ class Beginning:
 
     def __init__(self, head: bytes) -> None:
         self._head = head
-        self._cuts: dict[bytes, tuple[Cut, str]] = {}
-        self._longest = 0
+        self._values: dict[str, str] = {}
+        self._cuts: list[tuple[Cut, str]] = []
+        self._longest = self._known = 0
 
-    def add(self, cut: Cut, name: str) -> None:
-        """Know the form of a value of that name."""
-        self._cuts.setdefault(cut.form, (cut, name))
-        self._longest = max(self._longest, len(cut.form))
+    def add(self, value: str, name: str) -> None:
+        """Know a value of that name; how it may be cut is found out when first something begins like it."""
+        self._values.setdefault(value, name)
 
     def find(self, data: bytes, start: int) -> tuple[int, str] | None:
         """Return where what stands at *start* in *data* ends and dots begin, and its name; None if there are no dots."""
+        if len(self._values) != self._known:
+            # A list of its own: another thread may be adding to the dictionary.
+            values = list(self._values.items())
+            self._cuts = [(cut, name) for value, name in values for cut in cuts_of(value) if cut.form.startswith(self._head)]
+            self._longest = max((len(cut.form) for cut, _ in self._cuts), default=0)
+            self._known = len(values)
         for dots in _DOTS:
             limit = start + self._longest + len(dots)
             at = data.find(dots, start + len(self._head), limit)
             while at >= 0:
                 shown = data[start:at]
-                # A list of its own: another thread may be adding to the dictionary.
-                for cut, name in list(self._cuts.values()):
+                for cut, name in self._cuts:
                     if cut.allows(shown):
                         return at, name
                 # The value may have dots itself.
@@ -62,16 +68,14 @@ class Cut:
 
     Args:
         form: The form.
-        head: So many of it are looked for.
         most: It may be cut here and after it,
         lengths: and exactly there.
     """
 
-    __slots__ = ("_lengths", "_most", "form", "head")
+    __slots__ = ("_lengths", "_most", "form")
 
-    def __init__(self, form: bytes, head: int, most: int, lengths: frozenset[int]) -> None:
+    def __init__(self, form: bytes, most: int, lengths: frozenset[int]) -> None:
         self.form = form
-        self.head = form[:head]
         self._most = most
         self._lengths = lengths
 
@@ -81,34 +85,49 @@ class Cut:
         return (size >= self._most or size in self._lengths) and size < len(self.form) and self.form.startswith(shown)
 
 
-def cuts_of(value: str) -> list[Cut]:
+def heads_of(value: str) -> list[bytes]:
     """
-    Return the forms of a value that tables cut, raw and in HTML; none of one of several lines, whose first says the least.
+    Return how the forms of a value begin that tables cut: none for one of several lines, whose first says the least.
 
-    >>> cut, = cuts_of("hunter2-prod")
-    >>> cut.head, cut.allows(b"hunter2-pro"), cut.allows(b"hunter2-")
-    (b'hunter2-p', True, False)
+    >>> heads_of("hunter2-prod")
+    [b'hunter2-p']
     """
     text = value.strip()
-    size = len(text)
-    most = max(_SHORTEST, (size * 3 + 3) // 4)
-    if most >= size or "\n" in text or "\r" in text:
+    most = _most(text)
+    if most >= len(text) or "\n" in text or "\r" in text:
         return []
-    first = min(most, *_DEFAULT_LENGTHS)
-    quoted = html.escape(text)
-    if quoted == text and text.isascii() and " " not in text:
-        return [Cut(text.encode(), first, most, _DEFAULT_LENGTHS)]
-    written: dict[str, Callable[[str], str]] = {text: _plainly, html.escape(text, quote=False): _bare, quoted: html.escape}
+    head = text[: min(most, _LEAST_LENGTH)]
+    quoted = html.escape(head)
+    return [_bytes(head)] if quoted == head else list(map(_bytes, {head: 0, html.escape(head, quote=False): 0, quoted: 0}))
+
+
+def cuts_of(value: str) -> list[Cut]:
+    """
+    Return the forms of a value that tables cut, raw and in HTML.
+
+    >>> cut, = cuts_of("hunter2-prod")
+    >>> cut.allows(b"hunter2-pro"), cut.allows(b"hunter2-")
+    (True, False)
+    """
+    text = value.strip()
+    written: dict[str, Callable[[str], str]] = {
+        text: _plainly,
+        html.escape(text, quote=False): _bare,
+        html.escape(text): html.escape,
+    }
     return [
         Cut(
             _bytes(form),
-            len(_bytes(write(text[:first]))),
-            len(_bytes(write(text[:most]))),
+            len(_bytes(write(text[: _most(text)]))),
             # pandas leaves out blanks before its dots.
             frozenset(len(_bytes(write(text[:length].rstrip()))) for length in _DEFAULT_LENGTHS),
         )
         for form, write in written.items()
     ]
+
+
+def _most(text: str) -> int:
+    return max(_SHORTEST, (len(text) * 3 + 3) // 4)
 
 
 def abridged(value: str) -> Iterator[bytes]:

@@ -53,16 +53,17 @@ def url_forms(raw: bytes) -> Iterator[bytes]:
 
 def _whole(raw: bytes, unsafe: set[int]) -> Iterator[bytes]:
     manners = [manner for manner in _MANNERS if unsafe & manner.keys()]
-    for escape in (b"%%%02X", b"%%%02x"):
+    for escaped in _escapes():
         # First, as the others bring more of it.
         quoted = raw.replace(b"%", b"%25")
         for byte in unsafe:
-            quoted = quoted.replace(bytes([byte]), escape % byte)
+            quoted = quoted.replace(byte.to_bytes(1, "big"), escaped[byte])
         yield quoted
         for manner in manners:
             form = quoted
             for byte, written in manner.items():
-                form = form.replace(escape % byte, bytes([written]))
+                if byte in unsafe:
+                    form = form.replace(escaped[byte], written.to_bytes(1, "big"))
             yield form
 
 
@@ -70,6 +71,7 @@ def _partly(raw: bytes, unsafe: set[int]) -> Iterator[bytes]:
     # Who finds escapes and nothing else at each % takes it for quoted already.
     quoted = _PERCENT in unsafe and raw.count(b"%") == len(_escape().findall(raw))
     seen = set()
+    upper_case, _ = _escapes()
     for left, blank in _LEFT:
         kept = frozenset(unsafe & left)
         if not kept and not quoted:
@@ -84,10 +86,16 @@ def _partly(raw: bytes, unsafe: set[int]) -> Iterator[bytes]:
         if _PERCENT in escaped:
             text = text.replace(b"%", b"%25")
         for byte in escaped - {_PERCENT, _BLANK}:
-            text = text.replace(bytes([byte]), b"%%%02X" % byte)
+            text = text.replace(byte.to_bytes(1, "big"), upper_case[byte])
         # Last, for what a plus was is quoted now.
         text = text.replace(b" ", blank)
         yield text
+
+
+@cache
+def _escapes() -> tuple[list[bytes], list[bytes]]:
+    # Formatted once: for a thousand secrets it would be many times.
+    return [b"%%%02X" % byte for byte in range(256)], [b"%%%02x" % byte for byte in range(256)]
 
 
 @cache

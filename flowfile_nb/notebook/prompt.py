@@ -82,16 +82,24 @@ def _ask_hidden(prompt: str) -> str:
 
 @contextmanager
 def _answered() -> Iterator[None]:
-    """Ask only where somebody is: a kernel's front end says itself when it cannot ask; a terminal has to be one."""
-    in_kernel = getattr(get_ipython(), "kernel", None) is not None
-    if not in_kernel and not (sys.stdin and sys.stdin.isatty()):
-        raise EOFError
+    """Ask only where somebody is, and say in two lines that a question was interrupted."""
+    _require_someone()
     try:
         yield
     except KeyboardInterrupt:
-        if not in_kernel:
+        if not _in_kernel():
             # The cursor is still behind the question.
             print()
         raise UsageError(
             "interrupted at the question; what it was about was not done", hint="run the line again to be asked again"
         ) from None
+
+
+def _require_someone() -> None:
+    """A kernel asks its front end, and says itself when that cannot; a terminal has to be one."""
+    if not _in_kernel() and not (sys.stdin and sys.stdin.isatty()):
+        raise EOFError
+
+
+def _in_kernel() -> bool:
+    return getattr(get_ipython(), "kernel", None) is not None

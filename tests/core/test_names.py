@@ -9,6 +9,7 @@ import pytest
 from flowfile_nb.core.names import (
     MAX_VALUE_BYTES,
     environment_variable,
+    no_such_secret,
     overridden_by,
     quoted,
     require_name,
@@ -39,7 +40,9 @@ def test_legal_values(value: str) -> None:
     assert require_value(value) == value
 
 
-@pytest.mark.parametrize("value", ["", "canary\0x", "canary\ud800", "canary" * 200_000, None, b"canary", 5])
+@pytest.mark.parametrize(
+    "value", ["", "canary\0x", "canary\ud800", "canary" * 200_000, None, b"canary", 5, ["canary"], {"a": "canary"}]
+)
 def test_illegal_values(value: object) -> None:
     """Empty, with NUL, of a mebibyte, not text: a two-line error that holds nothing of the value."""
     with pytest.raises(InvalidValueError) as caught:
@@ -47,6 +50,14 @@ def test_illegal_values(value: object) -> None:
 
     assert "canary" not in str(caught.value)
     assert len(str(caught.value).split("\n")) == 2
+
+
+@pytest.mark.parametrize(("name", "hint"), [("prod_pw", "Add it:  %secret set prod_pw   "), (" ", "")])
+def test_a_name_that_nobody_has(name: str, hint: str) -> None:
+    """How it is added, if it could be."""
+    assert no_such_secret(name, []).hint == f"{hint}List yours:  %secret list"
+    assert no_such_secret(name, [], instead="").hint == "List yours:  %secret list"
+    assert no_such_secret(name, [], instead="It is gone.").hint == "It is gone.  List yours:  %secret list"
 
 
 def test_environment_variable_is_flowfiles_spelling() -> None:

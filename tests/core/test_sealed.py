@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowfile_nb.core import sealed as module
-from flowfile_nb.core.sealed import STRONG, Cost, seal, unseal
+from flowfile_nb.core.sealed import STRONG, Cost, require_sealed, seal, unseal
 from flowfile_nb.errors import (
     BackupError,
     DamagedBackupError,
@@ -148,3 +148,11 @@ def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(BackupError, match="128 MiB"):
         seal(b"", PASSPHRASE)
+
+
+def test_what_can_be_opened_is_known_without_the_passphrase() -> None:
+    """Before somebody types it: a whole backup passes, one that was cut short, or something else, does not."""
+    require_sealed(FROZEN)
+    for content, error in ((FROZEN[:-1], DamagedBackupError), (b"something else", ForeignBackupError)):
+        with pytest.raises(error):
+            require_sealed(content)

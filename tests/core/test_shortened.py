@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy
 
 from flowfile_nb.core.redaction import Redactor
-from flowfile_nb.core.shortened import Beginning, cuts_of
+from flowfile_nb.core.shortened import Beginning
 
 LETTERS = "q7Zk2mX9vB4tL6wY8cR3nH5jD1fG0sPaUeIoOxWzVyTbNhMgKrJdSlFqCp"
 SIZES = [9, 12, 29, 31, 32, 40, 47, 48, 50, 51, 58]
@@ -150,8 +150,7 @@ def test_adding_while_another_thread_looks() -> None:
     thread = threading.Thread(target=look)
     thread.start()
     for number in range(1000):
-        for cut in cuts_of(f"same-head-of-all-these-values-{number:04}-end"):
-            beginning.add(cut, str(number))
+        beginning.add(f"same-head-of-all-these-values-{number:04}-end", str(number))
     done.set()
     thread.join()
 

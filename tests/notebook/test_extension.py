@@ -9,7 +9,7 @@ import pytest
 
 import flowfile_nb as fnb
 from flowfile_nb import session
-from flowfile_nb.errors import UnsupportedPlatformError
+from flowfile_nb.errors import UnsupportedPlatformError, ValueOnLineError
 from flowfile_nb.notebook.secret_arguments import VERBS
 from tests.support.shell import Shell
 
@@ -81,6 +81,42 @@ def test_browser_python_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
     for action in (lambda: fnb.secrets.update(x="v"), lambda: fnb.secrets["x"], lambda: fnb.connect("sqlite://")):
         with pytest.raises(UnsupportedPlatformError):
             action()
+
+
+@pytest.mark.parametrize("above", ["", "get_ipython().history_manager.writeout_cache()\n"], ids=["waits", "is written"])
+@pytest.mark.parametrize(
+    "below",
+    [
+        "%secret set prod_pw {0}",
+        "import flowfile_nb as fnb; fnb.secrets['prod_pw'] = {0!r}",
+        "import flowfile_nb as fnb\nfnb.connect('postgresql://app:{0}@h/x')",
+    ],
+)
+def test_a_value_in_the_cell_that_loads_it(shell: Shell, above: str, below: str) -> None:
+    """IPython remembers a cell before it runs: what stands below `%load_ext` is not left in the history either."""
+    shell.run("%unload_ext flowfile_nb")
+    shell.run("a = 'a cell before'")
+
+    shell.run(f"{above}%load_ext flowfile_nb\n{below.format('canary-4711')}")
+
+    remembered = shell.remembered()
+    assert "canary-4711" not in remembered
+    assert "a cell before" in remembered
+    assert "load_ext flowfile_nb" in remembered
+    assert b"canary-4711" not in Path(shell.real.history_manager.hist_file).read_bytes()
+
+
+def test_a_history_that_cannot_be_rewritten(shell: Shell) -> None:
+    """It is said, and the extension is loaded all the same."""
+    shell.run("%unload_ext flowfile_nb")
+    history = "get_ipython().history_manager"
+    gone = f"{history}.writeout_cache(); {history}.db.execute('ALTER TABLE history RENAME TO gone')"
+
+    shown = shell.run(f"{gone}\n%load_ext flowfile_nb\n%secret set prod_pw canary-4711")
+    shell.real.history_manager.db.execute("ALTER TABLE gone RENAME TO history")
+
+    assert "history keeps this cell as it was typed (OperationalError):  %secret scan  says where" in shown
+    assert isinstance(shell.error, ValueOnLineError)
 
 
 @pytest.mark.parametrize(
