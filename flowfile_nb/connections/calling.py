@@ -66,7 +66,8 @@ def _refused(key: str, *, named: bool) -> UsageError:
         )
     return UsageError(
         "a connection is described by a text or by its parts, not by both",
-        hint='write it into the URL:  connect("postgresql://app:${secret:NAME}@host/database?sslmode=require")',
+        hint='all in a URL:  connect("postgresql://app:${secret:NAME}@host/database?sslmode=require")   or all as parts:'
+        '  connect(type="https", url="https://api.example.com/v1", token=fnb.secrets["NAME"])',
     )
 
 

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from flowfile_nb.connections.access import TIMEOUT_S
 from flowfile_nb.connections.keys import Key
 from flowfile_nb.connections.spec import Spec, TableSpec, UrlSpec, read_spec, scheme_of
+from flowfile_nb.core.expression import expression
 from flowfile_nb.core.references import StandIns, names_in
 from flowfile_nb.errors import ConnectionSpecError
 
@@ -62,6 +63,7 @@ _KEYS_ELSEWHERE = {
     **dict.fromkeys(("ca", "ca_bundle", "ca_file", "ssl_ca", "ssl_verify", "verify_ssl"), "verify"),
     **dict.fromkeys(("certificate", "client_cert"), "cert"),
 }
+_HEADER_NAME = expression(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 # How those are written that are no text.
 _WRITTEN = {
     "follow_redirects": "follow_redirects = true   (without quotes)",
@@ -93,6 +95,7 @@ def described(spec: Spec) -> Api:
         marked = spec.marked
     else:
         _check_keys(parts)
+        _check_headers(parts)
         text = parts.get("url", parts.get("base_url", ""))
         marked = StandIns(text)
         if "://" in text:
@@ -154,6 +157,30 @@ def _check_keys(parts: Mapping[str, Any]) -> None:
             raise ConnectionSpecError(f"the value of {key!r} is of the wrong kind", hint=_WRITTEN.get(key, EXAMPLE))
         if key in _IN_CLEAR and names_in(str(item)):
             raise ConnectionSpecError(f"a reference stands in {key!r}, which is no place for one", hint=f"write {key} in clear")
+
+
+def _check_headers(parts: Mapping[str, Any]) -> None:
+    """Let headers pass that HTTP can carry. A value is not repeated."""
+    if "header" in parts:
+        _require_header_name(parts["header"], 'header = "{name}"')
+    for name, value in parts.get("headers", {}).items():
+        _require_header_name(name, '{name} = "…"')
+        text = "" if names_in(str(value)) else str(value)
+        if not text.isascii() or not text.isprintable():
+            raise ConnectionSpecError(
+                f"the value of the header {name!r} is no text that HTTP carries: ASCII, on one line",
+                hint="write it without accents and line breaks, or as the API's page says that it encodes them",
+            )
+
+
+def _require_header_name(name: str, written: str) -> None:
+    """Let a header's name pass that HTTP can carry; with another, no request would be sent."""
+    if not _HEADER_NAME.fullmatch(name):
+        plain = name.strip(": \t")
+        raise ConnectionSpecError(
+            "a header's name is a word of letters, digits and hyphens, without a colon or blanks",
+            hint=written.format(name=plain if _HEADER_NAME.fullmatch(plain) else "X-Team"),
+        )
 
 
 def _meant(key: str, way: str, known: set[str]) -> str:

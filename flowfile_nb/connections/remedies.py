@@ -12,12 +12,13 @@ from flowfile_nb.core.expression import expression
 from flowfile_nb.core.references import StandIns
 
 _QUOTED = expression(r"\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*'|#.*")
-_URL_IN_QUOTES = expression(r"\s*(?P<formatted>[fF]?)[rR]?[\"'`<][A-Za-z][\w+.-]*://.*[\"'`>]\s*\Z")
+_URL_IN_QUOTES = expression(r"\s*(?P<formatted>[fF]?)[rR]?[\"'`<][A-Za-z][\w+.-]*://.*[\"'`>][,;]?\s*\Z")
 _CURLY = expression("[\u2018\u2019\u201c-\u201e\xab\xbb]")
 _TYPE_OF_YAML = expression(r"^[ \t]*(?:-[ \t]+)?type[ \t]*:", re.MULTILINE)
 # (what the text looks like, with "" for each text in quotes; what to do); the first that matches counts. No value is quoted.
 # After a line's beginning no `\\s*`: of many empty lines each would be gone through from each.
 _ALONE = (
+    (r"\s*%{1,2}connect\b", "leave out that line: only what stands below it describes the connection"),
     (r"\s*[^\W\d]\w*\s*\Z", f"one that is saved opens by its name:  %connect NAME   To describe one, {BOTH_FORMS}"),
     (r"\s*\S+\.(?:db|duckdb|sqlite3?)\s*\Z", "a file is described by  sqlite:///data.db  or  duckdb:///data.duckdb"),
 )

@@ -104,9 +104,19 @@ def find(  # noqa: PLR0913 - two are for what is said where there is none
             f"no connection named {name!r} is saved by you, or shared with you (any more)",
             hint=f"{meant}List yours:  %connect.  Whoever shares one can say more",
         )
-    instead = f"Describe it in a cell:  %%connect {name} --save" if to_open else "List yours:  %connect"
+    instead = _instead(name) if to_open else "List yours:  %connect"
     where, other = _looked_in(name, folder, file)
     raise UsageError(f"no saved connection is named {name!r}, {where}", hint=meant + other + instead)
+
+
+def _instead(name: str) -> str:
+    """Return what opens what has no definition; a name may be that of a file."""
+    suffix = Path(name).suffix
+    if suffix in {".db", ".duckdb", ".sqlite", ".sqlite3"}:
+        return f"a file is described by its URL:  {'duckdb' if suffix == '.duckdb' else 'sqlite'}:///{name}"
+    if suffix == ".toml":
+        return f"one of a file is opened by its name:  %connect NAME --file {quoted(name)}"
+    return f"Describe it in a cell:  %%connect {name if name.isidentifier() else 'warehouse'} --save"
 
 
 def _looked_in(name: str, folder: Path, file: Path | None) -> tuple[str, str]:

@@ -19,7 +19,7 @@ _TYPE_ELSEWHERE = {
     *("drivername", "engine", "flavor", "kind", "protocol", "provider", "scheme", "source", "system", "vendor"),
 }
 _URL_ELSEWHERE = {
-    *("address", "connection", "connection_url", "conn_str", "database_url", "db_url", "dsn", "jdbc_url", "link"),
+    *("address", "base_url", "connection", "connection_url", "conn_str", "database_url", "db_url", "dsn", "jdbc_url", "link"),
     *("sqlalchemy_url", "uri", "url"),
 }
 _FORM = {"as", "as_", "as_form", "form"}
@@ -29,7 +29,6 @@ _NAME = expression(r"[\w.-]{1,40}")
 # What a key tells of the kind.
 _TOLD = {
     "account": "snowflake",
-    "base_url": "https",
     "bootstrap.servers": "kafka",
     "bootstrap_servers": "kafka",
     "bucket": "s3",
@@ -134,7 +133,7 @@ def _by_a_url(parts: Mapping[str, Any]) -> ConnectionSpecError | None:
             return ConnectionSpecError(_NO_TYPE, hint=f"leave only the URL, without  {key} =  and quotes")
         others = {name: said for name, said in parts.items() if name != key}
         what = _NO_TYPE if takes_keys(scheme) else f"{_NO_TYPE}; a database's URL has no other keys beside it"
-        called = f",  and  url  in place of  {key}" if takes_keys(scheme) and key != "url" else ""
+        called = f",  and  url  in place of  {key}" if takes_keys(scheme) and key not in {"base_url", "url"} else ""
         return ConnectionSpecError(what, hint=apart(item, others) + called)
     return None
 

@@ -56,7 +56,7 @@ def test_other_words_for_an_argument(saved: Shell, argument: str, instead: str) 
         ('fnb.connect("duckdb:///:memory:", file="x.toml")', 'connect("warehouse", file="connections.toml")   or leave'),
         (
             'fnb.connect("postgresql://h/x", password="x")',
-            'write it into the URL:  connect("postgresql://app:${secret:NAME}@host',
+            'all in a URL:  connect("postgresql://app:${secret:NAME}@host',
         ),
         ('fnb.connect("scratch", timeout="2")', "timeout=30"),
         ('fnb.connect("scratch", timeout=0)', "timeout=30"),
@@ -119,6 +119,24 @@ def test_a_file_above_the_folder(saved: Shell, tmp_path: Path, monkeypatch: pyte
     saved.run("%connect okk --file ../../connections.toml")
 
     assert "no saved connection is named 'okk', and none is in ../../connections.toml\nhint: did you mean 'ok'?" in saved.said
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("x.db", "a file is described by its URL:  sqlite:///x.db"),
+        ("x.duckdb", "a file is described by its URL:  duckdb:///x.duckdb"),
+        ("connections.toml", "one of a file is opened by its name:  %connect NAME --file connections.toml"),
+        ("my sales", "Describe it in a cell:  %%connect warehouse --save"),
+        ("sales", "Describe it in a cell:  %%connect sales --save"),
+    ],
+)
+def test_a_name_that_is_none(saved: Shell, name: str, hint: str) -> None:
+    """A file's, and one that no variable can have."""
+    saved.run(f"fnb.connect({name!r})")
+
+    assert isinstance(saved.error, UsageError)
+    assert saved.error.hint == hint
 
 
 def test_a_file_by_its_path_from_python(saved: Shell, tmp_path: Path) -> None:

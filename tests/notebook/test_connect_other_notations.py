@@ -105,6 +105,13 @@ WRITTEN = {
         'in braces, too, stands  =  before a value:  headers = {X-Team = "…"}',
         'type = "https"\nurl = "https://127.0.0.1:1"\nheaders = {X-Team = "sales"}',
     ),
+    "a comma behind quotes": (f'"{URL}",', "leave out the quotes round the URL", URL),
+    "the magic's line again": (f"%%connect warehouse\n{URL}", "leave out that line: only what stands below it", URL),
+    "an API's address without a type": (
+        'base_url = "https://127.0.0.1:1/v1"\ntoken = %secret pw',
+        'type = "https"   beside the url',
+        'type = "https"\nbase_url = "https://127.0.0.1:1/v1"\ntoken = %secret pw',
+    ),
     "an address": ("127.0.0.1:5432", "it begins with the kind of the connection:  postgresql://", URL),
     "another's address": ("app@127.0.0.1:3306/sales", "mysql://app:%secret NAME@", "mysql://app:%secret pw@127.0.0.1:1/sales"),
     "Oracle's": ("app/%secret pw@//127.0.0.1:1521/orcl", "write  oracle://app:%secret NAME@", URL),

@@ -37,6 +37,19 @@ BODIES = {
         "[headers]   and in the line below it",
         f'{API}[headers]\nX-Team = "a"',
     ),
+    "a colon in a header's name": (f'{API}[headers]\n"X-Team: " = "a"', 'X-Team = "…"', f'{API}[headers]\nX-Team = "a"'),
+    "a colon in the header's name": (
+        f'{API}auth = "header"\nheader = "X-Api-Key: "\ntoken = %secret pw',
+        'header = "X-Api-Key"',
+        f'{API}auth = "header"\nheader = "X-Api-Key"\ntoken = %secret pw',
+    ),
+    "a blank in a header's name": (f'{API}[headers]\n"My Team" = "a"', 'X-Team = "…"', f'{API}[headers]\nX-Team = "a"'),
+    "a header with accents": (
+        f'{API}[headers]\nX-Team = "ü"',
+        "without accents and line breaks",
+        f'{API}[headers]\nX-Team = "u"',
+    ),
+    "a header of two lines": (f'{API}[headers]\nX-Team = "a\\nb"', "without accents and line", f'{API}[headers]\nX-Team = "a"'),
     "a table of one header": (f'{API}[header]\nX-Team = "a"', "did you mean [headers]?", f'{API}[headers]\nX-Team = "a"'),
     "a URL as a connection string": (
         'connection_string = "postgresql://app@127.0.0.1:1/sales"',
