@@ -12,11 +12,12 @@ from collections.abc import Container
 
 from flowfile_nb import session
 from flowfile_nb.core.expression import expression
-from flowfile_nb.core.names import suggest
+from flowfile_nb.core.names import quoted, suggest
 from flowfile_nb.errors import UsageError
 
 # What IPython would put a variable's content for, in the lines of other magics.
 _VARIABLE = expression(r"\$\{?([A-Za-z_]\w*)\}?|\{+([^{}]*)\}+")
+_REFERENCE = expression(r"\$\{secret:([^}]*)\}")
 _IN_QUOTES = expression(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.)""")
 _OF_ENVIRONMENT = expression(r"--[a-z-]*env[ =]+\S+")
 
@@ -34,6 +35,11 @@ def require_written_out(line: str, words: list[str], namespace: Container[str]) 
         UsageError: Otherwise: how the line is written with what the variable stands for.
     """
     bare = _OF_ENVIRONMENT.sub("", _IN_QUOTES.sub("", line))
+    if _REFERENCE.search(bare):
+        raise UsageError(
+            "a line of %secret takes a name, and that is a reference, which stands for the value; nothing was done",
+            hint=f"%secret {_REFERENCE.sub(lambda found: quoted(found[1]), line.strip())}",
+        )
     found = _VARIABLE.search(bare)
     if found is None or any(found[0] in word and word in session.secrets for word in words):
         return

@@ -53,6 +53,10 @@ def set_(shell: InteractiveShell, args: Namespace) -> None:
     if replaced and session.backend().keeps_previous:
         print(f"Its previous value is kept for {UNDO_DAYS} days:  %secret undo {quoted(name)}   puts it back, once.")
     tell_of_override(name)
+    if value != value.strip() and "\n" not in value:
+        print(
+            f"It begins or ends with a blank, which is a part of it. If that is a slip:  %secret set {quoted(name)} --replace"
+        )
     tell_of_cells(shell, name, value)
     if len(value) < MIN_CHARACTERS:
         print(f"It has under {MIN_CHARACTERS} characters: outputs are not masked for it, or every other word would be.")

@@ -20,7 +20,7 @@ from tests.support.kernel import Kernel, running_kernel
 from tests.support.shell import Shell
 
 LOCKED = "another program, or another connection of this kernel, keeps the file locked"
-_HOLDS = """
+HOLDS = """
 import sqlite3, sys
 holder = sqlite3.connect(sys.argv[1], isolation_level=None)
 holder.executescript("CREATE TABLE t (a); BEGIN EXCLUSIVE")
@@ -42,7 +42,7 @@ def server(postgres: Postgres) -> str:
 def locked(tmp_path: Path) -> Iterator[Path]:
     """A SQLite database that another process keeps locked: of their own, two libraries in one process see no locks."""
     path = tmp_path / "sales.db"
-    holding = [sys.executable, "-c", _HOLDS, str(path)]
+    holding = [sys.executable, "-c", HOLDS, str(path)]
     with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "locked\n"

@@ -8,6 +8,7 @@ of its own.
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from flowfile_nb import connecting
 from flowfile_nb.connections.held import everyone
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError
 from notebooks.throwaway import Postgres
+from tests.connections.test_database_failures import HOLDS
 from tests.connections.test_described_storage import toml
 from tests.support.http_server import Answer, Server, running
 from tests.support.postgres import running_postgres, stopped
@@ -372,3 +374,25 @@ def test_a_key_of_s3_that_is_refused_in_a_later_cell(shell: Shell) -> None:
     for cell in cells[:2]:
         hint = "check host and port, the VPN, and whether the server is up"
         told(shell, cell, f"{used}no server answers there", hint)
+
+
+def test_a_sqlite_file_that_is_locked_or_none(shell: Shell, tmp_path: Path) -> None:
+    """DuckDB attaches either without a look, and we take one; the waiting is as long as the line says, else SQLite's own."""
+    path = tmp_path / "sales.db"
+    holding = [sys.executable, "-c", HOLDS, str(path)]
+    with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "locked\n"
+        for options in ("--timeout 0.3", ""):
+            shell.run(f"%%connect w --as duckdb {options}\nsqlite:///{path}")
+            assert isinstance(shell.error, ConnectionFailedError), shell.shown
+            assert "another connection of this kernel, keeps the file locked" in shell.error.message
+        assert f"Waiting for sqlite:///{path}" in shell.shown
+        assert "Bound" in shell.run(f"%%connect w --as duckdb --no-test\nsqlite:///{path}")
+        holder.communicate()
+    assert "Connected" in shell.run(f"%%connect w --as duckdb --replace\nsqlite:///{path}")
+
+    (tmp_path / "sales.csv").write_text("when,what\n" * 100)
+    shell.run(f"%%connect w --as duckdb --replace\nsqlite:///{tmp_path}/sales.csv")
+    assert isinstance(shell.error, ConnectionFailedError), shell.shown
+    assert "no database of this kind" in shell.error.message

@@ -388,3 +388,27 @@ def test_a_secret_in_text_names_itself(shell: Shell) -> None:
     shell.run("pw = %secret 'my pw'\nf'{pw}'")
 
     assert "use %%connect with  ${secret:my pw}," in _hint(shell)
+
+
+def test_a_reference_is_no_name(shell: Shell) -> None:
+    """What is copied from a connection gives the name in the hint."""
+    fnb.secrets["my pw"] = CANARY
+
+    for line in ("%secret ${secret:my pw}", "%secret delete ${secret:my pw} --yes"):
+        shell.run(line)
+        assert "that is a reference" in shell.shown
+    assert _hint(shell) == '%secret delete "my pw" --yes'
+    assert "Deleted my pw" in shell.run(_hint(shell))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(f" {CANARY}", True), (f"{CANARY}\t", True), (CANARY, False), ("two words", False)]
+)
+def test_a_blank_that_was_pasted_with_the_value(shell: Shell, typed: Typed, value: str, said: bool) -> None:
+    """It is stored as it was typed, and said: a server would refuse it, and nobody sees why."""
+    typed(value)
+
+    shown = shell.run("%secret set pw")
+
+    assert ("It begins or ends with a blank" in shown) is said
+    assert fnb.secrets["pw"].get_secret_value() == value

@@ -20,13 +20,14 @@ from flowfile_nb.connections.database_failures import explain_opening
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import family_of
-from flowfile_nb.connections.forms.duckdb_attach import attachment_of, of_s3, opened, renewed, take_out
+from flowfile_nb.connections.forms.duckdb_attach import attachment_of, look_at_file, of_s3, opened, renewed, take_out
 from flowfile_nb.connections.forms.duckdb_errors import explain_errors
 from flowfile_nb.connections.forms.duckdb_lost import teller_of
 from flowfile_nb.connections.held import Held, Login
 from flowfile_nb.connections.object_storage import ObjectStorage
 from flowfile_nb.connections.s3 import S3
 from flowfile_nb.connections.spec import Spec, scheme_of, secrets_in
+from flowfile_nb.connections.timeouts import limit_s
 from flowfile_nb.core.references import fill
 from flowfile_nb.errors import ConnectionFailedError, FlowfileNbError
 
@@ -48,6 +49,7 @@ class DuckDB:
     def __init__(self) -> None:
         self._place = ""
         self._is_s3 = False
+        self._look: Callable[[Any], None] = lambda connection: None
         self._storage: tuple[Kind, Any] | None = None
         """What reads files for it, and the filesystem."""
         self._held: Held | None = None
@@ -68,14 +70,7 @@ class DuckDB:
 
         kind = scheme_of(spec).lower()
         if kind in _OTHER_STORAGE:
-            family = family_of(spec)
-            filesystem = family.make(spec, reveal)
-            self._place, self._storage = family.target(filesystem), (family, filesystem)
-            connection = duckdb.connect()
-            connection.register_filesystem(filesystem)
-            assert isinstance(family, ObjectStorage)
-            explain_errors(connection, filesystem, family)
-            return connection
+            return self._through_filesystem(duckdb.connect(), spec, reveal)
         login = Login(spec, reveal)
         reveal = login.access
         s3 = S3().described(spec) if kind == "s3" else None
@@ -83,15 +78,7 @@ class DuckDB:
         self._place = S3().place(s3).text if s3 is not None else dialects.place_of(database.url_of(spec))
 
         def in_our_words(work: Callable[[], _Made]) -> _Made:
-            try:
-                return work()
-            except FlowfileNbError:
-                raise
-            except (duckdb.Error, TimeoutError) as error:
-                raise _explained(error, spec, self._place, reveal) from None
-            except KeyboardInterrupt:
-                # Raised anew, so that its traceback has no frame in which a value is a local variable.
-                raise KeyboardInterrupt from None
+            return _in_our_words(work, lambda error: _explained(error, spec, self._place, reveal))
 
         attachment = attachment_of(duckdb, spec, reveal) if s3 is None else of_s3(duckdb, s3, reveal)
         if attachment is None:
@@ -100,6 +87,8 @@ class DuckDB:
             self._held = Held(connection, login, self._place, lambda native: native.close())
             return connection
         connection = in_our_words(lambda: opened(duckdb, attachment))
+        if attachment.limit_s is None and s3 is None:
+            self._look = lambda native: in_our_words(lambda: look_at_file(native, self._place, limit_s(reveal)))
 
         def end(native: Any) -> None:
             take_out(duckdb, native, attachment)
@@ -111,8 +100,18 @@ class DuckDB:
         self._held.explained_by = teller_of(connection, spec, reveal)
         return connection  # type: ignore[no-any-return]
 
+    def _through_filesystem(self, connection: Any, spec: Spec, reveal: Access) -> DuckDBPyConnection:
+        family = family_of(spec)
+        filesystem = family.make(spec, reveal)
+        self._place, self._storage = family.target(filesystem), (family, filesystem)
+        connection.register_filesystem(filesystem)
+        assert isinstance(family, ObjectStorage)
+        explain_errors(connection, filesystem, family)
+        return connection  # type: ignore[no-any-return]
+
     def check(self, connection: DuckDBPyConnection) -> None:
-        """Try the filesystem, if there is one. Attaching opens a database; of S3 nothing is known until a bucket is named."""
+        """Try the filesystem, or look at the file; a server was asked. Of S3 nothing is known until a bucket is named."""
+        self._look(connection)
         if self._storage is not None:
             family, filesystem = self._storage
             family.check(filesystem)
@@ -134,6 +133,20 @@ class DuckDB:
         if self._storage is not None:
             family, filesystem = self._storage
             family.close(filesystem)
+
+
+def _in_our_words(work: Callable[[], _Made], explained: Callable[[BaseException], ConnectionFailedError]) -> _Made:
+    import duckdb
+
+    try:
+        return work()
+    except FlowfileNbError:
+        raise
+    except (duckdb.Error, OSError) as error:
+        raise explained(error) from None
+    except KeyboardInterrupt:
+        # Raised anew, so that its traceback has no frame in which a value is a local variable.
+        raise KeyboardInterrupt from None
 
 
 def _explained(error: BaseException, spec: Spec, place: str, access: Access) -> ConnectionFailedError:

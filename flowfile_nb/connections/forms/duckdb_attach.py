@@ -8,6 +8,7 @@ error can print it with a line of SQL.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +21,7 @@ from flowfile_nb.connections.storage_parts import Credentials, Parts
 from flowfile_nb.connections.timeouts import libpq_limit, limit_s
 from flowfile_nb.core.references import fill, names_in
 from flowfile_nb.errors import ConnectionSpecError, MissingDriverError
+from flowfile_nb.waiting import said_if_slow
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -86,6 +88,26 @@ def opened(duckdb: Any, attachment: Attachment) -> Any:
 
     # It is closed by who uses it, or the closing would wait, too.
     return _in_time(attachment, put_in, lambda late: late.close())
+
+
+def look_at_file(connection: Any, place: str, limit_s: float) -> None:
+    """
+    Let pass a file that can be read: SQLite's is attached without a look at what it is.
+
+    Args:
+        connection: DuckDB's.
+        place: What is said to be waited for, if that takes long.
+        limit_s: How long it may take; SQLite itself waits five seconds while another keeps the file locked.
+    """
+
+    def look() -> None:
+        with connection.cursor() as beside:
+            beside.execute("SELECT count(*) FROM duckdb_tables()").fetchall()
+
+    with said_if_slow(place), suppress(TimeoutError):
+        within(limit_s, look, lambda _: None)
+        return
+    raise OSError("database is locked")
 
 
 def renewed(native: Any, attachment: Attachment, take_out: Callable[[Any], None]) -> None:
