@@ -157,7 +157,8 @@ def _warning(data: bytes, hits: list[Hit]) -> str:
     better = b"".join([*parts, data[end:]]).decode("utf-8", "replace")
     names = list(dict.fromkeys(hit.name for hit in hits))
     references = [reference(name) for name in names]
-    lines = [f"    {_written(line, names)}" for line in better.splitlines() if any(one in line for one in references)]
+    within = [line for line in better.splitlines() if any(one in line for one in references)]
+    lines = [f"    {_written(line, names, is_described=b'connect' in data)}" for line in within]
     whose = ", ".join(repr(name) for name in names)
     return "\n".join(
         [
@@ -168,12 +169,16 @@ def _warning(data: bytes, hits: list[Hit]) -> str:
     )
 
 
-def _written(line: str, names: list[str]) -> str:
+def _written(line: str, names: list[str], *, is_described: bool = False) -> str:
     """
-    Return a line with a reference in it as code that runs, where it does no more than assign the value.
+    Return a line with a reference in it as code that runs, where the value is assigned or stands by itself.
+
+    *is_described* says that it may be a part of a connection's description, where a reference is filled in.
 
     >>> _written("pw = '${secret:prod_pw}'", ["prod_pw"])
     'pw = %secret prod_pw'
+    >>> _written("login('app', '${secret:prod_pw}')", ["prod_pw"])
+    "login('app', fnb.secrets['prod_pw'].get_secret_value())"
     >>> _written('os.environ["PGPASSWORD"] = "${secret:prod_pw}"', ["prod_pw"])
     '%secret env prod_pw PGPASSWORD'
     """
@@ -186,4 +191,8 @@ def _written(line: str, names: list[str]) -> str:
         # IPython's `%env` would set it to the reference itself.
         if found := re.match(rf"(\s*)%(?:env|set_env)\s+(\w+)\s*[= ]\s*{re.escape(reference(name))}\s*$", line):
             return f"{found[1]}%secret env {quoted(name)} {found[2]}"
+        # Only a connection's description has references filled in; elsewhere it would be text like any other.
+        if not is_described:
+            for quote in "'\"":
+                line = line.replace(f"{quote}{reference(name)}{quote}", f"fnb.secrets[{name!r}].get_secret_value()")
     return line

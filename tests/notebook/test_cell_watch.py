@@ -39,6 +39,19 @@ def test_the_warning_names_the_secret_and_shows_how_to_write_it(stored: Shell) -
     assert VALUE not in stored.remembered()
 
 
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("VALUE == pw", "fnb.secrets['prod_pw'].get_secret_value() == pw"),
+        ("login('app', VALUE)", "login('app', fnb.secrets['prod_pw'].get_secret_value())"),
+        ("fnb.connect({'type': 'mysql',\n  'password': VALUE})", "  'password': '${secret:prod_pw}'})"),
+    ],
+)
+def test_the_line_that_is_shown_is_right(stored: Shell, cell: str, written: str) -> None:
+    """A reference is filled in in the description of a connection, and nowhere else: compared with, it would be no password."""
+    assert f"    {written}\n" in stored.run(cell.replace("VALUE", repr(VALUE)))
+
+
 def test_encoded_values_are_noticed(stored: Shell) -> None:
     """Base64 and hex in a cell are the value, too."""
     assert "'prod_pw'" in stored.run("x = 'aHVudGVyMnh5eg=='")
