@@ -295,7 +295,9 @@ class Vault(KeptConnections):
         if name in names and self.store.find(self.user_id, name) is None:
             # It is there, and the index does not lead to it.
             return self.store.damaged()
-        return no_such_secret(name, names, instead=instead)
+        from flowfile_nb.attended import is_attended
+
+        return no_such_secret(name, names, instead=instead, attended=is_attended())
 
 
 def open_vault() -> Vault:

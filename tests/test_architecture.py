@@ -20,21 +20,22 @@ ROOMS = {
     "checkup": {"errors", "core", "storage", "backend", "checkup"},
     "listing": {"core", "backend"},
     "flowfile_connections": {"errors", "core", "storage", "backend"},
-    "vault": {"errors", "core", "storage", "backend", "checkup", "listing", "kept_connections"},
+    "vault": {"attended", "errors", "core", "storage", "backend", "checkup", "listing", "kept_connections"},
     "kept_connections": {"core", "storage", "backend", "flowfile_connections"},
     # `waiting` for a locked file: for others the verb says what is waited for.
-    "connections": {"errors", "core", "backend", "loading", "connections", "waiting"},
+    "connections": {"attended", "errors", "core", "backend", "loading", "connections", "waiting"},
     # `extension` at the first value that has to be masked.
     "session": {"errors", "core", "backend", "vault", "connections", "team", "extension"},
     "connecting": {"errors", "core", "backend", "session", "connections", "team"},
     "lifecycle": {"errors", "core", "storage", "backend", "vault", "lifecycle"},
     "broker": {"errors", "core", "storage", "backend", "vault", "connections", "broker"},
-    "team": {"errors", "core", "backend", "connections", "team", "waiting"},
+    "team": {"attended", "errors", "core", "backend", "connections", "team", "waiting"},
     # The garbage collector, while a cell imports much.
     "loading": set(),
     # A bar in a terminal, which both the command line and the notebook draw.
     "progress": set(),
     # A line in a cell, for what is opened and for what a team's database is asked.
+    "attended": set(),
     "waiting": set(),
     "scan": {"errors", "core", "backend", "progress", "scan"},
     # `connections` for what it takes as a definition: one that it does not understand is not saved.
@@ -43,7 +44,7 @@ ROOMS = {
     # `backend` for the data it shows: Listing.
     "notebook": {
         *("errors", "core", "backend", "session", "connecting", "connections", "progress", "lifecycle", "scan", "importing"),
-        *("notebook", "team", "waiting"),
+        *("attended", "notebook", "team", "waiting"),
     },
 }
 

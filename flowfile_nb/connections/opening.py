@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from flowfile_nb.attended import is_attended
 from flowfile_nb.connections.access import Access, access_of
 from flowfile_nb.connections.families import Reveal, family_of, form_of
 from flowfile_nb.connections.file_paths import located
 from flowfile_nb.connections.spec import read_spec, scheme_of, secrets_in
-from flowfile_nb.core.names import quoted
+from flowfile_nb.core.names import environment_variable, quoted
 from flowfile_nb.errors import NoSuchSecretError, ReferenceSyntaxError
 from flowfile_nb.loading import uncollected
 
@@ -159,5 +160,7 @@ def require_all(names: Sequence[str], require: Require) -> None:
     if errors:
         raise NoSuchSecretError(
             f"this connection needs secrets that are not there: {', '.join(repr(name) for name, _ in errors)}",
-            hint="add them:  " + "   ".join(f"%secret set {quoted(name)}" for name, _ in errors),
+            hint="add them:  " + "   ".join(f"%secret set {quoted(name)}" for name, _ in errors)
+            if is_attended()
+            else "in a headless run they are given by " + ", ".join(environment_variable(name) for name, _ in errors),
         )

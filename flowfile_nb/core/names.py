@@ -146,7 +146,7 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     return next(iter(get_close_matches(word, known, 1, cutoff)), None)
 
 
-def no_such_secret(name: str, known: Iterable[str], *, instead: str | None = None) -> NoSuchSecretError:
+def no_such_secret(name: str, known: Iterable[str], *, instead: str | None = None, attended: bool = True) -> NoSuchSecretError:
     """
     Return what is said of a name that nobody has.
 
@@ -154,9 +154,13 @@ def no_such_secret(name: str, known: Iterable[str], *, instead: str | None = Non
         name: The name.
         known: Those that somebody has; the nearest is named.
         instead: What the hint says in place of how to add it, where one would not: empty, or a sentence.
+        attended: Whether somebody could be asked for the value; else the hint names the variable that gives it.
     """
     close = suggest(name, known)
     told = [f"did you mean {close!r}?  "] if close else []
+    if instead is None and not attended and name.strip():
+        told.append(f"In a headless run it is given by {environment_variable(name)};  stored:  %secret set {quoted(name)}")
+        return NoSuchSecretError(f"no secret named {name!r}", hint="".join(told))
     if instead is None:
         told += [f"Add it:  %secret set {quoted(name)}   "] if name.strip() else []
     elif instead:

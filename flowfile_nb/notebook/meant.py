@@ -6,6 +6,7 @@ from collections.abc import Container
 from contextlib import suppress
 
 from flowfile_nb import session
+from flowfile_nb.attended import is_attended
 from flowfile_nb.core.names import nearest, no_such_secret, quoted, suggest
 from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, UsageError, ValueOnLineError
 from flowfile_nb.notebook.line_variables import of_variable
@@ -48,7 +49,9 @@ def or_verb(error: NoSuchSecretError, name: str) -> NoSuchSecretError:
     near = _near_verb(name)
     if near is None or suggest(name, [*session.backend().names(), near]) != near:
         return error
-    return NoSuchSecretError(error.message, hint=f"did you mean  %secret {near}?  {no_such_secret(name, ()).hint}")
+    return NoSuchSecretError(
+        error.message, hint=f"did you mean  %secret {near}?  {no_such_secret(name, (), attended=is_attended()).hint}"
+    )
 
 
 def in_quotes(words: list[str]) -> str:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+from flowfile_nb.attended import is_attended
 from flowfile_nb.backend import Finding, FlowfileConnection, Known, Listing, Part, SecretBackend, TeamConnection
 from flowfile_nb.core.names import NOT_KEPT, environment_variable, no_such_secret, quoted, require_name, require_value
 from flowfile_nb.errors import FlowfileNbError, NoSuchSecretError, NothingToUndoError, SharedSecretError
@@ -120,7 +121,7 @@ class TeamBackend:
         try:
             value = str(self.client.post("api/secrets/reveal", {"name": name})["value"])
         except NoSuchSecretError:
-            raise no_such_secret(name, self.names()) from None
+            raise no_such_secret(name, self.names(), attended=is_attended()) from None
         except SharedSecretError as error:
             raise self._shared(name, error) from None
         self._see(name, value)
@@ -267,7 +268,7 @@ class TeamBackend:
         for entry in self.entries():
             if entry.name == name:
                 return entry
-        raise no_such_secret(name, self.names(), instead=instead)
+        raise no_such_secret(name, self.names(), instead=instead, attended=is_attended())
 
     def _overridden(self, entry: SecretEntry) -> SecretEntry:
         if environment_variable(entry.name) not in self._environ:

@@ -60,6 +60,15 @@ def test_a_name_that_nobody_has(name: str, hint: str) -> None:
     assert no_such_secret(name, [], instead="It is gone.").hint == "It is gone.  List yours:  %secret list"
 
 
+def test_a_name_that_nobody_has_where_nobody_can_be_asked() -> None:
+    """The variable that gives it, unless it is not to be added."""
+    hint = "In a headless run it is given by FLOWFILE_SECRET_PROD_PW;  stored:  %secret set prod_pw"
+    assert no_such_secret("prod_pw", [], attended=False).hint == hint
+    assert no_such_secret("prod_pw", ["prod_pw2"], attended=False).hint == f"did you mean 'prod_pw2'?  {hint}"
+    assert no_such_secret("prod_pw", [], instead="", attended=False).hint == "List yours:  %secret list"
+    assert no_such_secret(" ", [], attended=False).hint == "List yours:  %secret list"
+
+
 def test_environment_variable_is_flowfiles_spelling() -> None:
     """Upper case, each run of other characters one underscore."""
     assert environment_variable("prod-db  password") == "FLOWFILE_SECRET_PROD_DB_PASSWORD"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -80,6 +82,32 @@ def test_a_front_end_that_cannot_ask(kernel: Kernel) -> None:
     assert "NoPromptError" in shown
     assert "FLOWFILE_SECRET_PROD_PW" in shown
     assert len(shown.strip().split("\n")) == 2
+
+
+@pytest.mark.parametrize("cell", ["%secret prod_pw", "import flowfile_nb as fnb; fnb.secrets['prod_pw']"])
+def test_a_missing_secret_where_nobody_can_be_asked(kernel: Kernel, cell: str) -> None:
+    """The hint names the variable that gives it there, and how it is added where somebody sits."""
+    headless, attended = kernel.run(cell), kernel.run(cell, typed="")
+
+    assert "given by FLOWFILE_SECRET_PROD_PW;  stored:  %secret set prod_pw" in headless
+    assert "Add it:  %secret set prod_pw" in attended
+    assert len(headless.strip().split("\n")) == len(attended.strip().split("\n")) == 2
+
+
+def test_missing_secrets_of_a_connection_where_nobody_can_be_asked(kernel: Kernel) -> None:
+    """All variables at once; where somebody sits, all commands."""
+    cell = "%%connect db\ntype = 'mysql'\nhost = 'h'\nuser = %secret a b\npassword = %secret c".replace("a b", '"a b"')
+
+    assert "in a headless run they are given by FLOWFILE_SECRET_A_B, FLOWFILE_SECRET_C" in kernel.run(cell)
+    assert 'add them:  %secret set "a b"   %secret set c' in kernel.run(cell, typed="")
+
+
+def test_a_missing_secret_in_a_script(home: Path) -> None:
+    """No magic could ask there."""
+    script = "import flowfile_nb as fnb; fnb.secrets['prod_pw']"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert "given by FLOWFILE_SECRET_PROD_PW" in done.stderr
 
 
 def test_loading_imports_next_to_nothing(home: Path) -> None:
