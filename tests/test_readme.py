@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+import flowfile_nb as fnb
+from flowfile_nb.errors import NoSuchSecretError
 from flowfile_nb.notebook.arguments import CONNECT_OPTIONS, SAVED_OPTIONS
 from flowfile_nb.notebook.secret_arguments import OPTIONS, VERBS
+from tests.support.shell import Shell
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,13 +50,10 @@ def test_the_two_commands_stand_where_ci_looks_for_them() -> None:
     assert "try-out/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
 
 
-def test_the_errors_shown_are_the_errors_raised() -> None:
+def test_the_errors_shown_are_the_errors_raised(shell: Shell) -> None:
     """The failure in the README is what a user would see."""
-    import flowfile_nb as fnb
-    from flowfile_nb.errors import NoSuchSecretError
-
     fnb.secrets["prod_pw"] = "x"
-    with pytest.raises(NoSuchSecretError) as caught:
-        fnb.secrets["prd_pw"]
+    shell.run("%secret prd_pw")
 
-    assert caught.value._render_traceback_()[0] in README
+    assert isinstance(shell.error, NoSuchSecretError)
+    assert shell.error._render_traceback_()[0] in README
