@@ -346,12 +346,12 @@ def test_a_duckdb_file_that_another_process_has_open(tmp_path: Path) -> None:
 
 
 def test_several_missing_secrets_are_named_at_once() -> None:
-    """With the command for each."""
+    """With the variable for each, in a script; in a notebook with the command for each (`tests/notebook/test_kernel.py`)."""
     with pytest.raises(NoSuchSecretError) as caught:
         fnb.connect('postgresql://%secret "the user":%secret nobody@h/%secret pw')
 
     assert caught.value.message == "this connection needs secrets that are not there: 'the user', 'nobody'"
-    assert caught.value.hint == 'add them:  %secret set "the user"   %secret set nobody'
+    assert caught.value.hint == "in a headless run they are given by FLOWFILE_SECRET_THE_USER, FLOWFILE_SECRET_NOBODY"
 
 
 @pytest.mark.parametrize(("driver", "name"), [(psycopg, "postgresql"), (pymysql, "mysql")])

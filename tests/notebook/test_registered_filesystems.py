@@ -79,7 +79,7 @@ def test_a_secret_that_is_gone(
     short(
         read(kernel, path),
         f"Error: no secret named 'lake_key'   (in {place})",
-        "Add it:  %secret set lake_key   List yours:  %secret list",
+        "In a headless run it is given by FLOWFILE_SECRET_LAKE_KEY;  stored:  %secret set lake_key",
     )
 
 
