@@ -204,6 +204,23 @@ def test_a_writer_that_waits_for_a_rotation_writes_with_the_new_key(vault: Vault
     assert Keychain(entries_of(vault)[ENTRY].encode()).decrypt_secret(token_of(vault, "d"), 1) == "written"
 
 
+def test_a_rotation_between_looking_for_the_key_and_at_the_rows(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key does not fit what is there by then, and is no wrong one for that: it is looked up again."""
+    writer = Vault({})
+    fact, turned = writer.store.fact, []
+
+    def after_a_rotation(name: str) -> str | None:
+        if not turned:
+            turned.append(turn(vault))
+        return fact(name)
+
+    monkeypatch.setattr(writer.store, "fact", after_a_rotation)
+    writer.set("d", "written", replace=False)
+
+    assert turned
+    assert Keychain(entries_of(vault)[ENTRY].encode()).decrypt_secret(token_of(vault, "d"), 1) == "written"
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), StoreError("the disk is full")])
 def test_what_fails_is_undone(vault: Vault, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk, or Ctrl+C: the key and the rows are what they were, and nothing waits to be finished."""
