@@ -150,7 +150,9 @@ def hide_values(cell: str) -> str:
     def hide(match: re.Match[str]) -> str:
         args = match["args"]
         words = _words(without_comment(args.replace("\\\n", " ")))
-        name = value_on_line(words) or passphrase_on_line(words) or (_name_of_no_verb(words) if begins_line(match) else None)
+        found = (value_on_line(words), passphrase_on_line(words), _name_of_no_verb(words) if begins_line(match) else None)
+        # An empty one is one, too: of `%secret set =hunter2 x`.
+        name = next((name for name in found if name is not None), None)
         if name is None:
             return match[0]
         start = match.start("args") - match.start()

@@ -54,6 +54,12 @@ def test_values_are_hidden(cell: str) -> None:
     assert hidden.count("\n") == cell.replace("\\\n", "").count("\n")
 
 
+@pytest.mark.parametrize("cell", [f"%secret set ={CANARY} x", f"%secret =\x07 ={CANARY}"])
+def test_a_value_for_no_name_is_hidden(cell: str) -> None:
+    """Where the name was forgotten, the line is refused as any other."""
+    assert CANARY not in hide_values(cell)
+
+
 @pytest.mark.parametrize(
     "cell",
     [
