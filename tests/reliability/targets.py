@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from cryptography.fernet import Fernet
 
 from flowfile_nb.connections.spec import read_spec, secrets_in
-from flowfile_nb.core.cell_source import REMOVED, hide_values, value_on_line
+from flowfile_nb.core.cell_source import REMOVED, hide_values, value_on_line, without_comment
 from flowfile_nb.core.crypto import Keychain, token_owner, token_times
 from flowfile_nb.core.names import environment_variable, quoted, require_name, require_value, suggest
 from flowfile_nb.core.references import StandIns, fill, names_in, reference
@@ -228,7 +228,7 @@ def _name_on(line: str) -> str | None:
     try:
         return value_on_line(split(line))
     except UsageError:
-        return value_on_line(line.split())
+        return value_on_line(without_comment(line).split())
 
 
 @cache
