@@ -292,8 +292,9 @@ class Vault(KeptConnections):
 
     def _unknown(self, name: str, *, instead: str | None = None) -> NoSuchSecretError | StoreError:
         names = self.names()
-        if name in names and self.store.find(self.user_id, name) is None:
-            # It is there, and the index does not lead to it.
+        is_there = name in names or self.store.is_indexed(self.user_id, name)
+        if is_there and self.store.find(self.user_id, name) is None:
+            # The index does not lead to it, or to what is there no more.
             return self.store.damaged()
         from flowfile_nb.attended import is_attended
 

@@ -85,6 +85,10 @@ class Rows(OwnFacts):
                         found = db.execute(_SHARED, (user_id, name)).fetchone()
         return None if found is None else self._row(name, *found)
 
+    def is_indexed(self, user_id: int, name: str) -> bool:
+        """Return whether the index of our own database has a user's name, whatever the table has."""
+        return self.active.first("SELECT 1 FROM secrets WHERE name = ? AND user_id = ?", name, user_id) is not None
+
     def names(self, user_id: int) -> list[str]:
         """Return the names a user can use, each once, the oldest first."""
         (names,) = self._usable(user_id, _NAME)

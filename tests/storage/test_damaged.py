@@ -96,6 +96,17 @@ def test_an_index_that_leads_nowhere(vault: Vault) -> None:
         assert_damage_is_said(caught.value)
 
 
+def test_an_index_that_leads_to_what_is_gone(vault: Vault) -> None:
+    """A row whose number and name were overwritten is damage, not an unknown name."""
+    with changed(vault) as db:
+        db.execute("UPDATE secrets SET id = 99, name = 'overwritten' WHERE name = 'b'")
+
+    with pytest.raises(StoreError) as caught:
+        vault.reveal("b")
+
+    assert_damage_is_said(caught.value)
+
+
 def test_an_owner_that_is_no_number(vault: Vault) -> None:
     """The row is refused, and the key is still proved by the others."""
     with changed(vault) as db:
