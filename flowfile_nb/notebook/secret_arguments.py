@@ -70,9 +70,10 @@ def refuse_value(words: list[str]) -> None:
         kept = "".join(f" {option}" for option in ("--replace", "--if-missing") if option in words)
         # What stands behind it may be the rest of a name, and is not repeated: it may be a value as well.
         quotes = "" if f"{name}=" in " ".join(words) else f'  A name with spaces needs quotes:  %secret set "{name} …"{kept}'
+        named = quoted(name) if name.strip() else "NAME"
         raise ValueOnLineError(
             "a value is never typed on the line: it would stay in the notebook and in the history. Nothing was stored",
-            hint=f"%secret set {quoted(name)}{kept}   asks for it, hidden.  Delete the value from this cell, too.{quotes}",
+            hint=f"%secret set {named}{kept}   asks for it, hidden.  Delete the value from this cell, too.{quotes}",
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import pytest
 import flowfile_nb as fnb
 from flowfile_nb.errors import ConnectionFailedError, ConnectionSpecError
 from notebooks.throwaway import Postgres
-from tests.support.kernel import Kernel, running_kernel
+from tests.support.kernel import Kernel, kernel_at
 from tests.support.shell import Shell
 
 LOCKED = "another program, or another connection of this kernel, keeps the file locked"
@@ -251,11 +250,7 @@ def test_the_limit_of_opening_is_not_that_of_statements(shell: Shell, tmp_path: 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     """A kernel with a home of its own."""
-    home = tmp_path_factory.mktemp("home")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOWFILE_")}
-    environment |= {"HOME": str(home), "USERPROFILE": str(home), "IPYTHONDIR": str(home / ".ipython")}
-    with running_kernel(environment) as kernel:
-        kernel.run("%load_ext flowfile_nb")
+    with kernel_at(tmp_path_factory.mktemp("home")) as kernel:
         yield kernel
 
 

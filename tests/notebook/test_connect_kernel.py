@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,18 +11,15 @@ import pytest
 
 from tests.support.dumb_server import answering, silent
 from tests.support.http_server import Answer, running
-from tests.support.kernel import TIMEOUT_S, Kernel, running_kernel
+from tests.support.kernel import TIMEOUT_S, Kernel, kernel_at
 
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     """One kernel for the tests of this file, with a home of its own and one secret."""
-    home = tmp_path_factory.mktemp("home")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOWFILE_")}
-    environment |= {"HOME": str(home), "USERPROFILE": str(home), "IPYTHONDIR": str(home / ".ipython")}
-    with running_kernel(environment) as kernel:
+    with kernel_at(tmp_path_factory.mktemp("home")) as kernel:
         # Jedi would look through every library first; what it offers is not ours.
-        kernel.run("%config IPCompleter.use_jedi = False\n%load_ext flowfile_nb\nimport flowfile_nb as fnb")
+        kernel.run("%config IPCompleter.use_jedi = False")
         kernel.run("fnb.secrets['prod_pw'] = 'canary-value'\nfnb.secrets['a b'] = 'another-value'")
         kernel.run("fnb.connect('sqlite://', save='warehouse')")
         yield kernel

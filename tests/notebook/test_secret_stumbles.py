@@ -412,3 +412,11 @@ def test_a_blank_that_was_pasted_with_the_value(shell: Shell, typed: Typed, valu
 
     assert ("It begins or ends with a blank" in shown) is said
     assert fnb.secrets["pw"].get_secret_value() == value
+
+
+def test_a_value_for_a_forgotten_name(shell: Shell) -> None:
+    """The hint shows where a name belongs, and does not repeat that there was none."""
+    shell.run("%secret set =hunter2xyz x")
+
+    assert isinstance(shell.error, ValueOnLineError)
+    assert shell.error.hint.startswith("%secret set NAME   asks for it")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.kernel import Kernel, running_kernel
+from tests.support.kernel import Kernel, kernel_at
 
 # With what URLs, pages and JSON write otherwise, and longer than a line of base64.
 VALUE = "P@ss^w{rd's <tag>&ü, " + "long enough for two lines of base64, as keys and tokens are"
@@ -15,14 +15,10 @@ MASK = "[secret:pw]"
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(home))
-        with running_kernel() as kernel:
-            kernel.run("%load_ext flowfile_nb\nimport flowfile_nb as fnb")
-            # Put together, so that no cell's source is what is looked for.
-            kernel.run(f"V = {VALUE[:5]!r} + {VALUE[5:]!r}\nfnb.secrets['pw'] = V")
-            yield kernel
+    with kernel_at(tmp_path_factory.mktemp("home")) as kernel:
+        # Put together, so that no cell's source is what is looked for.
+        kernel.run(f"V = {VALUE[:5]!r} + {VALUE[5:]!r}\nfnb.secrets['pw'] = V")
+        yield kernel
 
 
 # What a cell shows, and what it would show of the value.

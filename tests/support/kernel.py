@@ -87,6 +87,16 @@ def running_kernel(environment: Mapping[str, str] | None = None) -> Iterator[Ker
         manager.shutdown_kernel(now=False)
 
 
+@contextmanager
+def kernel_at(home: Path) -> Iterator[Kernel]:
+    """Start a kernel whose home is *home*, with no setting of ours, and us loaded as `fnb`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOWFILE_")}
+    environment |= {"HOME": str(home), "USERPROFILE": str(home), "IPYTHONDIR": str(home / ".ipython")}
+    with running_kernel(environment) as kernel:
+        kernel.run("%load_ext flowfile_nb\nimport flowfile_nb as fnb")
+        yield kernel
+
+
 def _text(message: dict[str, Any]) -> str:
     content = message["content"]
     if message["msg_type"] == "stream":
