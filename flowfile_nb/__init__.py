@@ -56,7 +56,10 @@ def __getattr__(name: str) -> Any:
         require_platform()
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    from flowfile_nb.loading import uncollected
+
+    with uncollected():
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from flowfile_nb.core.secret import Secret
 from flowfile_nb.errors import InvalidNameError, NoSuchAttributeError, UnsupportedPlatformError, UsageError
+from flowfile_nb.loading import uncollected
 
 if TYPE_CHECKING:
     from flowfile_nb.backend import SecretBackend
@@ -38,7 +39,8 @@ def backend() -> SecretBackend:
     global _backend  # noqa: PLW0603 - this file is where the state is
     if _backend is None:
         require_platform()
-        from flowfile_nb.vault import open_vault
+        with uncollected():
+            from flowfile_nb.vault import open_vault
 
         if "FLOWFILE_NB_TEAM" in os.environ:
             from flowfile_nb.team import open_team
