@@ -15,8 +15,8 @@ from bisect import bisect_right
 from functools import cache
 
 ESCAPE = b"\x1b"
-SIGNS = (b"\\x1b[", b"\\u001b[", b"<span", b"</span")
-"""What stands in text that has codes in it, or `ESCAPE` does."""
+SIGNS = (b"\\x1b[", b"\\u001b[", b"\\u001b(B", b"<span", b"</span")
+"""What stands in text that has codes in it, or `ESCAPE` does; in JSON, which escapes that, one of these."""
 
 
 @cache

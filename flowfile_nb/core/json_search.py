@@ -6,7 +6,7 @@ import json
 import re
 import threading
 
-from flowfile_nb.core.codes import ESCAPE, SIGNS
+from flowfile_nb.core.codes import SIGNS
 from flowfile_nb.core.index import Index
 from flowfile_nb.core.redaction import Redactor
 
@@ -43,15 +43,18 @@ class JsonSearch:
         """Return whether a value stands in *packed*, or codes do: UTF-8 with escapes only where JSON must have them."""
         if len(self._redactor.patterns) != self._taken:
             self._take_in()
-        return (self._rewritten is not None and bool(self._rewritten.spans(packed))) or self._redactor.hits(packed)
+        return self._redactor.may_hit(packed) or (self._rewritten is not None and bool(self._rewritten.spans(packed)))
 
     def _take_in(self) -> None:
         with self._lock:
             patterns = self._redactor.patterns
             known = len(patterns)
-            # Most are letters and digits, which JSON leaves as they are.
-            new = [_in_json(pattern) for pattern in patterns[self._taken : known] if _ESCAPED.search(pattern)]
-            new += () if self._taken else (_in_json(ESCAPE), *SIGNS)
+            # Most are letters and digits, which JSON leaves as they are; and the JSON form of a sign has the sign in it.
+            new = [
+                _in_json(pattern)
+                for pattern in patterns[self._taken : known]
+                if _ESCAPED.search(pattern) and pattern not in SIGNS
+            ]
             unknown = list(dict.fromkeys(form for form in new if form not in self._forms))
             if unknown:
                 index = self._rewritten or Index(self._redactor.engine)

@@ -146,6 +146,13 @@ class Redactor:
         """Return whether anything has to be masked in *data*."""
         return bool(self.matches(data))
 
+    def may_hit(self, data: bytes) -> bool:
+        """Return whether a value stands in *data*, or signs of codes that may hide one; quicker than `hits` where they do."""
+        if self._pending:
+            self._take_in()
+        hits, has_codes = self._read(data)
+        return bool(hits) or has_codes
+
     def matches(self, data: bytes) -> list[Hit]:
         """Return every place of a value in *data*, overlapping ones too, by start, the longest first; but none in a mask."""
         if self._pending:
