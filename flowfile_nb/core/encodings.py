@@ -44,7 +44,9 @@ def patterns_of(value: str) -> list[bytes]:
         found[raw] = None
         if raw.translate(None, URL_SAFE):
             found |= dict.fromkeys(_escaped(whole, raw))
-        found |= dict.fromkeys(form for form in _binary(raw) if len(form) >= _MIN_DERIVED)
+        forms = _binary(raw)
+        # Of a value that is as long as that, each form is.
+        found |= dict.fromkeys(forms if len(raw) >= _MIN_DERIVED else (form for form in forms if len(form) >= _MIN_DERIVED))
     if len(value) > _ONE_BASE64_LINE or not value.isascii():
         found |= dict.fromkeys(_base64_lines(value))
     found |= dict.fromkeys(abridged(value))
@@ -116,17 +118,18 @@ def _html(text: str) -> Iterator[str]:
             yield bare.replace('"', double).replace("'", single)
 
 
-def _binary(raw: bytes) -> Iterator[bytes]:
-    colons = raw.hex(":").encode()
-    for digits in (raw.hex().encode(), colons, colons.replace(b":", b" ")):
-        yield from (digits, digits.upper())
+def _binary(raw: bytes) -> list[bytes]:
+    digits, colons = raw.hex().encode(), raw.hex(":").encode()
+    blanks = colons.replace(b":", b" ")
+    forms = [digits, digits.upper(), colons, colons.upper(), blanks, blanks.upper()]
     for before in range(3):
         encoded = b64encode(bytes(before) + raw)
         # Left out: the characters that also hold bits of what stands before or after.
         stable = encoded[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
-        yield from (stable, stable.translate(_TO_URLSAFE))
+        forms += (stable, stable.translate(_TO_URLSAFE))
         if not before:
-            yield from (encoded, encoded.translate(_TO_URLSAFE))
+            forms += (encoded, encoded.translate(_TO_URLSAFE))
+    return forms
 
 
 def _base64_lines(value: str) -> Iterator[bytes]:

@@ -53,7 +53,10 @@ def url_forms(raw: bytes) -> Iterator[bytes]:
 
 def _whole(raw: bytes, unsafe: set[int]) -> Iterator[bytes]:
     manners = [manner for manner in _MANNERS if unsafe & manner.keys()]
-    for escaped in _escapes():
+    upper_case, lower_case = _escapes()
+    # A blank's, and others', have no letters.
+    differ = any(upper_case[byte] != lower_case[byte] for byte in unsafe)
+    for escaped in (upper_case, lower_case) if differ else (upper_case,):
         # First, as the others bring more of it.
         quoted = raw.replace(b"%", b"%25")
         for byte in unsafe:
