@@ -11,7 +11,7 @@ from flowfile_nb.broker.api_definitions import api_of, hosts_of, is_api
 from flowfile_nb.broker.model import Definition, Target
 from flowfile_nb.broker.options import TLS_OPTIONS, require_options
 from flowfile_nb.broker.storage.definitions import STORAGE, storage_definition
-from flowfile_nb.connections.database import url_of
+from flowfile_nb.connections.database_url import url_of
 from flowfile_nb.connections.spec import Spec, TableSpec, read_spec, scheme_of, secrets_in
 from flowfile_nb.core.references import names_in, reference
 from flowfile_nb.errors import ConnectionSpecError, NotAllowedError

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from flowfile_nb.connections import database, dialects
+from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.database_failures import explain_opening
+from flowfile_nb.connections.database_url import url_of
 from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.forms.uri import text_of
@@ -50,7 +51,7 @@ class Adbc:
             MissingDriverError: If it is not installed.
             ConnectionFailedError: If the database cannot be opened.
         """
-        url = database.url_of(spec)
+        url = url_of(spec)
         backend = url.get_backend_name()
         self._place = dialects.place_of(url)
         if isinstance(spec, TableSpec) and spec.parts.get("connect_args"):

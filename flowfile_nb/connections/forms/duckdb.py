@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flowfile_nb.connections import database, dialects
+from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.database_failures import explain_opening
+from flowfile_nb.connections.database_url import url_of
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.failures import explain
 from flowfile_nb.connections.families import family_of
@@ -75,14 +76,14 @@ class DuckDB:
         reveal = login.access
         s3 = S3().described(spec) if kind == "s3" else None
         self._is_s3 = s3 is not None
-        self._place = S3().place(s3).text if s3 is not None else dialects.place_of(database.url_of(spec))
+        self._place = S3().place(s3).text if s3 is not None else dialects.place_of(url_of(spec))
 
         def in_our_words(work: Callable[[], _Made]) -> _Made:
             return _in_our_words(work, lambda error: _explained(error, spec, self._place, reveal))
 
         attachment = attachment_of(duckdb, spec, reveal) if s3 is None else of_s3(duckdb, s3, reveal)
         if attachment is None:
-            path = database.url_of(spec).database or ":memory:"
+            path = url_of(spec).database or ":memory:"
             connection = in_our_words(lambda: duckdb.connect(fill(path, reveal)))
             self._held = Held(connection, login, self._place, lambda native: native.close())
             return connection
@@ -152,4 +153,4 @@ def _in_our_words(work: Callable[[], _Made], explained: Callable[[BaseException]
 def _explained(error: BaseException, spec: Spec, place: str, access: Access) -> ConnectionFailedError:
     if scheme_of(spec).lower() == "s3":
         return explain(error, place, secrets_in(spec), access)
-    return explain_opening(error, database.url_of(spec), secrets_in(spec), access)
+    return explain_opening(error, url_of(spec), secrets_in(spec), access)

@@ -12,8 +12,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from flowfile_nb.connections import database, dialects
+from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.database_url import url_of
 from flowfile_nb.connections.deadline import within
 from flowfile_nb.connections.s3 import key_of
 from flowfile_nb.connections.spec import Spec
@@ -48,7 +49,7 @@ class Attachment(NamedTuple):
 
 def attachment_of(duckdb: Any, spec: Spec, reveal: Access) -> Attachment | None:
     """Return how a database is attached; None of one that DuckDB opens by itself."""
-    url = database.url_of(spec)
+    url = url_of(spec)
     backend = url.get_backend_name()
     if backend == "duckdb":
         return None

@@ -10,9 +10,9 @@ import re
 from typing import Any
 from weakref import WeakSet, ref
 
-from flowfile_nb.connections import database
 from flowfile_nb.connections.access import Access
 from flowfile_nb.connections.database_failures import explain_opening
+from flowfile_nb.connections.database_url import url_of
 from flowfile_nb.connections.failures import of_use
 from flowfile_nb.connections.later import Teller, named_by_user
 from flowfile_nb.connections.lost import Explain, explaining
@@ -38,7 +38,7 @@ def teller_of(connection: Any, spec: Spec, access: Access) -> Teller | None:
         return None
     if scheme_of(spec).lower() == "s3":
         explain = _of_s3(ref(connection), spec, access)
-    elif database.url_of(spec).get_backend_name() in _SERVERS:
+    elif url_of(spec).get_backend_name() in _SERVERS:
         explain = _of_server(ref(connection), spec, access)
     else:
         return None
@@ -48,7 +48,7 @@ def teller_of(connection: Any, spec: Spec, access: Access) -> Teller | None:
 
 
 def _of_server(bound: ref[Any], spec: Spec, access: Access) -> Explain:
-    url, names = database.url_of(spec), secrets_in(spec)
+    url, names = url_of(spec), secrets_in(spec)
     lost = explaining(url, names, access, _OPENED_ANEW)
 
     def is_named(text: str) -> bool | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flowfile_nb.connections import database, dialects
 from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.database_url import url_of
 from flowfile_nb.connections.drivers import missing
 from flowfile_nb.connections.forms.duckdb import DuckDB
 from flowfile_nb.connections.held import Held, Login
@@ -39,7 +40,7 @@ class Ibis:
         except ModuleNotFoundError:
             raise missing("ibis", "ibis") from None
 
-        url = database.url_of(spec)
+        url = url_of(spec)
         backend = url.get_backend_name()
         self._place = dialects.place_of(url)
         login = Login(spec, reveal)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from flowfile_nb.connections import database, dialects
+from flowfile_nb.connections import dialects
 from flowfile_nb.connections.access import Access
+from flowfile_nb.connections.database_url import url_of
 from flowfile_nb.connections.spec import Spec
 from flowfile_nb.core.references import fill
 
@@ -17,7 +18,7 @@ def text_of(spec: Spec, reveal: Access) -> str:
     Raises:
         ConnectionSpecError: If the description does not make a database URL.
     """
-    url = database.url_of(spec)
+    url = url_of(spec)
 
     def encoded(text: str | None) -> str:
         return quote(fill(text or "", reveal), safe="")
@@ -42,7 +43,7 @@ class Uri:
 
     def make(self, spec: Spec, reveal: Access) -> str:
         """Return the text; nothing is opened. Raises as `text_of`."""
-        self._place = dialects.place_of(database.url_of(spec))
+        self._place = dialects.place_of(url_of(spec))
         return text_of(spec, reveal)
 
     def check(self, connection: str) -> None:
