@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "flowfile_nb"
 
 ROOMS = {
-    "__init__": {"errors", "core", "session", "connecting", "extension", "notebook"},
+    "__init__": {"errors", "loading", "core", "session", "connecting", "extension", "notebook"},
     # What the hooks of `%load_ext` import at their first use; they themselves are in `__init__`, which has to be quick.
     "extension": {"loading", "notebook"},
     "errors": set(),
@@ -25,7 +25,7 @@ ROOMS = {
     # `waiting` for a locked file: for others the verb says what is waited for.
     "connections": {"attended", "errors", "core", "backend", "loading", "connections", "waiting"},
     # `extension` at the first value that has to be masked.
-    "session": {"errors", "core", "backend", "vault", "connections", "team", "extension"},
+    "session": {"errors", "loading", "core", "backend", "vault", "connections", "team", "extension"},
     "connecting": {"errors", "core", "backend", "session", "connections", "team"},
     "lifecycle": {"errors", "core", "storage", "backend", "vault", "lifecycle"},
     "broker": {"errors", "core", "storage", "backend", "vault", "connections", "broker"},
@@ -65,6 +65,7 @@ LIBRARIES = {
     "sqlalchemy": {
         *(
             "connections/database.py",
+            "connections/database_url.py",
             "connections/database_failures.py",
             "connections/dialects.py",
             "connections/late_binding.py",
