@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from flowfile_nb.core.codes import ESCAPE, SIGNS, Origin, codes, uncoded, without_begun
 from flowfile_nb.core.encodings import MIN_CHARACTERS, patterns_of
 from flowfile_nb.core.index import Index
 from flowfile_nb.core.key_files import secrets_in
+from flowfile_nb.core.masks import NAMELESS, Masked, Masks
 from flowfile_nb.core.prefixes import Prefixes
-from flowfile_nb.core.search import EngineName, engine_name
+from flowfile_nb.core.search import EngineName, Span, engine_name
 from flowfile_nb.core.shortened import Beginning, heads_of
 
-_OPEN = b"[secret:"
-_NAMELESS = b"[secret]"
 # So much of a value with colours in it, cut by a flush, waits for the rest; less is what many texts end in.
 _CUT_UNDER_CODES = 4
 
@@ -62,10 +60,8 @@ class Redactor:
         self._names: dict[bytes, str] = {}
         self._beginnings: dict[bytes, Beginning] = {}
         self._searched: set[bytes] = set()
-        self._prefixes = Prefixes([_NAMELESS])
-        self._masks: dict[bytes, str] = {}
-        self._mask_lengths = {len(_NAMELESS)}
-        self._mask_of: dict[str, bytes] = {}
+        self._prefixes = Prefixes([NAMELESS])
+        self._masks = Masks(self._spans)
         # Reentrant: a finalizer may write output while this thread is learning.
         self._lock = threading.RLock()
 
@@ -182,14 +178,16 @@ class Redactor:
             cut = beginning.find(data, start) if beginning else None
             if cut:
                 found.append((start, *cut))
-        masks = self._masks_in(data) if found else []
-        starts = [start for start, _ in masks]
+        masks = self._masks.within(data) if found else Masked([])
         hits = [
             Hit(start, end, name)
             for start, end, name in sorted(found, key=lambda span: (span[0], -span[1]))
-            if not masks or not _spared(start, end, masks, starts)
+            if not masks.spares(start, end)
         ]
         return hits, any(patterns[at] in SIGNS for _, _, at in spans)
+
+    def _spans(self, data: bytes) -> list[Span]:
+        return self._index.spans(data) if self._index else []
 
     def wait(self) -> None:
         """Return when no database is being built; for measuring."""
@@ -198,16 +196,7 @@ class Redactor:
 
     def mask_of(self, name: str) -> bytes:
         """Return `[secret:NAME]`; or `[secret]`, where the name would show a value."""
-        # The dictionary is another one after each learning: what was found out with fewer values stays in the old one.
-        known = self._mask_of
-        mask = known.get(name)
-        if mask is None:
-            mask = _OPEN + name.encode("utf-8", "surrogatepass") + b"]"
-            spans = self._index.spans(mask) if self._index else []
-            if any(end > len(_OPEN) and start < len(mask) - 1 for start, end, _ in spans):
-                mask = _NAMELESS
-            known[name] = mask
-        return mask
+        return self._masks.of(name)
 
     def mask_for(self, name: str, covered: bytes) -> bytes:
         """Return the mask for a place in text, with the codes in the middle of what it covers after it."""
@@ -224,7 +213,7 @@ class Redactor:
         if ESCAPE in data:
             cut = min(cut, self._undecided_under_codes(data))
         if cut < len(data):
-            for start, end in self._masks_in(data):
+            for start, end in self._masks.within(data).places:
                 if start < cut < end:
                     return start
         return cut
@@ -239,8 +228,7 @@ class Redactor:
         return under and Hit(*Origin(data).place(under.start, under.end), under.name)
 
     def _begun(self, data: bytes) -> Hit | None:
-        masks = self._masks_in(data)
-        starts = [start for start, _ in masks]
+        masks = self._masks.within(data)
         size = len(data)
         at = self._prefixes.open_end(data)
         while at < size:
@@ -248,7 +236,7 @@ class Redactor:
             if len(text.decode("utf-8", "ignore")) < MIN_CHARACTERS:
                 break
             for pattern in self._prefixes.longer(text):
-                if pattern in self._names and len(pattern) < 2 * len(text) and not _spared(at, size, masks, starts):
+                if pattern in self._names and len(pattern) < 2 * len(text) and not masks.spares(at, size):
                     return Hit(at, size, self._names[pattern])
             at += 1 + self._prefixes.open_end(text[1:])
         return None
@@ -267,20 +255,6 @@ class Redactor:
             return len(data)
         return first + Origin(tail).place(at, len(text))[0]
 
-    def _masks_in(self, data: bytes) -> list[tuple[int, int]]:
-        found = []
-        start = data.find(_OPEN[:-1])
-        while start >= 0:
-            parts = {data[start : start + size] for size in self._mask_lengths}
-            length = max((len(part) for part in parts if self._is_mask(part)), default=0)
-            if length:
-                found.append((start, start + length))
-            start = data.find(_OPEN[:-1], start + max(length, 1))
-        return found
-
-    def _is_mask(self, text: bytes) -> bool:
-        return text == _NAMELESS or (text in self._masks and self.mask_of(self._masks[text]) == text)
-
     def _take_in(self) -> None:
         with self._lock:
             learned = list(self._pending)
@@ -295,26 +269,14 @@ class Redactor:
                     if head not in self._beginnings:
                         self._beginnings[head] = Beginning(head)
                     self._beginnings[head].add(text, name)
-            masks = {_OPEN + name.encode("utf-8", "surrogatepass") + b"]": name for name, _ in learned}
             self._names |= new
-            self._masks |= masks
-            self._mask_lengths |= {len(mask) for mask in masks}
-            self._prefixes.add([*new, *masks])
+            self._prefixes.add([*new, *self._masks.add(name for name, _ in learned)])
             index = self._index or Index(self.engine)
             searched = [pattern for pattern in dict.fromkeys((*new, *heads, *SIGNS)) if pattern not in self._searched]
             index.add(searched)
             self._index = index
-            self._mask_of = {}
+            self._masks.values_learned()
             # Last: interrupted before, all is done again, and until then no thread masks without what it has not got.
             self._searched.update(searched)
             for pair in learned:
                 self._pending.pop(pair, None)
-
-
-def _spared(start: int, end: int, masks: list[tuple[int, int]], starts: list[int]) -> bool:
-    """Return whether a place overlaps a mask without being more than that mask: then it is the mask that makes the value."""
-    before = bisect_right(starts, start) - 1
-    if before >= 0 and start < masks[before][1] and not (masks[before][0] == start and masks[before][1] < end):
-        return True
-    last = bisect_left(starts, end) - 1
-    return last > before and end < masks[last][1]

@@ -61,6 +61,14 @@ def test_a_value_with_codes_in_it(value: str, cuts: list[tuple[float, str]], wri
     assert JsonSearch(redactor).finds(json.dumps([coloured], ensure_ascii=False).encode())
 
 
+@pytest.mark.parametrize(
+    ("text", "may"), [("hunter2", True), (r"hun\x1b[1mter2", True), (r"\u001b(B", True), ("<b>hunter</b>", False)]
+)
+def test_whether_a_text_needs_a_closer_look(text: str, may: bool) -> None:
+    """Where a value stands, or a sign of codes; also of a value that nothing was searched for yet."""
+    assert knowing(pw="hunter2").may_hit(text.encode()) == may
+
+
 @given(st.lists(st.sampled_from(["a", "ü", "\\", "\n", "<b>", "\x1b", "[", *CODES])))
 def test_where_the_bytes_come_from(pieces: list[str]) -> None:
     """Each byte that is left has its place in the original, in order, and only codes are between."""
