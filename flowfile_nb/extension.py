@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _STATE = "_flowfile_nb"
-# Once one of them is loaded, there may be open connections.
-_OPENERS = frozenset({"flowfile_nb.connections.held", "flowfile_nb.connections.pooled"})
 
 
 def secret(line: str) -> Any:
@@ -225,7 +223,10 @@ def before_cell(info: Any) -> None:
         loaded.guard.before_cell()
     if (later := sys.modules.get("flowfile_nb.connections.later")) is not None:
         later.begin_cell()
-    if not _OPENERS.isdisjoint(sys.modules):
+    # Where one of these two is not loaded, nothing of that kind is open.
+    if (pooled := sys.modules.get("flowfile_nb.connections.pooled")) is not None:
+        pooled.drop_outdated()
+    if "flowfile_nb.connections.held" in sys.modules:
         from flowfile_nb.notebook.held_notice import look_after
 
         look_after(shell, info.raw_cell)

@@ -2,7 +2,7 @@
 Before each cell: open connections whose library keeps a login get the one that is stored now, or lose it.
 
 What an engine does by itself when it is used, DuckDB cannot: a database whose secret is gone is not attached any more, which is
-said, and said again before each cell that has its variable. An engine that is not used loses what is idle in its pool.
+said, and said again before each cell that has its variable.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 def look_after(shell: InteractiveShell, cell: str) -> None:
     """Look at all that are open; say what one has lost that does not say it when it is used."""
-    if pooled := sys.modules.get("flowfile_nb.connections.pooled"):
-        pooled.drop_outdated()
     for held in everyone():
         native, before = held.native(), held.why
         names = [name for name, item in list(shell.user_ns.items()) if item is native and not name.startswith("_")]

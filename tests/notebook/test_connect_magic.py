@@ -338,7 +338,8 @@ def test_the_examples_of_the_help_page_are_right(shell: Shell) -> None:
 @pytest.mark.parametrize("file", ["a.db", "%secret file"])
 def test_opening_imports_what_it_needs(tmp_path: Path, file: str) -> None:
     """
-    In a fresh process, whether a value is read or not: what the opening needs, and the look at what is kept of the cell.
+    In a fresh process, whether a value is read or not: what the opening needs, and the look at what is kept of the cell, and
+    before the next one.
 
     No other verb, list or panel, no file of a project, no other family, no look at Python code, none of the words for what
     went wrong, and none of the libraries that only those need.
@@ -351,6 +352,7 @@ def test_opening_imports_what_it_needs(tmp_path: Path, file: str) -> None:
         "before = set(sys.modules)\n"
         "shell.run_cell('%load_ext flowfile_nb', store_history=True)\n"
         f"shell.run_cell('%%connect w\\nsqlite:///{tmp_path}/{file}', store_history=True)\n"
+        "shell.run_cell('w.name', store_history=True)\n"
         "print('bound' if 'w' in shell.user_ns else shell.user_ns)\n"
         "print(*set(sys.modules) - before)\n"
     )
