@@ -338,8 +338,7 @@ def test_the_examples_of_the_help_page_are_right(shell: Shell) -> None:
 @pytest.mark.parametrize("file", ["a.db", "%secret file"])
 def test_opening_imports_what_it_needs(tmp_path: Path, file: str) -> None:
     """
-    In a fresh process, whether a value is read or not: what the opening needs, and the look at what is kept of the cell, and
-    before the next one.
+    In a fresh process, whether a value is read or not: what the opening needs, and the looks at its cell and at the next one.
 
     No other verb, list or panel, no file of a project, no other family, no look at Python code, none of the words for what
     went wrong, and none of the libraries that only those need.
