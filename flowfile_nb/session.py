@@ -48,7 +48,7 @@ def backend() -> SecretBackend:
             _backend = open_team(os.environ, open_vault, learn)
             return _backend
         _backend = vault = open_vault()
-        if "IPython" in sys.modules and (key := vault.given_key()):
+        if "IPython" in sys.modules and (key := vault.key.given()):
             # It stands in the environment, where one `%env` shows it.
             learn("FLOWFILE_MASTER_KEY", key)
     return _backend

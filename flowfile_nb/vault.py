@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -245,18 +245,7 @@ class Vault(KeptConnections):
 
     def awaits_key(self) -> bool:
         """Return whether docker mode was given no master key, and there is nothing yet that an earlier one has encrypted."""
-        from flowfile_nb.storage.master_key import key_source
-
-        docker = self.environ.get("FLOWFILE_MODE") == "docker"
-        return docker and key_source(self.paths, self.environ) == self.paths.key_store and not self.store.tokens(1)
-
-    def given_key(self) -> str | None:
-        """Return the master key that a variable or a mounted file gives, to be masked; it is not checked here."""
-        from flowfile_nb.storage.master_key import given_key
-
-        with suppress(StoreError):
-            return (given_key(self.paths, self.environ) or b"").decode(errors="replace") or None
-        return None
+        return self.key.is_awaited()
 
     def findings(self) -> list[Finding]:
         """Return what `%secret doctor` says about key and store."""

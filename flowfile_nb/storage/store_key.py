@@ -8,7 +8,7 @@ from contextlib import suppress
 from flowfile_nb.core.crypto import Keychain
 from flowfile_nb.core.names import quoted
 from flowfile_nb.errors import DamagedSecretError, MasterKeyError, StoreError, WrongKeyError
-from flowfile_nb.storage.master_key import create_master_key, key_source, key_version, read_keys
+from flowfile_nb.storage.master_key import create_master_key, given_key, key_source, key_version, read_keys
 from flowfile_nb.storage.paths import Paths
 from flowfile_nb.storage.rows import NOT_STORED, Row
 from flowfile_nb.storage.store import Store
@@ -98,6 +98,18 @@ class StoreKey:
     def decrypt_kept(self, token: str, row: Row) -> str:
         """Return the plaintext of a token that is kept beside *row*; `decrypt` would look again what *row* has now."""
         return self.decrypt(Row(NOT_STORED, row.name, token, row.owner_id))
+
+    def is_awaited(self) -> bool:
+        """Return whether docker mode was given no master key, and there is nothing yet that an earlier one has encrypted."""
+        docker = self._environ.get("FLOWFILE_MODE") == "docker"
+        in_files = docker and key_source(self._paths, self._environ) == self._paths.key_store
+        return in_files and not self._store.tokens(1)
+
+    def given(self) -> str | None:
+        """Return the master key that a variable or a mounted file gives, to be masked; it is not checked here."""
+        with suppress(StoreError):
+            return (given_key(self._paths, self._environ) or b"").decode(errors="replace") or None
+        return None
 
     @property
     def is_pending(self) -> bool:

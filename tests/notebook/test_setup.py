@@ -12,7 +12,6 @@ import pytest
 from cryptography.fernet import Fernet
 
 import flowfile_nb as fnb
-from flowfile_nb import session
 from flowfile_nb.__main__ import main
 from flowfile_nb.core.crypto import Keychain
 from flowfile_nb.errors import MasterKeyError
@@ -225,16 +224,3 @@ def test_after_a_restart_with_the_key_everything_works(docker: Path, monkeypatch
     assert "the environment variable FLOWFILE_MASTER_KEY" in doctor
     assert key not in everything
     assert not (docker / ".config/flowfile/flowfile.json.enc").exists()
-
-
-def test_a_mounted_key_is_masked_too(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container is given the key as a file: from the first use on it is shown nowhere."""
-    key = Fernet.generate_key().decode()
-    mounted = home / "flowfile_master_key"
-    mounted.write_text(f"{key}\n", encoding="utf-8")
-    vault = session.vault()
-    vault.paths.mounted_key = str(mounted)
-
-    assert vault.given_key() == key
-    mounted.unlink()
-    assert vault.given_key() is None

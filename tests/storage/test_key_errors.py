@@ -199,6 +199,38 @@ def test_docker_without_a_key(home: Path, key_id: str, action: str, monkeypatch:
     check(home, action, (MasterKeyError, "no master key was given"), key_id)
 
 
+def test_docker_awaits_a_key_until_there_is_something_that_one_has_encrypted(
+    home: Path, key_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And on a desktop none is awaited: one is made with the first secret."""
+    assert not Vault(os.environ).awaits_key()
+    monkeypatch.setenv("FLOWFILE_MODE", "docker")
+    assert Vault(os.environ).awaits_key()
+
+    monkeypatch.setenv("FLOWFILE_MASTER_KEY", generate_master_key().decode())
+    assert not Vault(os.environ).awaits_key()
+    Vault(os.environ).set("a", "x", replace=False)
+    monkeypatch.delenv("FLOWFILE_MASTER_KEY")
+    assert not Vault(os.environ).awaits_key()
+
+
+def test_a_mounted_key_can_be_masked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container is given the key as a file, or none."""
+    key = generate_master_key().decode()
+    vault = Vault(os.environ)
+    mounted = home / "flowfile_master_key"
+    vault.paths.mounted_key = str(mounted)
+    assert vault.key.given() is None
+
+    mounted.write_text(f"{key}\n", encoding="utf-8")
+    assert vault.key.given() == key
+
+    mounted.unlink()
+    # Gone between the look and the reading; what needs the key says so.
+    monkeypatch.setattr("flowfile_nb.storage.master_key.os.path.isfile", lambda path: True)
+    assert vault.key.given() is None
+
+
 def test_a_key_file_that_cannot_be_written(home: Path, key_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk while the key is made is a two-line error, and no half key is left."""
     resealable = Fernet.generate_key()
