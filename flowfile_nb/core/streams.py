@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
-
 from flowfile_nb.core.redaction import Hit, Redactor
 
 # From here on it pays to ask first whether the one value goes on, and not to search all of it with each new piece.
@@ -98,8 +96,8 @@ class ByteMasker:
 
     def continued(self) -> ByteMasker:
         """Return what masks this stream where it goes on elsewhere: there, what is undecided here counts as let out."""
-        other = copy(self)
-        other._out, other._cluster, other._masked = len(self._tail), None, None  # noqa: SLF001 - of this class
+        other = ByteMasker(self._redactor)
+        other._hold, other._tail, other._out = self._hold, self._tail, len(self._tail)
         return other
 
     def _let_out(self, data: bytes, matches: list[Hit], cut: int, decided: int) -> bytes:
@@ -167,7 +165,7 @@ class StreamMasker:
 
     def continued(self) -> StreamMasker:
         """Return what masks this stream where it goes on elsewhere: there, what is undecided here counts as let out."""
-        other = copy(self)
+        other = StreamMasker.__new__(StreamMasker)
         other._bytes = self._bytes.continued()  # noqa: SLF001 - of this class
         return other
 
