@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,11 +173,13 @@ def _open(shell: InteractiveShell, args: ConnectArguments, definition: Definitio
     connection.described = definition, os.getcwd()
     session.opened[variable] = connection
     shell.user_ns[variable] = connection.native
-    print(_told(connection, variable, tested=args.test))
+    told = [_told(connection, variable, tested=args.test)]
     if connection.note:
-        print(connection.note.replace("{variable}", variable))
+        told.append(connection.note.replace("{variable}", variable))
     if new_file is not None and new_file.exists():
-        print(f"{new_file} was not there: it is a new, empty file.")
+        told.append(f"{new_file} was not there: it is a new, empty file.")
+    # One write; `print` makes two, and a kernel's take as long as reading a secret.
+    sys.stdout.write("\n".join([*told, ""]))
 
 
 def _waiting(outline: Outline) -> AbstractContextManager[None]:
