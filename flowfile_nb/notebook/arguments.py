@@ -104,7 +104,9 @@ def parser_of(prog: str, example: str) -> argparse.ArgumentParser:
 
 def split(line: str) -> list[str]:
     """
-    Split a line into words as a shell does; quotes keep a name with spaces together, and a comment at the end is left out.
+    Split a line into words as a shell does; quotes keep a name with spaces together.
+
+    Left out are a comment, and the semicolon that ends a line whose output nobody wants to see.
 
     Raises:
         UsageError: If a quote is not closed.
@@ -117,7 +119,7 @@ def split(line: str) -> list[str]:
 
     try:
         # On Windows a backslash is part of a path, not an escape.
-        line = without_comment(line)
+        line = without_comment(line).rstrip().removesuffix(";")
         return shlex.split(line.replace("\\", "\\\\") if os.name == "nt" else line)
     except ValueError:
         raise UsageError("a quote on this line is not closed", hint='%secret get "a name with spaces"') from None

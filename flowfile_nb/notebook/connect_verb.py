@@ -33,7 +33,7 @@ _QUICK = {"duckdb", "sqlite"}
 
 def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
     """Run `%connect` or `%%connect`; the help page is in `extension.connect`."""
-    words = split(_without_semicolon(line) if ";" in line else line)
+    words = split(line)
     if words[:1] and words[0] in HELP:
         # Imported here: the other magic has it.
         from flowfile_nb.notebook.magics import show_help
@@ -50,13 +50,6 @@ def connect(shell: InteractiveShell, line: str, cell: str | None) -> Any:
             "%connect has options where other tools have verbs", hint=CONNECT_ELSEWHERE[words[0]].replace("{name}", name)
         )
     return _run(shell, connect_arguments(words), cell)
-
-
-def _without_semicolon(line: str) -> str:
-    """Return a line without the semicolon that ends one whose output nobody wants to see; a name that ends so has quotes."""
-    from flowfile_nb.core.cell_source import without_comment
-
-    return without_comment(line).rstrip().removesuffix(";")
 
 
 def _describes(line: str) -> bool:

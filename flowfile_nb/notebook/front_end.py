@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from importlib import metadata
 from typing import Any
 
 from flowfile_nb.backend import Finding
+
+
+def versions() -> Finding:
+    """Return what an issue about this package has to say first."""
+    try:
+        own = metadata.version("flowfile-nb")
+    except metadata.PackageNotFoundError:
+        own = "(its folder, not installed)"
+    return Finding(
+        "versions", f"flowfile_nb {own}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    )
 
 
 def front_end_findings(shell: Any) -> list[Finding]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import platform
 import sqlite3
 import string
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -460,11 +462,21 @@ def test_doctor(shell: Shell, key_directory: Path) -> None:
 
     shown = shell.run("%secret doctor")
     assert str(key_directory / "flowfile_nb.db") in shown
+    assert f"flowfile_nb {metadata.version('flowfile-nb')}, Python {platform.python_version()}" in shown
     assert "master key" in shown
     assert "mend" not in shown
 
     (key_directory / ".secret_key").chmod(0o644)
     assert f"chmod 600 '{key_directory / '.secret_key'}'" in shell.run("%secret doctor")
+
+
+def test_a_semicolon_that_hides_the_output(shell: Shell) -> None:
+    """It belongs to no name, as on the line of `%connect`; in quotes it does."""
+    fnb.secrets["a;"] = "1"
+
+    shell.run('%secret rename "a;" b;')
+
+    assert list(fnb.secrets) == ["b"]
 
 
 def test_variables_are_not_pasted_into_the_line(shell: Shell) -> None:
