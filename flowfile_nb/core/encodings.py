@@ -28,8 +28,9 @@ def patterns_of(value: str) -> list[bytes]:
     Return every usual form of *value*, in UTF-8, each once, the raw one first; none for a value under 4 characters.
 
     Raw; JSON, also as it stands in a page; `repr` of text and of bytes; HTML, also with numbers for what is not ASCII;
-    URL-quoted, wholly or as far as a place in a URL needs it; base64 (whatever stands before and after it in the encoded
-    bytes), also in lines; hex, also with colons or blanks; JSON and HTML of the former where they nest, and `repr` of JSON.
+    with quotes doubled, as in CSV and SQL; URL-quoted, wholly or as far as a place in a URL needs it; base64 (whatever stands
+    before and after it in the encoded bytes), also in lines; hex, also with colons or blanks; JSON and HTML of the former where
+    they nest, and `repr` of JSON.
     Also where its UTF-8 was read as Latin-1, without blank ends, with either line ending, and of a value of several lines each
     line that is long enough to be told from other text.
 
@@ -83,6 +84,8 @@ def _escaped(text: str, raw: bytes) -> Iterator[bytes]:
         scripts = set(_in_script(text))
         # And `repr` of that.
         forms |= scripts | {form.replace("\\", "\\\\") for form in scripts}
+    # CSV; SQL.
+    forms |= {text.replace(quote, quote * 2) for quote in "\"'"}
     if "/" in text:
         # pandas, PHP and many JavaScript libraries escape it in JSON.
         forms.add(_json(text)[0].replace("/", "\\/"))

@@ -19,6 +19,8 @@ _SHORTEST = 8  # characters
 _REPRLIB = (13, 14)
 _REPRLIB_LONGEST = 30
 _SQLALCHEMY, _SQLALCHEMY_LONGEST = 150, 300
+# At each end of a text of twice that, by `%whos`.
+_WHOS = 25
 
 
 class Beginning:
@@ -142,6 +144,9 @@ def abridged(value: str) -> Iterator[bytes]:
     if len(repr(value[:_REPRLIB_LONGEST])) > _REPRLIB_LONGEST:
         shown = repr(value[:before] + value[-after:])
         yield _bytes(f"{shown[1:before]}...{shown[-after:-1]}")
+    line = value.replace("\n", "\\n")
+    if len(line) >= 2 * _WHOS:
+        yield _bytes(f"{line[:_WHOS]}<...>{line[-_WHOS:]}")
     if len(value) > _SQLALCHEMY_LONGEST - len("''"):
         shown = repr(value)
         yield _bytes(f"{shown[1:_SQLALCHEMY]} ... (")

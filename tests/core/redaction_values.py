@@ -65,6 +65,8 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "read as Latin-1, in json": lambda value: json.dumps(value.encode().decode("latin-1")),
     "read as Latin-1, repr": lambda value: repr(value.encode().decode("latin-1")),
     "json": json.dumps,
+    "csv": lambda value: f'"{value.replace(chr(34), chr(34) * 2)}"',
+    "sql": lambda value: "'" + value.replace("'", "''") + "'",
     "json utf-8": lambda value: json.dumps({"a": value}, ensure_ascii=False),
     "json slash": lambda value: pd.DataFrame({"a": [value]}).to_json(),
     "repr": repr,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import reprlib
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pandas as pd
 import polars as pl
 import pytest
 import sqlalchemy
+from IPython.core.magics.namespace import NamespaceMagics
 
 from flowfile_nb.core.redaction import Redactor
 from flowfile_nb.core.shortened import Beginning
@@ -30,6 +34,15 @@ def leaks(text: str, value: str) -> bool:
     return any(value[at : at + 5] in text for at in range(len(value) - 4))
 
 
+def whos(value: str) -> str:
+    """Return what `%whos` shows of a text."""
+    magics = NamespaceMagics()
+    magics.shell = SimpleNamespace(user_ns={"shown": value}, user_ns_hidden={})
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        magics.whos()
+    return shown.getvalue()
+
+
 TABLES: dict[str, Callable[[str], str]] = {
     "polars": lambda value: str(pl.DataFrame({"a": [value], "b": [1]})),
     "polars, a column": lambda value: str(pl.Series([value])),
@@ -39,6 +52,7 @@ TABLES: dict[str, Callable[[str], str]] = {
     "pandas, a column": lambda value: str(pd.Series([value])),
     "pandas, HTML": lambda value: pd.DataFrame({"a": [value]})._repr_html_(),
     "reprlib": reprlib.repr,
+    "%whos": whos,
     "reprlib, a list": lambda value: reprlib.repr([value]),
 }
 
