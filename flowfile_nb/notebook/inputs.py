@@ -26,7 +26,7 @@ def clean(shell: InteractiveShell, source: str, source_raw: str | None) -> tuple
     """
     raw = source if source_raw is None else source_raw
     kept = _hide_literal_password(hide_values(raw))
-    if may_call_ours(kept) or _says_another_name(kept, shell.user_ns):
+    if may_call_ours(kept) or ("flowfile_nb" in kept and "(" in kept) or _says_another_name(kept, shell.user_ns):
         # Imported here, as below: most cells are neither a connection's nor call anything of ours.
         from flowfile_nb.notebook.python_literals import hide_in_python
 
@@ -51,8 +51,8 @@ def _masked(text: str) -> str:
 
 
 def _says_another_name(cell: str, namespace: Mapping[str, Any]) -> bool:
-    """Return whether a cell has a word in it that means our `connect` or `secrets` in this kernel, whatever it is."""
-    ours: list[object] = [session.secrets]
+    """Return whether a cell has a word in it that means our package, `connect` or `secrets` in this kernel, whatever it is."""
+    ours: list[object] = [session.secrets, sys.modules["flowfile_nb"]]
     if (connecting := sys.modules.get("flowfile_nb.connecting")) is not None:
         ours.append(connecting.connect)
     # By identity: an array of a user's would compare each of its elements.

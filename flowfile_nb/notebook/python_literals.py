@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
+import flowfile_nb
 from flowfile_nb import connecting, session
 from flowfile_nb.connections.families import require_described
 from flowfile_nb.connections.harmless import without_doubtful_lines
@@ -78,7 +79,7 @@ def _names_here(namespace: Mapping[str, Any]) -> set[tuple[str, str]]:
         elif item is session.secrets:
             ours.add((name, "secrets"))
         elif isinstance(item, ModuleType) and item.__name__ == _PACKAGE:
-            ours |= {(f"{name}.{what}", what) for what in _WHAT} | {(f"{name}.secret", "secrets")}
+            ours |= {(f"{name}.{what}", what) for what in _WHAT} | {(f"{name}.secret", "secrets"), (name, _PACKAGE)}
     return ours
 
 
@@ -128,6 +129,15 @@ class _Finder:
                 values |= {verb: [*node.args[1:], *named] for verb in ("add", "put", "set", "store")}
                 for value in values.get(node.func.attr, []):
                     yield from _known(value)
+            elif isinstance(node, ast.Call) and self._is_missing(node.func):
+                for value in [*node.args[1:], *(one.value for one in node.keywords if one.arg != "name")]:
+                    yield from _known(value)
+
+    def _is_missing(self, function: ast.expr) -> bool:
+        """Return whether a call is of what the package does not have: `fnb.set(name, value)`, `fnb.add_secret(…)`."""
+        if not isinstance(function, ast.Attribute) or not self._is(function.value, _PACKAGE):
+            return False
+        return function.attr not in flowfile_nb.__all__
 
     def _is(self, node: ast.expr, what: str) -> bool:
         return isinstance(node, (ast.Name, ast.Attribute)) and (ast.unparse(node), what) in self._ours
@@ -138,7 +148,7 @@ class _Finder:
             if isinstance(node, ast.Import):
                 names = [one.asname or one.name for one in node.names if one.name == _PACKAGE]
                 ours |= {(f"{name}.{what}", what) for name in names for what in _WHAT}
-                ours |= {(f"{name}.secret", "secrets") for name in names}
+                ours |= {(f"{name}.secret", "secrets") for name in names} | {(name, _PACKAGE) for name in names}
             elif isinstance(node, ast.ImportFrom) and node.module in {_PACKAGE, connecting.__name__, session.__name__}:
                 ours |= {(one.asname or one.name, one.name) for one in node.names}
                 ours |= {(what, what) for what in _WHAT if node.names[0].name == "*"}

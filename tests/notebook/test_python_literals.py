@@ -118,9 +118,17 @@ def test_variables_made_of_each_other_take_no_time(python: Shell) -> None:
     assert python.real.history_manager.input_hist_raw[-1] == cell
 
 
-@pytest.mark.parametrize("cell", [f'fnb.secrets["x"] = "{CANARY}"', f'fnb.secrets.setdefault("x", "{CANARY}")'])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f'fnb.secrets["x"] = "{CANARY}"',
+        f'fnb.secrets.setdefault("x", "{CANARY}")',
+        f'fnb.set("x", "{CANARY}")',
+        f'import flowfile_nb as other\nother.add_secret(name="x", value="{CANARY}")',
+    ],
+)
 def test_a_value_that_code_stores_is_forgotten(python: Shell, cell: str) -> None:
-    """The cell that stores it is remembered without it, too."""
+    """The cell that stores it is remembered without it, too; so is one that calls what there is not."""
     python.run(cell)
 
     assert CANARY not in python.remembered()
@@ -132,6 +140,7 @@ def test_a_value_that_code_stores_is_forgotten(python: Shell, cell: str) -> None
         f'import sqlite3\nsqlite3.connect("file:{CANARY}?mode=memory", uri=True).close()',
         f'fnb.connect(f"postgresql://u:{{pw}}@{{host}}:{{1}}/{CANARY}")',
         'fnb.connect("warehouse")',
+        f'fnb.panel("x", "{CANARY}")',
         'df = pd.read_sql("SELECT 1", fnb.connect("sales-db"))',
         'name = "no_such"\nfnb.connect(name, as_="duckdb")',
         f'fnb.connect("postgresql://u:${{secret:pg}}@h/{CANARY}")',
