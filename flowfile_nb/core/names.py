@@ -156,8 +156,13 @@ def no_such_secret(name: str, known: Iterable[str], *, instead: str | None = Non
         instead: What the hint says in place of how to add it, where one would not: empty, or a sentence.
         attended: Whether somebody could be asked for the value; else the hint names the variable that gives it.
     """
-    close = suggest(name, known)
+    names = list(known)
+    # What a reference without quotes says goes as far as the first blank.
+    whole = next((one for one in names if one.startswith(f"{name} ")), None) if name.strip() else None
+    close = suggest(name, names) if whole is None else None
     told = [f"did you mean {close!r}?  "] if close else []
+    if whole is not None:
+        told.append(f"a name with blanks stands in quotes:  %secret {quoted(whole)}   ")
     if instead is None and not attended and name.strip():
         told.append(f"In a headless run it is given by {environment_variable(name)};  stored:  %secret set {quoted(name)}")
         return NoSuchSecretError(f"no secret named {name!r}", hint="".join(told))

@@ -60,6 +60,13 @@ def test_a_name_that_nobody_has(name: str, hint: str) -> None:
     assert no_such_secret(name, [], instead="It is gone.").hint == "It is gone.  List yours:  %secret list"
 
 
+def test_a_name_with_blanks_that_has_no_quotes() -> None:
+    """`:%secret my db pw@` asks for `my`."""
+    hint = 'a name with blanks stands in quotes:  %secret "my db pw"   Add it:  %secret set my   List yours:  %secret list'
+
+    assert no_such_secret("my", ["mx", "my db pw"]).hint == hint
+
+
 def test_a_name_that_nobody_has_where_nobody_can_be_asked() -> None:
     """The variable that gives it, unless it is not to be added."""
     hint = "In a headless run it is given by FLOWFILE_SECRET_PROD_PW;  stored:  %secret set prod_pw"
