@@ -31,6 +31,8 @@ _COMMENT = expression(r"""("(?:\\.|[^"\\])*"|'[^']*'|\\.)|(?:^|(?<=\s))#(?:\s.*|
 _LINE = expression(
     r"(?m)(?:%[ \t]*[Ss][ecrtECRT]{4,6}s?|![ \t]*secret|^[ \t]*secret)[ \t]+(?P<args>(?:[^\\\n]|\\[\s\S]|\\\Z)*)$"
 )
+# There is no `%%secret`: what stands below it was meant for the magic.
+_BELOW = expression(r"(?P<line>\A\s*%%[ \t]*[Ss][ecrtECRT]{4,6}s?\b[^\n]*\n)[\s\S]*\S[\s\S]*")
 _CALL = expression(r"run_line_magic\(\s*(['\"])secret\1\s*,\s*(['\"])(?P<args>(?:\\.|(?!\2)[^\\\n])*)\2")
 # The same of `%connect …` and `%%connect …`; `connect = …` and `connect(…)` are Python.
 _CONNECT_LINE = expression(r"(?m)(?:%connect|^[ \t]*connect)[ \t]+(?P<args>(?![=(])[^\n]*)$")
@@ -131,7 +133,7 @@ def may_call_ours(cell: str) -> bool:
 
 def hide_values(cell: str) -> str:
     """
-    Return *cell* with the value part of each refused `%secret` or `%connect` line replaced by a note.
+    Return *cell* with the value part of each refused `%secret` or `%connect` line, and what is below `%%secret`, made a note.
 
     >>> hide_values("%secret set prod_pw hunter2")
     '%secret set prod_pw [removed by flowfile_nb]'
@@ -160,7 +162,7 @@ def hide_values(cell: str) -> str:
         tail = match[0][start + len(args) :]
         return f"{match[0][:start]}{verb}{name} {REMOVED}{tail}"
 
-    cell = _CALL.sub(hide, _LINE.sub(hide, cell))
+    cell = _BELOW.sub(rf"\g<line>{REMOVED}", _CALL.sub(hide, _LINE.sub(hide, cell)))
     return _CONNECT_CALL.sub(hide_description, _CONNECT_LINE.sub(hide_description, cell))
 
 

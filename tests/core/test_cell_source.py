@@ -29,6 +29,7 @@ CANARY = "hunter2-canary"
         f"%secrets set prod_pw {CANARY}",
         f"% secret set prod_pw {CANARY}",
         f"%%secret set prod_pw {CANARY}",
+        f"%%secret set prod_pw\n{CANARY}",
         f"%Secret set prod_pw {CANARY}",
         f"%sercet set prod_pw {CANARY}",
         f"!secret set prod_pw {CANARY}",

@@ -322,7 +322,11 @@ def test_a_value_behind_another_tools_verb(shell: Shell, verb: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["%secrets set pw {0}", "%sercet set pw {0}", "%Secret set pw {0}", "%%secret set pw {0}", "!secret set pw {0}"]
+    "line",
+    [
+        *("%secrets set pw {0}", "%sercet set pw {0}", "%Secret set pw {0}", "!secret set pw {0}"),
+        *("%%secret set pw {0}", "%%secret set pw\n{0}"),
+    ],
 )
 def test_a_value_behind_a_mistyped_magic(shell: Shell, line: str) -> None:
     """IPython says that there is none of that name; its history does not keep the value, in the first cell neither."""
